@@ -1,0 +1,27 @@
+"""PhysML, PhysChem and HamNet for ASE.
+
+>>> from ase_physml import PhysMLCalculator
+>>> atoms.calc = PhysMLCalculator("qm9.pt")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase_physml.calculators.physml import PhysMLCalculator
+
+__version__ = "0.1.0"
+__all__ = ["PhysMLCalculator", "__version__"]
+
+# Loaded when first asked for: importing the package takes no torch.
+_LAZY = {"PhysMLCalculator": "ase_physml.calculators.physml"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'ase_physml' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,290 @@
+"""PhysML as an ASE calculator."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from ase_physml.calculators.checks import check_neutral_singlet, check_structure
+from ase_physml.errors import PotentialError
+from ase_physml.graph import AllPairs, AtomGraph, EdgeList
+from ase_physml.models.physml.forces import energy_and_forces
+from ase_physml.models.physml.model import PhysML
+from ase_physml.models.physml.pair_energy import PairParameters
+from ase_physml.potentials.card import PotentialCard
+from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.registry import resolve
+
+Results = dict[str, Any]
+
+# Up to this many atoms all pairs, computed without an index, are faster than a list of
+# the pairs within the cutoff.
+_DENSE_ATOMS = 100
+
+
+class PhysMLCalculator(Calculator):
+    """Energies and forces of neutral closed-shell molecules from a PhysML potential.
+
+    Results: ``energy`` and ``free_energy`` (equal, eV), ``energies`` (eV per atom) and
+    ``forces`` (eV/Å), NumPy float64. Energies are totals at the potential's level of
+    theory. Copies of a calculator share its weights, so that every image of a path can
+    have its own.
+
+    Args:
+        model: Name of a shipped potential ("qm9.pt"), path of one, or a PhysML module.
+        device: "auto" (CUDA where there is one), or a torch device.
+        dtype: "float64", which optimisers want, or "float32".
+        charge: Total charge in e, unless the structure says otherwise; only 0 works.
+        spin: Multiplicity 2S+1, unless the structure says otherwise; only 1 works.
+
+    Raises:
+        PotentialError: The potential cannot be loaded, or the device cannot do dtype.
+        StructureError: On calculation, for input that the potential cannot treat.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces"]  # noqa: RUF012
+    nolabel = True
+
+    def __init__(
+        self,
+        model: str | Path | PhysML = "qm9.pt",
+        *,
+        device: str = "auto",
+        dtype: Literal["float64", "float32"] = "float64",
+        charge: int = 0,
+        spin: int = 1,
+    ) -> None:
+        super().__init__()
+        self.device = _pick_device(device, dtype)
+        self.dtype = dtype
+        self.charge, self.spin = charge, spin
+        self.card: PotentialCard | None = None
+        if isinstance(model, PhysML):
+            self.potential, self.source = "this potential", None
+            self.model = _prepared(_copy_of(model), self.device, dtype)
+        else:
+            self.source = resolve(model)
+            self.potential = self.source.name
+            modified = self.source.stat().st_mtime_ns if self.source.exists() else 0
+            loaded = _load(str(self.source), modified, str(self.device), dtype)
+            self.model, self.card = loaded
+        self.evaluations = 0
+        self.seconds = 0.0
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """ASE's entry: all properties at once, since forces cost as much as they do."""
+        super().calculate(atoms, list(properties), list(system_changes))
+        assert self.atoms is not None
+        self.results = self._evaluate([self.atoms])[0]
+
+    def calculate_many(
+        self, structures: Sequence[Atoms], batch_size: int | None = None
+    ) -> list[Results]:
+        """Evaluate structures together, in one forward pass.
+
+        A structure whose own calculator shares this one's weights gets its results
+        filled in, so that ASE finds them there and computes nothing again.
+
+        Args:
+            structures: Any sizes, any composition that the potential knows.
+            batch_size: Structures per pass; all of them by default.
+
+        Returns:
+            Results of each structure, as `calculate` would give them.
+
+        Raises:
+            StructureError: Naming the first structure that cannot be treated.
+        """
+        size = batch_size or max(1, len(structures))
+        results: list[Results] = []
+        for start in range(0, len(structures), size):
+            results += self._evaluate(structures[start : start + size])
+        for atoms, result in zip(structures, results, strict=True):
+            calc = atoms.calc
+            if isinstance(calc, PhysMLCalculator) and calc.model is self.model:
+                calc.atoms = atoms.copy()
+                calc.results = dict(result)
+        return results
+
+    def pair_parameters(self, atoms: Atoms) -> PairParameters:
+        """Learned charge product, depth, exponent and distance of each pair.
+
+        Returns:
+            Tensors (N, N), symmetric; the diagonal means nothing.
+        """
+        self._check(atoms)
+        numbers, positions = self._tensors([atoms])
+        with torch.no_grad():
+            found = self.model.pair_parameters(AllPairs(numbers[None], positions[None]))
+        return PairParameters(*(value[0].cpu() for value in found))
+
+    def info(self) -> dict[str, Any]:
+        """Where the potential comes from, and what it has done so far."""
+        return {
+            "potential": str(self.source or "module"),
+            "device": str(self.device),
+            "dtype": self.dtype,
+            "evaluations": self.evaluations,
+            "seconds": self.seconds,
+        }
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """ASE's comparison, and the keys of ``atoms.info`` that this reads."""
+        changes: list[str] = super().check_state(atoms, tol=tol)
+        if self.atoms is not None:
+            read = ("charge", "spin")
+            was, now = self.atoms.info, atoms.info
+            changes += [f"info[{k!r}]" for k in read if was.get(k) != now.get(k)]
+        return changes
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What trajectories store of the calculator."""
+        return {"potential": self.potential, "dtype": self.dtype}
+
+    def _evaluate(self, structures: Sequence[Atoms]) -> list[Results]:
+        for atoms in structures:
+            self._check(atoms)
+        if not structures:
+            return []
+        start = perf_counter()
+        graph = self._graph(structures)
+        energies, forces = energy_and_forces(self.model, graph)
+        reference = self.model.reference_energy(graph.numbers)
+        per_atom = (energies.atoms.detach().double() + reference).flatten().cpu()
+        flat = graph.replace(positions=graph.positions.double())
+        total = energies.molecules.detach().double()
+        total = total + flat.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
+        self.evaluations += 1
+        results = _split(
+            [len(atoms) for atoms in structures],
+            total.cpu().numpy(),
+            per_atom.numpy(),
+            forces.double().reshape(-1, 3).cpu().numpy(),
+        )
+        self.seconds += perf_counter() - start
+        return results
+
+    def _check(self, atoms: Atoms) -> None:
+        check_structure(atoms, self.model.config.elements, self.potential)
+        check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
+
+    def _graph(self, structures: Sequence[Atoms]) -> AtomGraph:
+        sizes = {len(atoms) for atoms in structures}
+        numbers, positions = self._tensors(structures)
+        if len(sizes) == 1 and max(sizes) <= _DENSE_ATOMS:
+            shape = (len(structures), sizes.pop())
+            return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
+        n_atoms = torch.tensor([len(a) for a in structures], device=self.device)
+        return EdgeList.build(numbers, positions, n_atoms, self.model.config.cutoff)
+
+    def _tensors(
+        self, structures: Sequence[Atoms]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        numbers = np.concatenate([atoms.numbers for atoms in structures])
+        positions = np.concatenate([atoms.positions for atoms in structures])
+        return (
+            torch.as_tensor(numbers.astype(np.int64), device=self.device),
+            torch.tensor(
+                positions, dtype=getattr(torch, self.dtype), device=self.device
+            ),
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PhysMLCalculator":
+        # Weights never change here: a copy shares them, and owns its results.
+        other = PhysMLCalculator.__new__(PhysMLCalculator)
+        other.__dict__.update(self.__dict__)
+        other.results = {
+            k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
+        }
+        other.atoms = None if self.atoms is None else self.atoms.copy()
+        other.parameters = self.parameters.copy()
+        return other
+
+    def __copy__(self) -> "PhysMLCalculator":
+        return self.__deepcopy__({})
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self.source is not None:
+            del state["model"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.source is not None:
+            modified = self.source.stat().st_mtime_ns
+            self.model, self.card = _load(
+                str(self.source), modified, str(self.device), self.dtype
+            )
+
+
+def _split(
+    sizes: list[int],
+    total: npt.NDArray[np.float64],
+    per_atom: npt.NDArray[np.float64],
+    forces: npt.NDArray[np.float64],
+) -> list[Results]:
+    """Rows of a batch to results of each structure, none a view of the batch."""
+    cuts = np.cumsum(sizes)[:-1]
+    return [
+        {
+            "energy": float(energy),
+            "free_energy": float(energy),
+            "energies": atoms.copy(),
+            "forces": force.copy(),
+        }
+        for energy, atoms, force in zip(
+            total, np.split(per_atom, cuts), np.split(forces, cuts), strict=True
+        )
+    ]
+
+
+def _pick_device(device: str, dtype: str) -> torch.device:
+    if dtype not in ("float32", "float64"):
+        raise PotentialError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise PotentialError(f"device {device!r} is not one torch knows") from error
+    if chosen.type == "mps" and dtype == "float64":
+        raise PotentialError("Apple GPUs have no float64: use dtype='float32'")
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise PotentialError(f"device {device!r} asked for, but torch sees no CUDA GPU")
+    return chosen
+
+
+@lru_cache(maxsize=8)
+def _load(
+    path: str, _modified: int, device: str, dtype: str
+) -> tuple[PhysML, PotentialCard]:
+    """Calculators of the same file share its weights; a changed file is read again."""
+    model, card = load_potential(path)
+    return _prepared(model, torch.device(device), dtype), card
+
+
+def _prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
+    reference = model.self_energies.double()
+    model = model.to(device=device, dtype=getattr(torch, dtype))
+    model.self_energies = reference.to(device)
+    return model.eval().requires_grad_(False)
+
+
+def _copy_of(model: PhysML) -> PhysML:
+    """The calculator must not freeze or convert weights that someone else is using."""
+    copy = PhysML(model.config)
+    copy.load_state_dict(model.state_dict())
+    return copy

@@ -1,0 +1,51 @@
+"""The `physml` command: one file per verb, each parses, calls and prints."""
+
+import sys
+
+import typer
+
+from ase_physml import __version__
+from ase_physml.cli.data import app as data_app
+from ase_physml.cli.info import info
+from ase_physml.cli.relax import relax
+from ase_physml.cli.train import train
+from ase_physml.errors import PhysMLError
+
+app = typer.Typer(
+    help="Physics-driven potentials for ASE.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(data_app, name="data")
+app.command()(relax)
+app.command()(train)
+app.command()(info)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"ase-physml {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: what a user can cause is one line, not a traceback."""
+    try:
+        app()
+    except PhysMLError as error:
+        from rich.console import Console
+
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print("[bold red]error:[/]", end=" ")
+        console.print(str(error), markup=False)
+        sys.exit(2)

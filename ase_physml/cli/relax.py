@@ -1,0 +1,200 @@
+"""`physml relax`: structures in, relaxed structures out."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_physml.errors import PhysMLError, StructureError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from rich.console import Console
+
+    from ase_physml.tasks.relax import Progress, Relaxed
+
+
+class Optimizer(StrEnum):
+    """Optimizers of ASE."""
+
+    BFGS = "BFGS"
+    LBFGS = "LBFGS"
+    FIRE = "FIRE"
+
+
+class Dtype(StrEnum):
+    """Floating point types of a calculation."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+def relax(
+    inputs: Annotated[
+        list[str], typer.Argument(help="SMILES, or files that ASE reads (all frames).")
+    ],
+    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("relaxed"),
+    optimizer: Annotated[
+        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
+    ] = Optimizer.BFGS,
+    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.01,
+    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
+) -> None:
+    """Relax molecules; write trajectory, structure and a plot of each.
+
+    Exit code 1 if an input failed; the others are relaxed all the same.
+    """
+    from rich.console import Console
+
+    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.structures import read_inputs
+
+    if not fmax > 0:
+        raise typer.BadParameter(
+            f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
+        )
+    _refuse_overwriting(inputs, out)
+    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console(highlight=False)
+    results: dict[str, Relaxed | Exception] = {}
+    for name, start in read_inputs(inputs, seed):
+        if isinstance(start, PhysMLError):
+            results[name] = start
+            continue
+        start.calc = calculator
+        with _bar(console, name, fmax) as show:
+            results[name] = _relax_one(start, out / name, optimizer, fmax, steps, show)
+    _print_table(console, results, calculator.potential)
+    console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    if _print_errors(results):
+        raise typer.Exit(1)
+
+
+def _relax_one(
+    start: "Atoms",
+    stem: Path,
+    optimizer: str,
+    fmax: float,
+    steps: int,
+    show: "Progress",
+) -> "Relaxed | Exception":
+    from ase_physml.tasks.plots import plot_relaxation
+    from ase_physml.tasks.relax import relax_to_files
+
+    try:
+        done = relax_to_files(start, stem, optimizer, fmax, steps, show)
+        plot_relaxation(done, stem.with_name(stem.name + ".png"), fmax)
+    except PhysMLError as error:
+        return error
+    except Exception as error:
+        # Not foreseen, so its place matters; the other inputs still have their turn.
+        traceback.print_exc()
+        return error
+    return done
+
+
+def _refuse_overwriting(inputs: list[str], out: Path) -> None:
+    """A result is named after its input, and must not replace it."""
+    for path in map(Path, inputs):
+        written = path.suffix in (".traj", ".xyz", ".png")
+        if written and path.is_file() and path.resolve().parent == out.resolve():
+            raise StructureError(
+                f"{path} lies in the folder of the results and could be overwritten by "
+                "its own; choose another --out"
+            )
+
+
+@contextmanager
+def _bar(console: "Console", name: str, fmax: float) -> "Iterator[Progress]":
+    """A live bar that fills as the force falls; silent where nobody looks."""
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.TextColumn(
+            "step {task.fields[step]}  fmax {task.fields[force]:.4f} eV/Å"
+        ),
+        progress.TimeElapsedColumn(),
+    )
+    quiet = not console.is_terminal
+    with progress.Progress(
+        *columns, console=console, disable=quiet, transient=True
+    ) as bars:
+        task = bars.add_task(name, total=1.0, step=0, force=float("nan"))
+        first: list[float] = []
+
+        def show(step: int, force: float) -> None:
+            if not first:
+                first.append(force)
+            share = _share_of_the_way(first[0], force, fmax)
+            bars.update(task, completed=share, step=step, force=force)
+
+        yield show
+
+
+def _share_of_the_way(first: float, now: float, goal: float) -> float:
+    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
+    from math import log
+
+    if now <= goal or first <= goal:
+        return 1.0
+    return max(0.0, min(1.0, log(first / now) / log(first / goal)))
+
+
+def _print_table(
+    console: "Console", results: "dict[str, Relaxed | Exception]", potential: str
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"relaxed with {escape(potential)}"
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("name", overflow="fold")
+    table.add_column("formula", overflow="fold")
+    for column in ("energy (eV)", "fmax (eV/Å)", "steps"):
+        table.add_column(column, justify="right")
+    table.add_column("converged")
+    for column in ("time (s)", "moved (Å)"):
+        table.add_column(column, justify="right")
+    for name, result in results.items():
+        # Names hold brackets, as of [nH], that rich would take for markup.
+        if isinstance(result, Exception):
+            table.add_row(escape(name), "", "", "", "", "[red]failed[/]", "", "")
+            continue
+        table.add_row(
+            escape(name),
+            result.atoms.get_chemical_formula(),
+            f"{result.energies[-1]:.4f}",
+            f"{result.forces[-1]:.4f}",
+            str(result.steps),
+            "yes" if result.converged else "[yellow]no[/]",
+            f"{result.seconds:.2f}",
+            f"{result.moved:.3f}",
+        )
+    console.print(table)
+
+
+def _print_errors(results: "dict[str, Relaxed | Exception]") -> bool:
+    """One line on stderr for each failure; whether there was any."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    failed = {n: r for n, r in results.items() if isinstance(r, Exception)}
+    for name, error in failed.items():
+        kind = "" if isinstance(error, PhysMLError) else f"{type(error).__name__}: "
+        stderr.print(f"[bold red]{escape(name)}:[/] {escape(kind + str(error))}")
+    return bool(failed)

@@ -1,0 +1,1 @@
+"""Sets of structures: the HDF5 layout, importers, labelling, splits."""

@@ -1,0 +1,55 @@
+"""One structure with its labels, as plain arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One structure.
+
+    Attributes:
+        numbers: Atomic numbers (n,).
+        positions: (n, 3) Å.
+        energy: eV, or None.
+        forces: (n, 3) eV/Å, or None.
+        cell: (3, 3) Å, or None for a molecule.
+        pbc: (3,) bool, or None for a molecule.
+        name: Free text.
+        smiles: Free text.
+    """
+
+    numbers: Array
+    positions: Array
+    energy: float | None = None
+    forces: Array | None = None
+    cell: Array | None = None
+    pbc: Array | None = None
+    name: str | None = None
+    smiles: str | None = None
+
+    def problem(self) -> str | None:
+        """What is wrong with the values, in a few words; None if nothing is."""
+        n = len(self.numbers)
+        if n == 0:
+            return "no atoms"
+        if self.positions.shape != (n, 3):
+            return f"positions of shape {self.positions.shape} for {n} atoms"
+        if not np.isfinite(self.positions).all():
+            return "a position is NaN or infinite"
+        if self.numbers.min() < 1 or self.numbers.max() > 118:
+            return "an atomic number outside 1..118"
+        if self.energy is not None and not np.isfinite(self.energy):
+            return "the energy is NaN or infinite"
+        if self.forces is None:
+            return None
+        if self.forces.shape != (n, 3):
+            return f"forces of shape {self.forces.shape} for {n} atoms"
+        if not np.isfinite(self.forces).all():
+            return "a force is NaN or infinite"
+        return None

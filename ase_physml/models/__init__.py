@@ -1,0 +1,1 @@
+"""The models; they know nothing of ASE, Lightning or files."""

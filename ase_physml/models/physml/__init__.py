@@ -1,0 +1,1 @@
+"""PhysML, the physics-driven Transformer (UAI 2023)."""

@@ -1,0 +1,260 @@
+"""PhysML: the physics-driven Transformer potential (UAI 2023).
+
+"Towards Physically Reliable Molecular Representation Learning". Where the paper is
+silent (its appendix and code are not public) the values follow TorchMD-NET's
+equivariant transformer; model cards name them as assumed.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from ase_physml.errors import PotentialError
+from ase_physml.graph import AtomGraph
+from ase_physml.models.physml.attention import AttentionBlock, Cls
+from ase_physml.models.physml.basis import RadialBasis, envelope
+from ase_physml.models.physml.elements import (
+    MAX_ATOMIC_NUMBER,
+    covalent_radius,
+    electronegativity,
+)
+from ase_physml.models.physml.pair_energy import PairEnergy, PairParameters
+
+_MAM_CLASSES = 14  # at least z = 1..14, which the paper's Fig 5 scores
+
+
+@dataclass(frozen=True)
+class PhysMLConfig:
+    """Architecture of a PhysML model; every row of the paper's ablation is a switch.
+
+    Attributes:
+        elements: Atomic numbers the model knows, ascending.
+        cutoff: Reach of attention in Å (tau).
+        width: Feature width d.
+        depth: Attention blocks L.
+        heads: Attention heads H.
+        n_basis: Radial basis functions n_b.
+        alpha: Inner decay of the basis in 1/Å; 1 in the paper.
+        cls: [CLS] token: "none", "one-way" (it reads the atoms) or "two-way" (they
+            read it too; then energies of distant molecules no longer add up).
+        cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
+        pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
+        atom_energy: Self-energies f_atom.
+        a_mask: Gate attention by a bond graph that the caller supplies.
+        mam: Head for masked atomic modelling.
+    """
+
+    elements: tuple[int, ...] = (1, 6, 7, 8)
+    cutoff: float = 5.0
+    width: int = 128
+    depth: int = 4
+    heads: int = 8
+    n_basis: int = 32
+    alpha: float = 1.0
+    cls: Cls = "none"
+    cls_energy: bool = False
+    pair_energy: bool = True
+    atom_energy: bool = True
+    a_mask: bool = False
+    mam: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "elements", tuple(sorted(set(self.elements))))
+        if not self.elements:
+            raise PotentialError("a PhysML model needs at least one element")
+        if not 1 <= self.elements[0] <= self.elements[-1] <= MAX_ATOMIC_NUMBER:
+            raise PotentialError(
+                f"elements must be atomic numbers 1..{MAX_ATOMIC_NUMBER}, "
+                f"got {self.elements}"
+            )
+        if self.width % self.heads:
+            raise PotentialError(
+                f"heads={self.heads} does not divide width={self.width}"
+            )
+        if self.cls not in ("none", "one-way", "two-way"):
+            raise PotentialError(
+                f"cls must be 'none', 'one-way' or 'two-way', got {self.cls!r}"
+            )
+        if self.cls_energy and self.cls == "none":
+            raise PotentialError("cls_energy needs cls='one-way' or 'two-way'")
+        if not (self.pair_energy or self.atom_energy or self.cls_energy):
+            raise PotentialError("a PhysML model needs at least one energy term")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {**asdict(self), "elements": list(self.elements)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PhysMLConfig":
+        """Back from `to_dict`.
+
+        Raises:
+            PotentialError: An unknown or unusable value.
+        """
+        try:
+            return cls(**{**values, "elements": tuple(values["elements"])})
+        except (KeyError, TypeError) as error:
+            raise PotentialError(f"not a PhysML architecture: {error}") from error
+
+
+class Energies(NamedTuple):
+    """Interaction energies in eV, without the per-element reference.
+
+    Attributes:
+        molecules: (M,).
+        atoms: (*A); they sum to the molecule's energy, [CLS] term apart.
+        pairs: (*P), or None without pair terms.
+    """
+
+    molecules: Tensor
+    atoms: Tensor
+    pairs: Tensor | None
+
+
+class PhysML(nn.Module):
+    """Coulomb + Lennard-Jones pair terms and self-energies from learned atoms.
+
+    ``E = sum_{i<j} E_ij + sum_i f_atom(x_i) + sum_i E0[z_i]`` (Eq 6), with x_i from
+    neighbour embedding and ``depth`` Molecular Attention Blocks. The reference
+    E0 is kept apart, in float64: totals near -10^4 eV do not fit float32.
+    """
+
+    self_energies: Tensor
+    species_of: Tensor
+    electronegativities: Tensor
+    radii: Tensor
+
+    def __init__(self, config: PhysMLConfig) -> None:
+        super().__init__()
+        self.config = config
+        d = config.width
+        n_species = len(config.elements) + 1  # the last row is [MASK]
+        self._register_element_data()
+        self.embedding = nn.Embedding(n_species, d - 1)
+        self.basis = RadialBasis(n_species, config.n_basis, config.cutoff, config.alpha)
+        self.neighbour_filter = nn.Linear(config.n_basis, d, bias=False)
+        self.neighbour_mix = nn.Linear(d, d, bias=False)
+        self.combine = nn.Linear(2 * d, d)
+        # One product for the D^K and D^V of all blocks: psi is the same for all.
+        self.distance_filters = nn.Linear(config.n_basis, 2 * d * config.depth)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(d, config.heads, config.cls, config.a_mask)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(d)
+        self.cls = nn.Parameter(torch.randn(d) * 0.1) if config.cls != "none" else None
+        self.cls_head = _head(d + 1, d // 2, 1) if config.cls_energy else None
+        self.atom_head = _head(d, d // 2, 1) if config.atom_energy else None
+        self.pair_energy = PairEnergy(d) if config.pair_energy else None
+        self.element_bias = nn.Parameter(torch.zeros(n_species))
+        n_classes = max(_MAM_CLASSES, config.elements[-1])
+        self.mask_head = _head(d, d, n_classes) if config.mam else None
+        self._initialise()
+
+    def _register_element_data(self) -> None:
+        elements = self.config.elements
+        species = torch.full((MAX_ATOMIC_NUMBER + 1,), -1, dtype=torch.long)
+        species[list(elements)] = torch.arange(len(elements))
+        species[0] = len(elements)
+        chi = [electronegativity(z) for z in elements] + [0.0]
+        radii = [covalent_radius(z) for z in elements]
+        radii.append(sum(radii) / len(radii))
+        self.register_buffer("species_of", species, persistent=False)
+        self.register_buffer(
+            "electronegativities", torch.tensor(chi).unsqueeze(-1), persistent=False
+        )
+        self.register_buffer("radii", torch.tensor(radii), persistent=False)
+        self.register_buffer(
+            "self_energies", torch.zeros(len(elements) + 1, dtype=torch.float64)
+        )
+
+    def _initialise(self) -> None:
+        for linear in (
+            self.neighbour_filter,
+            self.neighbour_mix,
+            self.combine,
+            self.distance_filters,
+        ):
+            nn.init.xavier_uniform_(linear.weight)
+        nn.init.zeros_(self.combine.bias)
+        nn.init.zeros_(self.distance_filters.bias)
+
+    def forward(self, graph: AtomGraph) -> Energies:
+        """Interaction energies of a batch; total = this + `reference_energy`."""
+        species = self.species_of[graph.numbers]
+        distance = graph.edge_distances()
+        x, x_cls = self.encode(graph, species, distance)
+        atoms = self.element_bias[species]
+        pairs = None
+        if self.atom_head is not None:
+            atoms = atoms + self.atom_head(x).squeeze(-1)
+        if self.pair_energy is not None:
+            betas = self.pair_energy.parameters_of(graph, x, self.radii[species])
+            pairs = self.pair_energy.energy(betas, graph.pair_distances(distance))
+            atoms = atoms + graph.sum_pairs(pairs)
+        molecules = graph.sum_atoms(atoms.unsqueeze(-1)).squeeze(-1)
+        if self.cls_head is not None and x_cls is not None:
+            size = graph.atom_counts().log().unsqueeze(-1)
+            molecules = molecules + self.cls_head(torch.cat([x_cls, size], -1))[:, 0]
+        return Energies(molecules, atoms, pairs)
+
+    def encode(
+        self, graph: AtomGraph, species: Tensor, distance: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Atom features x^(L) (*A, d) and the [CLS] token (M, d), if there is one."""
+        config = self.config
+        phi = envelope(distance, config.cutoff)
+        psi = self.basis(
+            distance,
+            phi,
+            graph.receivers(self.basis.centres[species]),
+            graph.receivers(self.basis.log_widths[species]),
+        )
+        x = self._embed(graph, species, psi)
+        filters = silu(self.distance_filters(psi)).chunk(2 * config.depth, dim=-1)
+        x_cls = None
+        if self.cls is not None:
+            x_cls = self.cls.expand(graph.n_molecules, -1)
+        for layer, block in enumerate(self.blocks):
+            keys_d, values_d = filters[2 * layer], filters[2 * layer + 1]
+            x, x_cls = block(graph, x, x_cls, phi, keys_d, values_d)
+        return self.norm(x), None if x_cls is None else self.norm(x_cls)
+
+    def _embed(self, graph: AtomGraph, species: Tensor, psi: Tensor) -> Tensor:
+        """Element + electronegativity (Eq 1), then the neighbours' (Eq 4)."""
+        own = torch.cat(
+            [self.embedding(species), self.electronegativities[species]], dim=-1
+        )
+        others = (~graph.self_edge).to(psi.dtype).unsqueeze(-1)
+        weighted = graph.senders(own) * self.neighbour_filter(psi) * others
+        around = self.neighbour_mix(graph.sum_edges(weighted))
+        mixed: Tensor = self.combine(torch.cat([own, around], dim=-1))
+        return mixed
+
+    def reference_energy(self, numbers: Tensor) -> Tensor:
+        """Fixed self-energies E0 in eV, float64, of the shape of ``numbers``."""
+        return self.self_energies[self.species_of[numbers]]
+
+    def mask_logits(self, graph: AtomGraph) -> Tensor:
+        """Scores (*A, C) of z = 1..C for each atom; mask atoms with number 0."""
+        if self.mask_head is None:
+            raise PotentialError("this model was built without a MAM head (mam=False)")
+        species = self.species_of[graph.numbers]
+        x, _ = self.encode(graph, species, graph.edge_distances())
+        logits: Tensor = self.mask_head(x)
+        return logits
+
+    def pair_parameters(self, graph: AtomGraph) -> PairParameters:
+        """Learned charge product, depth, exponent and distance of every pair."""
+        if self.pair_energy is None:
+            raise PotentialError("this model has no pair terms (pair_energy=False)")
+        species = self.species_of[graph.numbers]
+        x, _ = self.encode(graph, species, graph.edge_distances())
+        return self.pair_energy.parameters_of(graph, x, self.radii[species])
+
+
+def _head(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, out))

@@ -1,0 +1,1 @@
+"""Potential files: format, names, model cards."""

@@ -1,0 +1,83 @@
+"""What a potential says of itself: architecture, domain, and measured errors."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ase_physml.errors import PotentialError
+from ase_physml.models.physml.model import PhysMLConfig
+
+FORMAT_VERSION = 1
+
+Domain = Literal["equilibrium", "off-equilibrium"]
+
+
+@dataclass(frozen=True)
+class PotentialCard:
+    """Metadata of a potential file, JSON throughout.
+
+    Attributes:
+        name: Short name.
+        architecture: `PhysMLConfig` as a dict.
+        level_of_theory: Of the training labels.
+        domain: "equilibrium" if every training structure was a minimum; such a
+            potential has never seen a barrier.
+        split_hashes: Data file to the hash of the split it was trained on.
+        errors: Measured errors with their units in the key, e.g. ``mae_energy_meV``.
+        training: Recipe, steps and anything else worth knowing.
+        commit: Revision of the code that trained it.
+        created: UTC time, ISO 8601.
+        units: Of energies, lengths and forces.
+        format_version: Of the file.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    level_of_theory: str
+    domain: Domain
+    split_hashes: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    created: str = ""
+    units: dict[str, str] = field(
+        default_factory=lambda: {
+            "energy": "eV",
+            "length": "angstrom",
+            "forces": "eV/angstrom",
+        }
+    )
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def for_model(cls, config: PhysMLConfig, **values: Any) -> "PotentialCard":
+        """A card of a model of this architecture, dated now."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(architecture=config.to_dict(), **{"created": now, **values})
+
+    @property
+    def config(self) -> PhysMLConfig:
+        """The architecture, checked."""
+        return PhysMLConfig.from_dict(self.architecture)
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that the potential knows."""
+        return self.config.elements
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PotentialCard":
+        """From JSON text.
+
+        Raises:
+            PotentialError: Not the metadata of a potential.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise PotentialError(f"unreadable potential metadata: {error}") from error

@@ -1,0 +1,90 @@
+"""Names of the shipped potentials, and the files behind them.
+
+``registry.yaml`` lists each shipped file with its SHA-256. A bare name means a shipped
+potential first; anything else is a path.
+"""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ase_physml.errors import PotentialError
+
+_PACKED = Path(__file__).parent / "files"
+_CHECKOUT = Path(__file__).parents[2] / "potentials"
+
+
+def folder() -> Path:
+    """Where the shipped files are: in the package, or in a checkout beside it."""
+    return _PACKED if _PACKED.is_dir() else _CHECKOUT
+
+
+@lru_cache
+def entries() -> dict[str, dict[str, Any]]:
+    """File name to its entry in the registry."""
+    path = folder() / "registry.yaml"
+    if not path.exists():
+        return {}
+    return (yaml.safe_load(path.read_text()) or {}).get("potentials") or {}
+
+
+def resolve(name: str | Path) -> Path:
+    """File of a potential.
+
+    Args:
+        name: Shipped name, with or without ``.pt`` ("qm9.pt", "qm9"), or a path. To use
+            a local file that is named like a shipped one, write ``./qm9.pt``.
+
+    Raises:
+        PotentialError: No such name or file, or a shipped file that is not the one
+            that was published.
+    """
+    text = str(name)
+    if Path(text).name == text:
+        shipped = text if text.endswith(".pt") else f"{text}.pt"
+        if shipped in entries():
+            path = folder() / shipped
+            _verify(path, entries()[shipped]["sha256"])
+            return path
+    path = Path(text).expanduser()
+    if not path.exists():
+        known = ", ".join(sorted(entries())) or "none"
+        raise PotentialError(
+            f"{text}: neither a file nor a shipped potential; shipped: {known}"
+        )
+    return path
+
+
+@lru_cache
+def _verify(path: Path, expected: str) -> None:
+    if not path.exists():
+        raise PotentialError(f"{path}: shipped with the package but missing; reinstall")
+    found = sha256(path)
+    if found != expected:
+        raise PotentialError(
+            f"{path}: SHA-256 is {found[:12]}..., the registry says {expected[:12]}; "
+            "the file was changed, reinstall the package"
+        )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def register(path: Path, summary: str) -> None:
+    """Enter a potential in the registry beside it, with its hash.
+
+    Args:
+        path: Potential file in the folder of shipped ones.
+        summary: One line for people.
+    """
+    registry = path.parent / "registry.yaml"
+    content = yaml.safe_load(registry.read_text()) if registry.exists() else None
+    content = content or {"potentials": {}}
+    content["potentials"][path.name] = {"sha256": sha256(path), "summary": summary}
+    registry.write_text(yaml.safe_dump(content, sort_keys=True))

@@ -1,0 +1,121 @@
+"""Structures from what people type: SMILES strings and files."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+
+from ase_physml.errors import PhysMLError, StructureError
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+
+def from_smiles(smiles: str, seed: int = 0) -> Atoms:
+    """One 3-D structure with hydrogens: RDKit ETKDGv3, then MMFF94 where it applies.
+
+    Args:
+        smiles: Of one neutral closed-shell molecule.
+        seed: Of the embedding.
+
+    Raises:
+        StructureError: Not a SMILES, several fragments, a charge, a radical, or no
+            embedding found.
+    """
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    # RDKit would print its own complaint beside ours.
+    with BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise StructureError(f"{smiles!r} is neither a file nor a valid SMILES")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise StructureError(f"{smiles}: several molecules; give them one by one")
+    charge = Chem.GetFormalCharge(mol)
+    if charge:
+        raise StructureError(
+            f"{smiles}: total charge {charge:+d}; give the neutral molecule"
+        )
+    if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        raise StructureError(f"{smiles}: a radical; give a closed-shell molecule")
+    mol = Chem.AddHs(mol)
+    with BlockLogs():
+        embedded = _embed(mol, seed)
+    if not embedded:
+        raise StructureError(f"{smiles}: RDKit finds no 3-D structure; give a file")
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    positions = mol.GetConformer().GetPositions()
+    return Atoms(numbers, positions, info={"smiles": smiles})
+
+
+def _embed(mol: "Mol", seed: int) -> bool:
+    """Give a molecule coordinates, in place; False where RDKit finds none."""
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    # Its stubs take every setting for read-only.
+    settings: Any = rdDistGeom.ETKDGv3()
+    settings.randomSeed = seed
+    if rdDistGeom.EmbedMolecule(mol, settings) != 0:
+        settings.useRandomCoords = True
+        if rdDistGeom.EmbedMolecule(mol, settings) != 0:
+            return False
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol)
+    return True
+
+
+def read_inputs(
+    inputs: Iterable[str], seed: int = 0
+) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+    """A unique file-safe name and a structure, or its error, for each input.
+
+    Args:
+        inputs: SMILES, or files that ASE reads; every frame of a file counts.
+        seed: Of structures from SMILES.
+    """
+    used: set[str] = set()
+    for text in inputs:
+        path = Path(text)
+        if path.is_file():
+            found = list(_frames(path))
+        else:
+            found = [(_safe(text), _try_smiles(text, seed))]
+        for name, atoms in found:
+            unique, number = name, 2
+            # c1ccccc1 and C1CCCCC1 are one name where file systems ignore case.
+            while unique.casefold() in used:
+                unique, number = f"{name}-{number}", number + 1
+            used.add(unique.casefold())
+            yield unique, atoms
+
+
+def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
+    try:
+        return from_smiles(text, seed)
+    except PhysMLError as error:
+        return error
+
+
+def _frames(path: Path) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+    import ase.io
+
+    try:
+        frames = ase.io.read(path, ":")
+    except Exception as error:
+        # ASE's readers raise whatever their parser stumbles on.
+        yield path.stem, StructureError(f"{path}: ASE cannot read it ({error})")
+        return
+    frames = frames if isinstance(frames, list) else [frames]
+    if not frames:
+        yield path.stem, StructureError(f"{path}: holds no structure")
+        return
+    width = len(str(len(frames) - 1))
+    for i, atoms in enumerate(frames):
+        yield (path.stem if len(frames) == 1 else f"{path.stem}-{i:0{width}d}"), atoms
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+=()\[\]-]", "_", text).strip(".")[:80] or "molecule"

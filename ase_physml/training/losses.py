@@ -1,0 +1,97 @@
+"""The losses of the paper (Sec 3.4), and three of ours, as functions of tensors.
+
+Every function returns one number, a mean over molecules or over force components, so
+that weights mean the same at any batch size. Energies in eV, forces in eV/Å.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy, huber_loss, relu
+
+from ase_physml.graph import MASK
+
+
+def energy_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor:
+    """Squared error of the energy; molecules with a NaN label are left out.
+
+    Args:
+        predicted: (M,) eV.
+        label: (M,) eV, NaN where there is none.
+        huber: If given, errors above it count linearly (eV): a mean absolute error is
+            what is reported, and few large outliers should not steer it.
+    """
+    known = ~label.isnan()
+    error = torch.where(known, predicted - label.nan_to_num(), 0.0)
+    count = known.sum().clamp(min=1)
+    if huber is None:
+        return error.square().sum() / count
+    scaled = huber_loss(error, torch.zeros_like(error), reduction="sum", delta=huber)
+    return scaled / (huber * count)
+
+
+def force_loss(predicted: Tensor, label: Tensor) -> Tensor:
+    """Mean squared error of force components; NaN labels are left out."""
+    known = ~label.isnan()
+    error = torch.where(known, predicted - label.nan_to_num(), 0.0)
+    return error.square().sum() / known.sum().clamp(min=1)
+
+
+def zero_force_loss(forces: Tensor) -> Tensor:
+    """Mean squared force component at an equilibrium structure: it should be zero.
+
+    The paper prints the gradient of E_i but means the molecule's energy.
+    """
+    return forces.square().mean()
+
+
+def bound_loss(at_rest: Tensor, displaced: Tensor, margin: Tensor | float) -> Tensor:
+    """``relu(E(R) + margin - E(R + eps))``: displaced structures lie above (Eq 8).
+
+    Read with E* as the energy of the noised structure; the other reading would punish
+    correct behaviour. A margin (an extension, not in the paper) asks for curvature:
+    half a force constant times the squared displacement.
+    """
+    return relu(at_rest + margin - displaced).mean()
+
+
+def denoising_loss(forces: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
+    """The gradient at a displaced structure points back to the equilibrium.
+
+    An extension, not in the paper. Errors are divided by
+    ``sqrt(1 + (deviation / 0.05 Å)^2)``, so that large displacements, whose forces are
+    large, do not drown the small ones that shape the bottom of the well; and squared
+    errors s^2 count as ``log(1 + s^2)`` (eV/Å), since one pair of atoms thrown into
+    each other would outweigh a thousand molecules.
+
+    Args:
+        forces: Predicted, (M, N, 3) eV/Å.
+        target: Of the harmonic network, (M, N, 3) eV/Å.
+        deviation: Standard deviation of the displacement, (M,) Å.
+    """
+    scale = (1.0 + (deviation / 0.05).square())[:, None, None]
+    return torch.log1p((forces - target).square() / scale).mean()
+
+
+def mask_atoms(numbers: Tensor, share: float, generator: Generator) -> Tensor:
+    """Replace atoms by [MASK] with probability ``share``, one per molecule at least.
+
+    Args:
+        numbers: (M, N) atomic numbers.
+        share: The paper's rho, 0.3.
+        generator: Source of randomness.
+    """
+    chance = torch.rand(numbers.shape, generator=generator).to(numbers.device)
+    hidden = (chance < share) | (chance == chance.min(dim=1, keepdim=True).values)
+    return numbers.masked_fill(hidden, MASK)
+
+
+def mask_loss(logits: Tensor, numbers: Tensor, masked: Tensor) -> Tensor:
+    """Cross-entropy of the true element over masked atoms (Eq 7, softmax form).
+
+    Args:
+        logits: (M, N, C); class c is z = c + 1.
+        numbers: True atomic numbers, (M, N).
+        masked: Atomic numbers with [MASK] = 0, (M, N).
+    """
+    hidden = masked == MASK
+    return cross_entropy(logits[hidden], numbers[hidden] - 1)

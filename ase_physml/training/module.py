@@ -1,0 +1,180 @@
+"""The Lightning module: which losses, of which structures, at which weight."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Generator, Tensor
+
+from ase_physml.models.physml.model import PhysML
+from ase_physml.training import losses
+from ase_physml.training.batches import Batch
+from ase_physml.training.compiled import CompiledEvaluator, Evaluator
+from ase_physml.training.noise import spring_energy_and_forces
+from ase_physml.training.recipe import LossWeights, Recipe
+
+
+class PhysMLTraining(pl.LightningModule):
+    """PhysML under the losses of a recipe.
+
+    A step evaluates the clean molecules and, if the bound or denoising loss is on,
+    their displaced copies in the same forward pass; MAM is a pass of its own.
+    """
+
+    def __init__(self, model: PhysML, recipe: Recipe) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.plain = Evaluator(model)
+        self.evaluator = CompiledEvaluator(model) if recipe.compile else self.plain
+        self.validation: dict[str, list[Tensor]] = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Sum of weighted losses; each is logged under ``train/``."""
+        stage, _ = self.recipe.stage_at(self.global_step)
+        terms = self.loss_terms(batch, stage.losses)
+        total = torch.zeros((), device=self.device)
+        for name, value in terms.items():
+            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True)
+            total = total + getattr(stage.losses, name) * value
+        self.log("train/total", total.detach(), on_step=False, on_epoch=True)
+        return total
+
+    def loss_terms(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+        """Unweighted losses of a batch; those with weight zero are not computed."""
+        random = Generator().manual_seed(self.recipe.seed * 1_000_003 + batch.step)
+        displace = batch.equilibrium and (weights.bound or weights.denoise)
+        needs_forces = (
+            weights.denoise or weights.zero_force
+            if batch.equilibrium
+            else weights.forces
+        )
+        numbers, positions = batch.numbers, batch.positions
+        shift, deviation = None, None
+        if displace:
+            # Batches are in random order, so the first few are a fair sample.
+            some = math.ceil(self.recipe.displaced_share * len(numbers))
+            shift, deviation = self.recipe.noise.sample(positions[:some], random)
+            positions = torch.cat([positions, positions[:some] + shift])
+            numbers = torch.cat([numbers, numbers[:some]])
+        forces = None
+        if needs_forces:
+            energies, forces = self.evaluator.energies_and_forces(numbers, positions)
+        else:
+            energies = self.evaluator.energies(numbers, positions)
+        terms = self._clean_terms(batch, weights, energies, forces)
+        if shift is not None and deviation is not None:
+            terms |= self._displaced_terms(
+                batch, weights, energies, forces, shift, deviation
+            )
+        if weights.mask and batch.step % self.recipe.mask_every == 0:
+            terms["mask"] = self.recipe.mask_every * self._mask_term(batch, random)
+        return terms
+
+    def _clean_terms(
+        self,
+        batch: Batch,
+        weights: LossWeights,
+        energies: Tensor,
+        forces: Tensor | None,
+    ) -> dict[str, Tensor]:
+        n = len(batch.numbers)
+        terms = {}
+        if weights.energy and not batch.energies.isnan().all():
+            label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
+            terms["energy"] = losses.energy_loss(
+                energies[:n], label.to(energies.dtype), self.recipe.huber
+            )
+        if forces is None:
+            return terms
+        if batch.equilibrium and weights.zero_force:
+            terms["zero_force"] = losses.zero_force_loss(forces[:n])
+        if not batch.equilibrium and weights.forces:
+            terms["forces"] = losses.force_loss(forces[:n], batch.forces)
+        return terms
+
+    def _displaced_terms(
+        self,
+        batch: Batch,
+        weights: LossWeights,
+        energies: Tensor,
+        forces: Tensor | None,
+        shift: Tensor,
+        deviation: Tensor,
+    ) -> dict[str, Tensor]:
+        n, some = len(batch.numbers), len(shift)
+        at_rest = batch.positions[:some]
+        terms = {}
+        if weights.bound:
+            margin = 0.5 * self.recipe.margin * shift.square().sum((1, 2))
+            terms["bound"] = losses.bound_loss(energies[:some], energies[n:], margin)
+        near = deviation < self.recipe.denoise_reach
+        if weights.denoise and forces is not None and near.any():
+            radii = self.model.radii[self.model.species_of[batch.numbers[:some]]]
+            _, target = spring_energy_and_forces(at_rest + shift, at_rest, radii)
+            terms["denoise"] = losses.denoising_loss(
+                forces[n:][near], target[near], deviation[near]
+            )
+        return terms
+
+    def _mask_term(self, batch: Batch, random: Generator) -> Tensor:
+        masked = losses.mask_atoms(batch.numbers, self.recipe.mask_share, random)
+        logits = self.evaluator.mask_logits(masked, batch.positions)
+        return losses.mask_loss(logits, batch.numbers, masked)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect absolute errors; means are over the whole set, not over batches."""
+        with torch.enable_grad():
+            energies, forces = self.plain.energies_and_forces(
+                batch.numbers, batch.positions
+            )
+        label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
+        self._collect("mae_energy", (energies - label).abs())
+        if batch.equilibrium:
+            self._collect("mae_zero_force", forces.abs())
+        else:
+            self._collect("mae_forces", (forces - batch.forces).abs())
+
+    def _collect(self, name: str, errors: Tensor) -> None:
+        flat = errors.detach().flatten().double()
+        self.validation.setdefault(name, []).append(flat[~flat.isnan()])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log mean absolute errors in eV and eV/Å under ``val/``."""
+        score = torch.zeros((), dtype=torch.float64, device=self.device)
+        for name, parts in self.validation.items():
+            errors = torch.cat(parts)
+            if len(errors):
+                mean = errors.mean()
+                score = score + mean
+                self.log(f"val/{name}", mean, prog_bar=True, sync_dist=True)
+        self.log("val/score", score, sync_dist=True)
+        self.validation.clear()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine in every stage."""
+        first = self.recipe.stages[0].learning_rate
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=first,
+            weight_decay=self.recipe.weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(self.recipe, step) / first
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Learning rate of a step: linear warm-up, then a cosine, in its stage."""
+    stage, within = recipe.stage_at(step)
+    if within < stage.warmup:
+        return stage.learning_rate * (within + 1) / stage.warmup
+    done = (within - stage.warmup) / max(1, stage.steps - stage.warmup)
+    falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return stage.learning_rate * (stage.final + (1.0 - stage.final) * falling)

@@ -1,0 +1,278 @@
+"""Training recipes: typed, read from YAML, overridden as ``key=value``."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from ase_physml.errors import RecipeError
+from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.training.noise import Noise
+
+
+@dataclass(frozen=True)
+class Source:
+    """One HDF5 set.
+
+    Attributes:
+        path: Ragged HDF5 file.
+        split: JSON split file (`physml data split` or `make_split`); only its train
+            part is trained on, its val part watched. Without one all frames train.
+        share: Part of the training frames to use.
+    """
+
+    path: str
+    split: str | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss; 0 leaves it, and its cost, out.
+
+    Attributes:
+        energy: Labelled energies.
+        forces: Labelled forces.
+        zero_force: Forces at equilibrium structures are zero.
+        bound: Displaced structures lie above (Eq 8).
+        mask: Masked atomic modelling (Eq 7).
+        denoise: The gradient points back to the equilibrium (not in the paper).
+    """
+
+    energy: float = 1.0
+    forces: float = 0.0
+    zero_force: float = 0.0
+    bound: float = 0.0
+    mask: float = 0.0
+    denoise: float = 0.0
+
+    @property
+    def physics(self) -> bool:
+        """Some loss learns from structures alone."""
+        return bool(self.zero_force or self.bound or self.mask or self.denoise)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with its own losses and learning-rate cycle.
+
+    Attributes:
+        steps: Optimizer steps.
+        losses: Loss weights.
+        learning_rate: Peak, reached after ``warmup`` steps.
+        warmup: Steps of linear warm-up.
+        final: Learning rate at the end of the cosine, as a part of the peak.
+    """
+
+    steps: int = 10_000
+    losses: LossWeights = field(default_factory=LossWeights)
+    learning_rate: float = 1e-3
+    warmup: int = 500
+    final: float = 0.01
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training run depends on.
+
+    Attributes:
+        name: Folder and file name of the result.
+        sources: HDF5 sets; sets without energies take part in the other losses.
+        model: Architecture; ``elements`` is filled in from the data.
+        stages: One after the other.
+        start_from: Potential whose weights training starts from (fine-tuning).
+        refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
+        level_of_theory: For the card; taken from the data when absent.
+        huber: Energy errors above it count linearly, eV; null for plain squares.
+        noise: Displacements of the bound and denoising losses.
+        displaced_share: Part of each batch that is displaced as well: the physics
+            losses at displaced structures cost as much as those at rest.
+        margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
+        denoise_reach: Denoise only molecules displaced by less (Å).
+        mask_share: Part of the atoms that MAM hides.
+        mask_every: Steps between two MAM passes; its weight is scaled up to match.
+        batch_size: Molecules of equal size per step.
+        steps_per_epoch: Steps between validations and checkpoints.
+        validate: Validation molecules (of those in the split).
+        weight_decay: AdamW.
+        clip: Gradient norm.
+        ema: Decay of the averaged weights, which are what is saved.
+        precision: Lightning precision, "32-true" or "bf16-mixed".
+        compile: Compile energy and forces into one graph (a minute at the start).
+        patience: Epochs without a better validation loss before stopping early; null
+            never stops.
+        seed: Of weights, batches and noise.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    model: PhysMLConfig = field(default_factory=PhysMLConfig)
+    stages: tuple[Stage, ...] = (Stage(),)
+    start_from: str | None = None
+    refit_self_energies: bool = False
+    level_of_theory: str | None = None
+    huber: float | None = None
+    noise: Noise = field(default_factory=Noise)
+    displaced_share: float = 1.0
+    margin: float = 0.0
+    denoise_reach: float = 0.25
+    mask_share: float = 0.3
+    mask_every: int = 1
+    batch_size: int = 32
+    steps_per_epoch: int = 500
+    validate: int = 1000
+    weight_decay: float = 0.0
+    clip: float = 10.0
+    ema: float = 0.999
+    precision: str = "32-true"
+    compile: bool = False
+    patience: int | None = None
+    seed: int = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[Stage, int]:
+        """The stage that a step belongs to, and the step within it."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        return self.stages[-1], self.stages[-1].steps
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain YAML types."""
+        return {**asdict(self), "model": self.model.to_dict()}
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides (``model.width=64``).
+
+    Relative paths in it are looked up from the working directory first, then from the
+    recipe's own folder.
+
+    Raises:
+        RecipeError: The file is missing, is not a mapping, or names an unknown key or
+            a value of the wrong type.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such recipe") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
+    for override in overrides:
+        _apply(values, override)
+    values.setdefault("name", path.stem)
+    recipe: Recipe = _build(Recipe, values, str(path))
+    _check(recipe)
+    return recipe
+
+
+def find(name: str, recipe: Path) -> Path:
+    """A path named in a recipe: from the working directory or beside the recipe."""
+    candidates = [Path(name), recipe.parent / name, recipe.parent.parent / name]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise RecipeError(
+        f"{recipe}: {name} does not exist here nor beside the recipe; "
+        "set it with a key=value override, for example sources.0.path=FILE"
+    )
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise RecipeError(f"override {override!r} is not of the form key=value")
+    *parents, last = key.split(".")
+    node: Any = values
+    for parent in parents:
+        if isinstance(node, list):
+            node = node[_position(parent, node, override)]
+        else:
+            node = node.setdefault(parent, {})
+    if isinstance(node, list):
+        node[_position(last, node, override)] = yaml.safe_load(text)
+    elif isinstance(node, dict):
+        node[last] = _number(yaml.safe_load(text))
+    else:
+        raise RecipeError(f"override {override!r}: {'.'.join(parents)} has no keys")
+
+
+def _position(text: str, node: list[Any], override: str) -> int:
+    if not text.isdigit() or int(text) >= len(node):
+        raise RecipeError(
+            f"override {override!r}: {text} is not a position 0..{len(node) - 1}"
+        )
+    return int(text)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as a string; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _build(kind: type[Any], values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise RecipeError(f"{where}: expected keys and values, got {values!r}")
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise RecipeError(
+                f"{where}: unknown key {key!r}; known: {', '.join(sorted(known))}"
+            )
+    try:
+        return kind(
+            **{k: _convert(hints[k], v, f"{where}: {k}") for k, v in values.items()}
+        )
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, where)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise RecipeError(f"{where}: expected a list, got {value!r}")
+        return tuple(_convert(arguments[0], v, where) for v in value)
+    value = _number(value) if hint is float else value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise RecipeError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def _check(recipe: Recipe) -> None:
+    if not recipe.sources:
+        raise RecipeError("a recipe needs at least one source")
+    if not recipe.stages:
+        raise RecipeError("a recipe needs at least one stage")
+    for name in ("batch_size", "steps_per_epoch", "mask_every"):
+        if getattr(recipe, name) < 1:
+            raise RecipeError(f"{name} must be at least 1")
+    if any(stage.steps < 1 for stage in recipe.stages):
+        raise RecipeError("every stage needs at least one step")
