@@ -54,21 +54,20 @@ def bound_loss(at_rest: Tensor, displaced: Tensor, margin: Tensor | float) -> Te
     return relu(at_rest + margin - displaced).mean()
 
 
-def denoising_loss(forces: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
+def denoising_loss(forces: Tensor, target: Tensor) -> Tensor:
     """The gradient at a displaced structure points back to the equilibrium.
 
-    An extension, not in the paper. Errors are divided by
-    ``sqrt(1 + (deviation / 0.05 Å)^2)``, so that large displacements, whose forces are
-    large, do not drown the small ones that shape the bottom of the well; and squared
-    errors s^2 count as ``log(1 + s^2)`` (eV/Å), since one pair of atoms thrown into
-    each other would outweigh a thousand molecules.
+    An extension, not in the paper. Errors count relative to the molecule's root mean
+    square target force (plus 0.05 eV/Å): the small forces along soft modes, which shape
+    the bottom of the well, would drown in those of a stretched bond. A squared relative
+    error r^2 counts as ``log(1 + r^2)``, since one pair of atoms thrown into each other
+    would outweigh a thousand molecules.
 
     Args:
         forces: Predicted, (M, N, 3) eV/Å.
         target: Of the harmonic network, (M, N, 3) eV/Å.
-        deviation: Standard deviation of the displacement, (M,) Å.
     """
-    scale = (1.0 + (deviation / 0.05).square())[:, None, None]
+    scale = target.square().mean((1, 2), keepdim=True) + 0.05**2
     return torch.log1p((forces - target).square() / scale).mean()
 
 

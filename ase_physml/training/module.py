@@ -55,7 +55,9 @@ class PhysMLTraining(pl.LightningModule):
         if displace:
             # Batches are in random order, so the first few are a fair sample.
             some = math.ceil(self.recipe.displaced_share * len(numbers))
-            shift, deviation = self.recipe.noise.sample(positions[:some], random)
+            shift, deviation = self.recipe.noise.sample(
+                positions[:some], self._radii(numbers[:some]), random
+            )
             positions = torch.cat([positions, positions[:some] + shift])
             numbers = torch.cat([numbers, numbers[:some]])
         forces = None
@@ -111,12 +113,14 @@ class PhysMLTraining(pl.LightningModule):
             terms["bound"] = losses.bound_loss(energies[:some], energies[n:], margin)
         near = deviation < self.recipe.denoise_reach
         if weights.denoise and forces is not None and near.any():
-            radii = self.model.radii[self.model.species_of[batch.numbers[:some]]]
-            _, target = spring_energy_and_forces(at_rest + shift, at_rest, radii)
-            terms["denoise"] = losses.denoising_loss(
-                forces[n:][near], target[near], deviation[near]
+            _, target = spring_energy_and_forces(
+                at_rest + shift, at_rest, self._radii(batch.numbers[:some])
             )
+            terms["denoise"] = losses.denoising_loss(forces[n:][near], target[near])
         return terms
+
+    def _radii(self, numbers: Tensor) -> Tensor:
+        return self.model.radii[self.model.species_of[numbers]]
 
     def _mask_term(self, batch: Batch, random: Generator) -> Tensor:
         masked = losses.mask_atoms(batch.numbers, self.recipe.mask_share, random)

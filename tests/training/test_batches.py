@@ -1,0 +1,111 @@
+"""Batches: each frame once a pass, the same whenever they are asked for."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.errors import DataError
+from ase_physml.training import batches
+from ase_physml.training.batches import (
+    Batch,
+    BatchStream,
+    FrameStore,
+    StagedStream,
+    StepSampler,
+)
+
+
+@pytest.fixture
+def store(sets: Path) -> FrameStore:
+    return FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64))
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return torch.equal(a.positions, b.positions) and torch.equal(a.numbers, b.numbers)
+
+
+def test_a_pass_visits_every_frame_once(store: FrameStore) -> None:
+    stream = BatchStream([store], 5, seed=0)
+    seen = Counter(
+        energy for t in range(len(stream)) for energy in stream[t].energies.tolist()
+    )
+    assert set(seen.values()) == {1}
+    assert len(seen) == 64
+
+
+def test_batches_do_not_depend_on_what_was_drawn_before(store: FrameStore) -> None:
+    late = BatchStream([store], 5, seed=0)[40]
+    stream = BatchStream([store], 5, seed=0)
+    for t in range(40):
+        stream[t]
+    assert same(stream[40], late)
+    assert late.step == 40
+
+
+def test_passes_and_seeds_differ(store: FrameStore) -> None:
+    stream = BatchStream([store], 5, seed=0)
+    order = [stream[t].energies.tolist() for t in range(len(stream))]
+    second = [stream[t + len(stream)].energies.tolist() for t in range(len(stream))]
+    other = BatchStream([store], 5, seed=1)
+    third = [other[t].energies.tolist() for t in range(len(other))]
+    assert order != second
+    assert order != third
+
+
+def test_memory_and_file_give_the_same(
+    store: FrameStore, sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_PRELOAD_ATOMS", 0)
+    from_file = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64))
+    assert from_file.columns is None
+    for t in range(6):
+        a = BatchStream([store], 5, 0)[t]
+        b = BatchStream([from_file], 5, 0)[t]
+        assert same(a, b)
+        assert torch.equal(a.energies, b.energies)
+
+
+def test_labels_that_are_missing_are_nan(sets: Path) -> None:
+    unlabelled = FrameStore(RaggedSet(sets / "equilibrium.h5"), np.arange(16))
+    batch = BatchStream([unlabelled], 4, 0)[0]
+    assert batch.energies.isnan().all()
+    assert batch.forces.isnan().all()
+    assert batch.equilibrium
+
+
+def test_stages_follow_each_other_in_every_process(store: FrameStore) -> None:
+    first, second = BatchStream([store], 4, 0), BatchStream([store], 4, 9)
+    staged = StagedStream([(3, first), (2, second)], world=2)
+    assert same(staged[5], first[5])
+    assert same(staged[6], second[0])
+    assert staged[6].step == 6
+    with pytest.raises(IndexError):
+        staged[10]
+
+
+def test_sampler_shares_batches_between_processes() -> None:
+    samplers = [StepSampler(3, rank, 2) for rank in range(2)]
+    for sampler in samplers:
+        sampler.set_epoch(1)
+    assert [list(s) for s in samplers] == [[6, 8, 10], [7, 9, 11]]
+
+
+def test_a_set_must_say_whether_it_is_at_equilibrium(tmp_path: Path) -> None:
+    from ase_physml.data.frame import Frame
+    from ase_physml.data.ragged import Metadata
+    from ase_physml.data.writer import write
+
+    path = tmp_path / "unknown.h5"
+    write(path, [Frame(np.array([1]), np.zeros((1, 3)), 1.0)], Metadata())
+    with pytest.raises(DataError, match="equilibrium"):
+        FrameStore(RaggedSet(path), np.arange(1))
+
+
+def test_no_frames(sets: Path) -> None:
+    empty = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(0))
+    with pytest.raises(DataError, match="no frames"):
+        BatchStream([empty], 4, 0)
