@@ -1,49 +1,93 @@
 """Calculators from what people type: ``qm9.pt``, ``tblite:GFN2-xTB``, ``emt``, ..."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from ase.calculators.calculator import Calculator, get_calculator_class
-from ase.calculators.calculator import names as _OF_ASE  # noqa: N812
+from ase.calculators.names import names as names_of_ase
 
-from ase_physml.errors import PhysMLError
+from ase_physml.errors import PhysMLError, PotentialError
+
+_TBLITE_METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
 
 
 def make_calculator(name: str, **options: Any) -> Calculator:
     """Build an ASE calculator.
 
     Args:
-        name: A potential (``*.pt`` or a shipped name), ``tblite:METHOD``, a name ASE
-            knows (``emt``), or ``module:factory``.
-        **options: Passed on.
+        name: A potential (``*.pt`` or a shipped name), ``tblite:METHOD``, a name that
+            ASE knows (``emt``), or ``module:factory``, where the module may lie in the
+            current folder and the factory takes no argument.
+        **options: Passed on to the calculator.
 
     Raises:
-        PhysMLError: The name, module or package is not there.
+        PotentialError: The name, module, factory or package is not there, or refuses
+            to build a calculator.
     """
     head, _, tail = name.partition(":")
     try:
         calculator: Calculator = _factory(head, tail)(**options)
+    except PhysMLError:
+        raise
     except ImportError as error:
         hint = "; pip install 'ase-physml[xtb]'" if head == "tblite" else ""
-        raise PhysMLError(f"calculator {name!r}: {error}{hint}") from error
-    except AttributeError as error:
-        raise PhysMLError(f"calculator {name!r}: {error}") from error
+        raise PotentialError(f"calculator {name!r}: {error}{hint}") from error
+    except Exception as error:
+        # Factories raise anything.
+        raise PotentialError(
+            f"calculator {name!r} cannot be built ({type(error).__name__}: {error})"
+        ) from error
+    if not hasattr(calculator, "get_property"):
+        raise PotentialError(
+            f"calculator {name!r}: {tail} returned {type(calculator).__name__}, not "
+            "an ASE calculator"
+        )
     return calculator
 
 
-def _factory(head: str, tail: str) -> Callable[..., Calculator]:
+def _factory(head: str, tail: str) -> Callable[..., Any]:
     if head == "tblite":
-        from tblite.ase import TBLite
-
-        return partial(TBLite, method=tail or "GFN2-xTB", verbosity=0)
+        return _tblite(tail or _TBLITE_METHODS[0])
     if tail:
-        factory: Callable[..., Calculator] = getattr(import_module(head), tail)
-        return factory
-    if head in _OF_ASE:
-        known: Callable[..., Calculator] = get_calculator_class(head)
+        return _from_module(head, tail)
+    if head in names_of_ase:
+        known: Callable[..., Any] = get_calculator_class(head)
         return known
+    return partial(_potential, head)
+
+
+def _potential(name: str, **options: Any) -> Calculator:
     from ase_physml.calculators.physml import PhysMLCalculator
 
-    return partial(PhysMLCalculator, head)
+    try:
+        return PhysMLCalculator(name, **options)
+    except PotentialError as error:
+        raise PotentialError(
+            f"{error} (a calculator is a potential such as qm9.pt, tblite:GFN2-xTB, a "
+            "name of ASE's such as emt, or module:factory)"
+        ) from error
+
+
+def _tblite(method: str) -> Callable[..., Any]:
+    from tblite.ase import TBLite
+
+    if method not in _TBLITE_METHODS:
+        raise PotentialError(
+            f"tblite has no method {method!r}; use one of {', '.join(_TBLITE_METHODS)}"
+        )
+    return partial(TBLite, method=method, verbosity=0)
+
+
+def _from_module(module: str, factory: str) -> Callable[..., Any]:
+    here = str(Path.cwd())
+    # Installed commands do not look into the current folder by themselves.
+    if here not in sys.path:
+        sys.path.append(here)
+    found = getattr(import_module(module), factory, None)
+    if not callable(found):
+        raise PotentialError(f"module {module!r} has no function {factory!r}")
+    return cast(Callable[..., Any], found)

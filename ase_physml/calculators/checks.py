@@ -12,6 +12,9 @@ from ase_physml.errors import StructureError
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
 
+# Partial charges printed to a few digits do not sum to zero exactly.
+_ROUND_OFF = 0.05
+
 
 def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
     """Refuse what a molecular potential cannot treat.
@@ -36,10 +39,10 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
             "time step, or atoms on top of each other)"
         )
     if atoms.pbc.any():
+        axes = ", ".join("abc"[axis] for axis in np.flatnonzero(atoms.pbc))
         raise StructureError(
-            f"{name} treats molecules, but the structure is periodic along "
-            f"{[axis for axis, p in zip('abc', atoms.pbc, strict=True) if p]}; set "
-            "atoms.pbc = False if it is a molecule in a box"
+            f"{name} treats molecules, but the structure is periodic along {axes}; "
+            "set atoms.pbc = False if it is a molecule in a box"
         )
     _check_distances(atoms)
 
@@ -69,43 +72,92 @@ def _check_distances(atoms: Atoms) -> None:
         )
 
 
-def charge_and_spin(atoms: Atoms, charge: float, spin: float) -> tuple[float, float]:
-    """Total charge (e) and multiplicity 2S+1 that a structure asks for.
-
-    ``atoms.info["charge"]`` and ``["spin"]`` come first, then ASE's initial charges and
-    magnetic moments, then the calculator's own.
-    """
-    charges, moments = atoms.get_initial_charges(), atoms.get_initial_magnetic_moments()
-    if "charge" in atoms.info:
-        charge = float(atoms.info["charge"])
-    elif charges.any():
-        charge = float(charges.sum())
-    if "spin" in atoms.info:
-        spin = float(atoms.info["spin"])
-    elif moments.any():
-        spin = abs(float(moments.sum())) + 1.0
-    return charge, spin
-
-
 def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -> None:
     """Refuse charged and open-shell input.
 
+    ``atoms.info["charge"]`` and ``["spin"]`` come first, then ASE's initial charges and
+    magnetic moments, then the calculator's own.
+
+    Args:
+        atoms: Structure.
+        charge: Total charge in e that the calculator was given.
+        spin: Multiplicity 2S+1 that the calculator was given.
+        name: Of the potential, for messages.
+
     Raises:
-        StructureError: Naming the charge or multiplicity, and where it came from.
+        StructureError: Naming the charge or multiplicity, and where it came from; or an
+            odd number of electrons.
     """
-    charge, spin = charge_and_spin(atoms, charge, spin)
-    if abs(charge) > 1e-6:
+    charge, source = _charge(atoms, charge)
+    if not abs(charge) < _ROUND_OFF:
         raise StructureError(
             f"{name} was trained on neutral molecules, but the total charge is "
-            f"{charge:+g} (atoms.info['charge'], initial charges or the calculator's "
-            "charge=); neutralise the molecule or use a method for ions"
+            f"{charge:+g} (from {source}); neutralise the molecule or use a method for "
+            "ions"
         )
-    if abs(spin - 1.0) > 1e-6:
+    spin, source = _multiplicity(atoms, spin)
+    if not abs(spin - 1.0) < _ROUND_OFF:
         raise StructureError(
-            f"{name} was trained on closed-shell molecules, but the multiplicity is "
-            f"{spin:g} (atoms.info['spin'], initial magnetic moments or the "
-            "calculator's spin=); use a method for open shells"
+            f"{name} was trained on closed-shell molecules, multiplicity 2S+1 = 1, but "
+            f"the multiplicity is {spin:g} (from {source}); use a method for open "
+            "shells"
         )
+    electrons = int(atoms.numbers.sum())
+    if electrons % 2:
+        raise StructureError(
+            f"{name} was trained on closed-shell molecules, but neutral "
+            f"{atoms.get_chemical_formula()} has {electrons} electrons, an odd number; "
+            "add the missing atom (often a hydrogen) or use a method for radicals and "
+            "ions"
+        )
+
+
+def _charge(atoms: Atoms, default: float) -> tuple[float, str]:
+    """Total charge in e, and where it was found."""
+    stated = _stated(atoms, "charge")
+    if stated is not None:
+        return stated, "atoms.info['charge']"
+    charges = atoms.get_initial_charges()
+    if charges.any():
+        largest = int(np.abs(charges).argmax())
+        return float(charges.sum()), (
+            f"the initial charges, {charges[largest]:+g} on atom "
+            f"{_label(atoms, largest)}"
+        )
+    return float(default), "the calculator's charge="
+
+
+def _multiplicity(atoms: Atoms, default: float) -> tuple[float, str]:
+    """Multiplicity 2S+1, and where it was found."""
+    stated = _stated(atoms, "spin")
+    if stated is not None:
+        return stated, "atoms.info['spin']"
+    # One moment per atom, or a vector where the spins are not collinear.
+    moments = atoms.get_initial_magnetic_moments().reshape(len(atoms), -1)
+    if moments.any():
+        sizes = np.linalg.norm(moments, axis=1)
+        largest = int(sizes.argmax())
+        return float(np.linalg.norm(moments.sum(axis=0))) + 1.0, (
+            f"the initial magnetic moments, {sizes[largest]:g} on atom "
+            f"{_label(atoms, largest)}"
+        )
+    return float(default), "the calculator's spin="
+
+
+def _stated(atoms: Atoms, key: str) -> float | None:
+    """What ``atoms.info`` says; None is as good as nothing."""
+    value = atoms.info.get(key)
+    if value is None:
+        return None
+    try:
+        if np.ndim(value) == 0:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise StructureError(
+        f"atoms.info[{key!r}] must be one number for the whole structure, got "
+        f"{value!r}; correct or delete it"
+    )
 
 
 def _label(atoms: Atoms, index: int) -> str:

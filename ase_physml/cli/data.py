@@ -2,171 +2,277 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ase_physml.data.importers import Source
+    from ase_physml.data.label import Report
+    from ase_physml.data.ragged import RaggedSet
+    from ase_physml.data.summary import Summary
+
 app = typer.Typer(help="Sets of structures.", no_args_is_help=True)
+
+
+class Precision(StrEnum):
+    """Of positions and forces in a set."""
+
+    f8 = "f8"
+    f4 = "f4"
+
+
+Out = Annotated[Path, typer.Argument(help="HDF5 set to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")]
+Floats = Annotated[Precision, typer.Option(help="Of positions and forces.")]
+Level = Annotated[
+    str | None, typer.Option(help="Method and basis, where the file does not say.")
+]
 
 
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="File to import.")],
-    out: Annotated[Path, typer.Argument(help="HDF5 set to write.")],
+    out: Out,
     kind: Annotated[
-        str, typer.Option("--format", help="auto, ase, qm9, transition1x, ani1, ani1x")
+        str,
+        typer.Option(
+            "--format", help="auto, ase, qm9, transition1x, ani1, ani1x or physml."
+        ),
     ] = "auto",
-    qm9_energy: Annotated[
-        str, typer.Option(help="U0-ZPVE (electronic energy) or U0, of QM9.")
-    ] = "U0-ZPVE",
+    energy: Annotated[
+        str | None,
+        typer.Option(help="QM9: U0-ZPVE (electronic, the default) or U0."),
+    ] = None,
     exclude: Annotated[
-        Path | None, typer.Option(help="File of QM9 identifiers to leave out.")
+        Path | None,
+        typer.Option(help="QM9: file of identifiers to leave out."),
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Transition1x: data, train, val or test.")
+    ] = None,
+    stationary: Annotated[
+        bool,
+        typer.Option(
+            "--stationary",
+            help="Transition1x: reactants, transition states and products only.",
+        ),
+    ] = False,
     energy_unit: Annotated[
-        str, typer.Option(help="eV, Hartree or kcal/mol, of files that ASE reads.")
-    ] = "eV",
-    level_of_theory: Annotated[
-        str | None, typer.Option(help="Of the labels, if the format does not say.")
+        str | None, typer.Option(help="eV (default), Hartree, kcal/mol, kJ/mol ...")
     ] = None,
+    forces_unit: Annotated[
+        str | None, typer.Option(help="Default: the energy unit per angstrom.")
+    ] = None,
+    energy_key: Annotated[
+        str | None, typer.Option(help="Key of the energies, if not the usual one.")
+    ] = None,
+    forces_key: Annotated[
+        str | None, typer.Option(help="Key of the forces; '' for none.")
+    ] = None,
+    level_of_theory: Level = None,
     equilibrium: Annotated[
         bool | None,
-        typer.Option(help="All frames are minima, if the format does not say."),
+        typer.Option(help="Whether all frames are minima, if the format does not say."),
     ] = None,
+    precision: Floats = Precision.f8,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many frames.")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Convert a file to the project's HDF5 layout (eV, Å)."""
-    from dataclasses import replace
-
+    """Convert any known format to the project's HDF5 layout (eV, Å)."""
+    from ase_physml.data.convert import convert
     from ase_physml.data.importers import Options, open_source
-    from ase_physml.data.writer import RaggedWriter
 
-    options = Options(qm9_energy, exclude, energy_unit)
+    _keep_existing(out, overwrite)
+    options = Options(
+        energy=energy,
+        exclude=exclude,
+        part=part,
+        stationary=stationary,
+        energy_unit=energy_unit,
+        forces_unit=forces_unit,
+        energy_key=energy_key,
+        forces_key=forces_key,
+    )
     opened = open_source(source, kind, options)
-    metadata = opened.metadata
-    if level_of_theory is not None:
-        metadata = replace(metadata, level_of_theory=level_of_theory)
-    if equilibrium is not None:
-        metadata = replace(metadata, equilibrium=equilibrium)
-    with RaggedWriter(out, metadata) as writer, _bar("importing") as advance:
-        for frame in opened.frames:
-            writer.append(frame)
-            advance(1)
-    print(f"{out}: {writer.n_frames} frames")
-    for text, count in opened.notes.items():
-        print(f"  {count} x {text}")
-    if not metadata.level_of_theory:
-        print("  level of theory unknown: state it with --level-of-theory")
+    stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}
+    changes = {k: v for k, v in stated.items() if v is not None}
+    total = opened.count()
+    with _bar("importing", total if limit is None else limit) as advance:
+        written = convert(
+            opened,
+            out,
+            changes,
+            precision=precision.value,
+            limit=limit,
+            on_frame=advance,
+        )
+    _print_import(opened, out, written, level_of_theory)
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(help="HDF5 set.")]) -> None:
-    """Check a set and show what is in it."""
-    from ase.data import chemical_symbols
-    from rich.console import Console
+def info(
+    path: Annotated[Path, typer.Argument(help="HDF5 set.", metavar="FILE")],
+) -> None:
+    """Check every value of a set, and show what is in it."""
+    from rich.markup import escape
     from rich.table import Table
 
     from ase_physml.data.schema import check
     from ase_physml.data.summary import summarise
 
     data = check(path)
-    found = summarise(data)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(data, summarise(data)).items():
+        table.add_row(name, escape(value))
+    _console().print(table)
+
+
+@app.command()
+def label(
+    source: Annotated[Path, typer.Argument(help="Any file that import reads.")],
+    out: Out,
+    calculator: Annotated[
+        str,
+        typer.Option(
+            help="tblite:GFN2-xTB, a potential (qm9.pt), a name of ASE's (emt), or "
+            "module:factory."
+        ),
+    ],
+    processes: Annotated[
+        int, typer.Option(min=1, help="Worker processes, one thread each.")
+    ] = 1,
+    level_of_theory: Level = None,
+    precision: Floats = Precision.f8,
+    overwrite: Overwrite = False,
+) -> None:
+    """Add energies and forces with an ASE calculator; run again to resume."""
+    from ase_physml.calculators.byname import make_calculator
+    from ase_physml.data.importers import open_source
+    from ase_physml.data.label import label as run
+    from ase_physml.data.ragged import Metadata
+
+    _keep_existing(out, overwrite)
+    opened = open_source(source)
+    origin = opened.metadata.source or source.name
+    metadata = Metadata(
+        level_of_theory=level_of_theory or calculator.partition(":")[2] or calculator,
+        equilibrium=False,
+        source=f"{origin}, labelled with {calculator}",
+    )
+    with _bar("labelling", opened.count()) as advance:
+        report = run(
+            opened,
+            out,
+            make_calculator,
+            calculator,
+            metadata,
+            processes=processes,
+            precision=precision.value,
+            on_frames=advance,
+        )
+    _print_labels(out, report)
+
+
+def _keep_existing(out: Path, overwrite: bool) -> None:
+    from ase_physml.errors import DataError
+
+    if out.is_dir():
+        raise DataError(f"{out}: is a folder; name the file to write")
+    if out.exists() and not overwrite:
+        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+
+
+def _rows(data: "RaggedSet", found: "Summary") -> dict[str, str]:
+    from ase.data import chemical_symbols
+
     meta = data.metadata
     small, mean, large = found.atoms
-    symbols = [f"{chemical_symbols[z]} {n:,}" for z, n in found.elements.items()]
     span, force = found.energy_per_atom, found.largest_force
-    rows = {
-        "frames": f"{found.frames:,}",
+    symbols = [f"{chemical_symbols[z]} {n:,}" for z, n in found.elements.items()]
+    said = {None: "not stated", True: "yes", False: "no"}
+    return {
+        "file": str(data.path),
+        "size on disk": f"{data.path.stat().st_size / 1e6:.1f} MB",
+        "frames": f"{found.frames:,} ({found.periodic:,} periodic)",
         "atoms": f"{small} to {large}, mean {mean:.1f}",
         "elements": ", ".join(symbols),
         "energies": f"{found.energies:,}",
         "energy per atom": f"{span[0]:.3f} to {span[1]:.3f} eV" if span else "none",
         "forces": f"{found.forces:,}",
-        "largest force": f"{force:.3f} eV/Å" if force is not None else "none",
-        "duplicates": f"{found.duplicates:,}",
+        "largest force": "none" if force is None else f"{force:.3f} eV/Å",
+        "duplicates": f"{found.duplicates:,} (same distances to 0.01 Å)",
         "level of theory": meta.level_of_theory or "not stated",
         "energy kind": meta.energy_kind,
-        "equilibrium": {None: "not stated", True: "yes", False: "no"}[meta.equilibrium],
+        "equilibrium": said[meta.equilibrium],
         "source": meta.source or "not stated",
-        "size on disk": f"{path.stat().st_size / 1e6:.1f} MB",
+        **{str(key): str(value) for key, value in meta.extra.items()},
     }
-    table = Table(title=str(path), show_header=False, title_justify="left")
-    for name, value in rows.items():
-        table.add_row(name, value)
-    Console().print(table)
 
 
-@app.command()
-def label(
-    source: Annotated[Path, typer.Argument(help="Set, or any file that ASE reads.")],
-    out: Annotated[Path, typer.Argument(help="HDF5 set to write.")],
-    calculator: Annotated[
-        str, typer.Option(help="tblite:GFN2-xTB, emt, qm9.pt, module:factory")
-    ] = "tblite:GFN2-xTB",
-    processes: Annotated[int, typer.Option(help="Worker processes.")] = 1,
-    chunk: Annotated[int, typer.Option(help="Frames per unit of work.")] = 64,
+def _print_import(
+    opened: "Source", out: Path, written: int, level_of_theory: str | None
 ) -> None:
-    """Add energies and forces with an ASE calculator; run again to resume."""
-    from ase_physml.calculators.byname import make_calculator
-    from ase_physml.data.label import label as run
-    from ase_physml.data.ragged import Metadata
-
-    make_calculator(calculator)  # a wrong name should fail here, not in a worker
-    frames, total = _frames(source)
-    metadata = Metadata(
-        level_of_theory=calculator.split(":")[-1], equilibrium=False, source=source.name
-    )
-    with _bar("labelling", total) as advance:
-        report = run(
-            frames,
-            out,
-            partial(make_calculator, calculator),
-            metadata,
-            key=calculator,
-            processes=processes,
-            chunk=chunk,
-            on_frames=advance,
+    console = _console()
+    console.print(f"{out}: {written:,} frames", markup=False)
+    for key, count in sorted(opened.notes.labels.items()):
+        console.print(f"  {count:,} with {key!r}", markup=False)
+    for reason, count in opened.notes.left_out.most_common():
+        console.print(f"  {count:,} left out: {reason}", style="yellow", markup=False)
+    if not (level_of_theory or opened.metadata.level_of_theory):
+        console.print(
+            "  level of theory not stated; add --level-of-theory", style="yellow"
         )
-    print(f"{out}: {report.labelled} frames labelled, {report.resumed} of them before")
-    for index, reason in report.failures[:20]:
-        print(f"  left out frame {index}: {reason}")
-    if len(report.failures) > 20:
-        print(f"  and {len(report.failures) - 20} more")
 
 
-def _frames(source: Path) -> tuple[Iterator, int | None]:  # type: ignore[type-arg]
-    import h5py
+def _print_labels(out: Path, report: "Report") -> None:
+    console = _console()
+    console.print(f"{out}: {report.labelled:,} frames labelled", markup=False)
+    if report.resumed:
+        console.print(f"  {report.resumed:,} results were there from an earlier run")
+    for failure in report.failures[:5]:
+        text = f"  frame {failure.index} left out: {failure.reason}"
+        console.print(text, style="yellow", markup=False)
+    if report.failures:
+        console.print(
+            f"  {len(report.failures):,} left out, listed in {out}.failures.csv",
+            style="yellow",
+            markup=False,
+        )
 
-    from ase_physml.data.importers import open_source
-    from ase_physml.data.ragged import RaggedSet
 
-    if source.exists() and h5py.is_hdf5(source):
-        data = RaggedSet(source)
-        return iter(data), len(data)
-    return open_source(source, "ase").frames, None
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A pipe has no width of its own: leave room for a path on one line.
+    return console if console.is_terminal else Console(highlight=False, width=120)
 
 
 @contextmanager
-def _bar(text: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar; silent when the output is not a terminal."""
+def _bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar; silent where nobody looks."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress.Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
         task = bar.add_task(text, total=total)
         yield lambda count: bar.advance(task, count)

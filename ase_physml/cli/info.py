@@ -1,5 +1,6 @@
 """`physml info`: what a potential says of itself."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,13 +33,13 @@ def info(
     table.add_column(overflow="fold")
     for name, value in _rows(card, path, weights).items():
         table.add_row(escape(name), escape(value))
-    console = Console(highlight=False)
     # A pipe has no width of its own: leave room for a hash on one line.
-    console.print(table, width=None if console.is_terminal else 120)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(table)
     if card.domain == "equilibrium":
         console.print(
-            "\n[yellow]Trained on equilibrium structures only: barriers and broken bonds "
-            "are outside its domain.[/]",
+            "\n[yellow]Trained on equilibrium structures only: barriers and broken "
+            "bonds are outside its domain.[/]",
             soft_wrap=True,
         )
 

@@ -1,5 +1,6 @@
 """`physml relax`: structures in, relaxed structures out."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,8 @@ def relax(
     _refuse_overwriting(inputs, out)
     calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(highlight=False)
+    # A pipe has no width of its own: leave room for long names.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     results: dict[str, Relaxed | Exception] = {}
     for name, start in read_inputs(inputs, seed):
         if isinstance(start, PhysMLError):
@@ -121,23 +123,22 @@ def _bar(console: "Console", name: str, fmax: float) -> "Iterator[Progress]":
     columns = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        progress.TextColumn(
-            "step {task.fields[step]}  fmax {task.fields[force]:.4f} eV/Å"
-        ),
+        progress.TextColumn("{task.fields[state]}"),
         progress.TimeElapsedColumn(),
     )
     quiet = not console.is_terminal
     with progress.Progress(
         *columns, console=console, disable=quiet, transient=True
     ) as bars:
-        task = bars.add_task(name, total=1.0, step=0, force=float("nan"))
+        task = bars.add_task(name, total=1.0, state="step 0")
         first: list[float] = []
 
         def show(step: int, force: float) -> None:
             if not first:
                 first.append(force)
             share = _share_of_the_way(first[0], force, fmax)
-            bars.update(task, completed=share, step=step, force=force)
+            state = f"step {step}  fmax {force:.4f} eV/Å"
+            bars.update(task, completed=share, state=state)
 
         yield show
 

@@ -2,72 +2,34 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from ase_physml.data.ragged import UNITS, RaggedSet
+from ase_physml.data.layout import check_units, open_file
+from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
 
 _ROWS = 1_000_000
-_SHAPES = {
-    "n_atoms": (),
-    "atomic_numbers": (),
-    "positions": (3,),
-    "forces": (3,),
-    "energy": (),
-    "cell": (3, 3),
-    "pbc": (3,),
-}
-_KINDS = {"n_atoms": "iu", "atomic_numbers": "iu", "pbc": "b"}
 
 
 def check(path: str | Path) -> RaggedSet:
     """Open a set and check every value in it, a bounded number at a time.
 
+    Returns:
+        The open set.
+
     Raises:
         DataError: Naming the file, the dataset, the first offending frame and a remedy.
     """
     data = RaggedSet(path)
-    with h5py.File(path, "r") as file:
-        _check_types(data, file)
-        for key in UNITS:
-            if key == "forces_unit" and "forces" not in file:
-                continue
-            if key not in file.attrs and (key != "energy_unit" or "energy" in file):
-                raise DataError(
-                    f"{path}: no attribute {key!r}; a reader cannot know the unit. Set "
-                    f"it to {UNITS[key]!r} if that is what the numbers are in"
-                )
+    with open_file(data.path) as file:
+        check_units(data.path, file, strict=True)
     if len(data) == 0:
-        raise DataError(f"{path}: the set is empty")
-    if data.n_atoms.min() < 1:
-        frame = int(np.argmin(data.n_atoms))
-        raise DataError(f"{path}: n_atoms[{frame}] is {data.n_atoms[frame]}, not >= 1")
+        raise DataError(f"{path}: the set is empty; import or label something into it")
     _check_numbers(data)
-    for name in ("positions", "forces", "energy"):
+    for name in ("positions", "forces", "energy", "cell"):
         if data.has(name):
             _check_finite(data, name)
     return data
-
-
-def _check_types(data: RaggedSet, file: h5py.File) -> None:
-    for name, shape in _SHAPES.items():
-        if name not in file:
-            continue
-        dataset = file[name]
-        if dataset.shape[1:] != shape:
-            raise DataError(
-                f"{data.path}: {name} has shape {dataset.shape}, expected (rows, "
-                f"{', '.join(map(str, shape))})"
-            )
-        kinds = _KINDS.get(name, "f")
-        if dataset.dtype.kind not in kinds and not (
-            name == "pbc" and dataset.dtype.kind in "iu"
-        ):
-            raise DataError(
-                f"{data.path}: {name} has dtype {dataset.dtype}, which cannot hold it; "
-                "write the file again with RaggedWriter or `physml data import`"
-            )
 
 
 def _check_numbers(data: RaggedSet) -> None:
@@ -77,18 +39,20 @@ def _check_numbers(data: RaggedSet) -> None:
         if len(wrong):
             row = start + int(wrong[0])
             raise DataError(
-                f"{data.path}: atomic number {numbers[wrong[0]]} in frame "
-                f"{_frame_of(data, row)}; it must be 1..118"
+                f"{data.path}: atomic_numbers has {numbers[wrong[0]]} in frame "
+                f"{_frame_of(data, row)}, not an element (1..118); remove the frame or "
+                "write the file again"
             )
 
 
 def _check_finite(data: RaggedSet, name: str) -> None:
-    per_atom = name != "energy"
+    per_atom = name in ("positions", "forces")
     rows = int(data.offsets[-1]) if per_atom else len(data)
     for start in range(0, rows, _ROWS):
         values = data.column(name, start, start + _ROWS)
         # NaN stands for "no label" in energies and forces, infinity for nothing.
-        bad = ~np.isfinite(values) if name == "positions" else np.isinf(values)
+        is_label = name in ("energy", "forces")
+        bad = np.isinf(values) if is_label else ~np.isfinite(values)
         wrong = np.flatnonzero(bad.reshape(len(values), -1).any(1))
         if len(wrong):
             row = start + int(wrong[0])

@@ -38,8 +38,9 @@ class Split:
             digest.update(np.sort(part).astype("<i8").tobytes() + b"|")
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write as JSON, atomically."""
+        path = Path(path)
         content = {
             "size": self.size,
             "hash": self.hash,
@@ -51,7 +52,7 @@ class Split:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Split":
+    def load(cls, path: str | Path) -> "Split":
         """Read a stored split.
 
         Raises:
@@ -66,7 +67,8 @@ class Split:
             raise DataError(f"{path}: not a split file ({error})") from error
         rest = np.setdiff1d(np.arange(size), np.concatenate([val, test]))
         split = cls(rest, val, test)
-        if split.hash != stored:
+        # A size that differs means an index twice, or one outside the set.
+        if split.hash != stored or split.size != size:
             raise DataError(
                 f"{path}: the indices do not match the stored hash; it was edited "
                 "or damaged, restore it"
@@ -90,16 +92,22 @@ def make_split(
             images of a reaction, all conformers of a molecule).
 
     Raises:
-        DataError: The fractions leave nothing.
+        DataError: No frames, not one label for each, or nothing left to train on.
     """
-    if min(fractions) < 0 or sum(fractions) >= 1:
-        raise DataError(f"fractions {fractions} leave nothing to train on")
+    if n < 1:
+        raise DataError("there are no frames to split")
+    if groups is not None and len(groups) != n:
+        raise DataError(f"{len(groups)} group labels for {n} frames; give one each")
     random = np.random.default_rng(seed)
     member = np.arange(n)
     if groups is not None:
         _, member = np.unique(np.asarray(groups), return_inverse=True)
     order = random.permutation(int(member.max()) + 1)
     n_val, n_test = (round(f * len(order)) for f in fractions)
+    if min(fractions) < 0 or n_val + n_test >= len(order):
+        raise DataError(
+            f"fractions {fractions} of {len(order)} leave nothing to train on"
+        )
     part = np.zeros(len(order), dtype=np.int64)
     n_train = len(order) - n_val - n_test
     part[order[n_train : n_train + n_val]] = 1

@@ -4,49 +4,90 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
 
-from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
+from ase_physml.data.frame import Array, Frame
+from ase_physml.data.layout import PER_ATOM
+from ase_physml.data.locking import lock
+from ase_physml.data.metadata import Metadata
+from ase_physml.data.text_column import TextColumn
 from ase_physml.errors import DataError
 
+Precision = Literal["f4", "f8"]
+
 _BUFFERED_ATOMS = 100_000
+_CHUNK_VALUES = 8192
+# Shape of a row, dtype, and what stands for "not given".
+_COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
+    "n_atoms": ((), "i4", 0),
+    "atomic_numbers": ((), "u1", 0),
+    "positions": ((3,), "real", 0),
+    "energy": ((), "f8", np.nan),
+    "forces": ((3,), "real", np.nan),
+    "cell": ((3, 3), "f8", 0),
+    "pbc": ((3,), "?", 0),
+}
+_TEXTS = ("name", "smiles")
 
 
 class RaggedWriter:
     """Append frames to a new set; the file appears under its name when it is complete.
 
-    The first frame decides which columns the set has. A later frame without an energy
-    or forces that others have gets NaN.
+    A column exists as soon as one frame has it. Frames without an energy or forces that
+    others have get NaN.
 
     Args:
         path: File to write; replaced if it exists.
-        metadata: Attributes.
-        precision: dtype of positions and forces, "f8" or "f4".
+        metadata: Attributes; may be replaced until the end of the ``with`` block.
+        precision: dtype of positions and forces.
+        compress: gzip with shuffling; without it files are larger and faster to read.
 
     Raises:
-        DataError: A frame that cannot be stored, named by its position.
+        DataError: A frame that cannot be stored, named by its position, or a path that
+            cannot be written.
     """
 
     def __init__(
-        self, path: str | Path, metadata: Metadata, precision: str = "f8"
+        self,
+        path: str | Path,
+        metadata: Metadata,
+        precision: Precision = "f8",
+        *,
+        compress: bool = True,
     ) -> None:
         self.path = Path(path)
         self.partial = self.path.with_name(self.path.name + ".part")
         self.metadata = metadata
         self.precision = precision
         self.n_frames = 0
+        self._compression: dict[str, object] = (
+            {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+            if compress
+            else {}
+        )
         self._buffer: list[Frame] = []
         self._buffered_atoms = 0
-        self._columns: tuple[str, ...] = ()
+        self._written = {"frames": 0, "atoms": 0}
+        self._texts: dict[str, TextColumn] = {}
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self.partial, "w")
-        self._file.attrs.update(self.metadata.to_attributes())
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # HDF5 locks too, but only after it has emptied the file.
+            with self.partial.open("ab") as file:
+                if not lock(file):
+                    raise DataError(
+                        f"{self.path}: another process is writing it; wait for that, "
+                        "or choose another name"
+                    )
+            self._file = h5py.File(self.partial, "w")
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot write here ({error}); choose another folder"
+            ) from error
         return self
 
     def append(self, frame: Frame) -> None:
@@ -55,8 +96,6 @@ class RaggedWriter:
         if problem is not None:
             label = f" ({frame.name})" if frame.name else ""
             raise DataError(f"{self.path}: frame {self.n_frames}{label}: {problem}")
-        if not self._columns:
-            self._create(frame)
         self._buffer.append(frame)
         self._buffered_atoms += len(frame.numbers)
         self.n_frames += 1
@@ -68,47 +107,54 @@ class RaggedWriter:
         for frame in frames:
             self.append(frame)
 
-    def _create(self, frame: Frame) -> None:
-        text = h5py.string_dtype()
-        real = self.precision
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "n_atoms": ((), "i4"),
-            "atomic_numbers": ((), "u1"),
-            "positions": ((3,), real),
-            "energy": ((), "f8"),
-            "forces": ((3,), real),
-            "cell": ((3, 3), "f8"),
-            "pbc": ((3,), "?"),
-            "name": ((), text),
-            "smiles": ((), text),
-        }
-        always = ("n_atoms", "atomic_numbers", "positions")
-        self._columns = tuple(
-            n for n in shapes if n in always or getattr(frame, n, None) is not None
-        )
-        for name in self._columns:
-            shape, kind = shapes[name]
-            self._file.create_dataset(
-                name,
-                shape=(0, *shape),
-                maxshape=(None, *shape),
-                dtype=kind,
-                chunks=(max(1, 8192 // max(1, int(np.prod(shape)))), *shape),
-                compression="gzip",
-                compression_opts=4,
-                shuffle=True,
-            )
-
     def _flush(self) -> None:
         if not self._buffer:
             return
-        for name in self._columns:
+        for name in _COLUMNS:
             rows = _rows(self._buffer, name)
-            dataset = self._file[name]
-            dataset.resize(len(dataset) + len(rows), axis=0)
-            dataset[-len(rows) :] = rows
+            if rows is None and name not in self._file:
+                continue
+            self._append_rows(name, _absent(self._buffer, name, rows))
+        for name in _TEXTS:
+            values = [getattr(frame, name) for frame in self._buffer]
+            if name not in self._texts and any(values):
+                self._texts[name] = TextColumn()
+                self._texts[name].extend([None] * self._written["frames"])
+            if name in self._texts:
+                self._texts[name].extend(values)
+        self._written["frames"] += len(self._buffer)
+        self._written["atoms"] += self._buffered_atoms
         self._buffer.clear()
         self._buffered_atoms = 0
+
+    def _append_rows(self, name: str, rows: Array) -> None:
+        shape, kind, missing = _COLUMNS[name]
+        if name not in self._file:
+            # Earlier frames did not have it: their rows read as the fill value.
+            earlier = self._written["atoms" if name in PER_ATOM else "frames"]
+            self._file.create_dataset(
+                name,
+                shape=(earlier, *shape),
+                maxshape=(None, *shape),
+                dtype=self.precision if kind == "real" else kind,
+                fillvalue=missing,
+                chunks=(_CHUNK_VALUES // max(1, int(np.prod(shape))), *shape),
+                **self._compression,
+            )
+        dataset = self._file[name]
+        dataset.resize(len(dataset) + len(rows), axis=0)
+        dataset[-len(rows) :] = rows
+
+    def _finish(self) -> None:
+        if not self.n_frames:
+            raise DataError(f"{self.path}: there are no frames to write")
+        self._flush()
+        for name, column in self._texts.items():
+            column.write(self._file, name, self._compression)
+        self._file.attrs.update(self.metadata.to_attributes())
+        self._file.close()
+        _sync(self.partial)
+        self.partial.replace(self.path)
 
     def __exit__(
         self,
@@ -118,46 +164,56 @@ class RaggedWriter:
     ) -> None:
         try:
             if kind is None:
-                if not self.n_frames:
-                    raise DataError(f"{self.path}: there are no frames to write")
-                self._flush()
-                self._file.close()
-                descriptor = os.open(self.partial, os.O_RDONLY)
-                os.fsync(descriptor)
-                os.close(descriptor)
-                self.partial.replace(self.path)
+                self._finish()
+        except OSError as failure:
+            raise DataError(f"{self.path}: cannot be written ({failure})") from failure
         finally:
+            for column in self._texts.values():
+                column.close()
             self._file.close()
             self.partial.unlink(missing_ok=True)
 
 
-def _rows(frames: list[Frame], name: str) -> Any:
-    """One column of some frames, ready to write."""
+def _rows(frames: list[Frame], name: str) -> list[Any] | None:
+    """One column of some frames, None if no frame has it."""
     if name == "n_atoms":
-        return np.array([len(f.numbers) for f in frames])
-    if name == "atomic_numbers":
-        return np.concatenate([f.numbers for f in frames])
-    if name == "positions":
-        return np.concatenate([f.positions for f in frames])
-    if name == "forces":
-        missing = [np.full((len(f.numbers), 3), np.nan) for f in frames]
-        pairs = zip(frames, missing, strict=True)
-        return np.concatenate([m if f.forces is None else f.forces for f, m in pairs])
-    if name == "energy":
-        return np.array([np.nan if f.energy is None else f.energy for f in frames])
-    if name == "cell":
-        none = np.zeros((3, 3))
-        return np.stack([none if f.cell is None else f.cell for f in frames])
-    if name == "pbc":
-        open_ = np.zeros(3, bool)
-        return np.stack([open_ if f.pbc is None else f.pbc for f in frames])
-    return [getattr(f, name) or "" for f in frames]
+        return [len(f.numbers) for f in frames]
+    field = "numbers" if name == "atomic_numbers" else name
+    values = [getattr(f, field) for f in frames]
+    return None if all(v is None for v in values) else values
+
+
+def _absent(frames: list[Frame], name: str, rows: list[Any] | None) -> Array:
+    """Rows ready to write, with the fill value where a frame has none."""
+    shape, _, missing = _COLUMNS[name]
+    per_atom = name in PER_ATOM
+    values = [
+        np.full((len(f.numbers), *shape) if per_atom else shape, missing)
+        if rows is None or rows[k] is None
+        else rows[k]
+        for k, f in enumerate(frames)
+    ]
+    return np.concatenate(values) if per_atom else np.array(values)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the bytes are on the disk, so that a power cut leaves old or new."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def write(
-    path: str | Path, frames: Iterable[Frame], metadata: Metadata, precision: str = "f8"
+    path: str | Path,
+    frames: Iterable[Frame],
+    metadata: Metadata,
+    precision: Precision = "f8",
 ) -> int:
-    """Write a whole set and return the number of frames."""
+    """Write a whole set and return the number of frames.
+
+    Raises:
+        DataError: As `RaggedWriter`.
+    """
     with RaggedWriter(path, metadata, precision) as writer:
         writer.extend(frames)
     return writer.n_frames

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.physml.model import PhysML
+from ase_physml.models.physml.model import PhysML, PhysMLConfig
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 
 _FORMAT = "ase_physml"
@@ -43,11 +43,15 @@ def save_potential(path: str | Path, model: PhysML, card: PotentialCard) -> None
         "metadata": card.to_json(),
         "state": {k: v.detach().cpu().clone() for k, v in model.state_dict().items()},
     }
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def load_potential(path: str | Path) -> tuple[PhysML, PotentialCard]:
@@ -66,31 +70,55 @@ def load_potential(path: str | Path) -> tuple[PhysML, PotentialCard]:
         )
     try:
         card = PotentialCard.from_json(content["metadata"])
-        model = PhysML(card.config)
-        model.load_state_dict(content["state"])
-    except (PotentialError, RuntimeError, KeyError, AttributeError) as error:
+        state = content["state"]
+        model = build(card.config, state["element_bias"].dtype)
+        model.load_state_dict(state)
+        finite = all(value.isfinite().all() for value in state.values())
+    except Exception as error:
+        # A damaged file can hold any value in any place.
         raise PotentialError(
             f"{path}: the weights do not fit the architecture in it ({error}); "
             "the file is damaged, get it again"
         ) from error
+    if not finite:
+        raise PotentialError(
+            f"{path}: has weights that are not finite; the file is damaged or its "
+            "training diverged, get it again"
+        )
     return model.eval(), card
 
 
+def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
+    """A model to load weights into, on the CPU, whatever torch's global state.
+
+    Draws nothing from torch's random numbers; element data are those of float32, in
+    which potentials are trained, even where float64 is torch's default.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        model = PhysML(config).float().to(dtype)
+    model.self_energies = model.self_energies.double()
+    return model
+
+
 def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise PotentialError(f"{path}: no such file")
     if path.is_dir():
         raise PotentialError(f"{path}: is a directory, not a potential file")
+    if not path.exists():
+        raise PotentialError(f"{path}: no such file")
+    # Anything but a zip archive would go to torch's reader of old pickles.
+    if not zipfile.is_zipfile(path):
+        raise PotentialError(f"{path}: truncated or not a potential file; get it again")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PotentialError(
             f"{path}: not a potential of this package: it holds more than tensors and "
-            "text, and was not loaded"
+            "text, or is damaged; nothing in it was run"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # torch raises nearly anything for a damaged archive.
         raise PotentialError(
-            f"{path}: truncated, damaged or not a potential file; get it again"
+            f"{path}: damaged or not a potential file; get it again"
         ) from error
     keys = {"format", "format_version", "metadata", "state"}
     if (

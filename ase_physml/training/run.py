@@ -169,6 +169,7 @@ def fit(
     strategy: str = "auto",
     accelerator: str = "auto",
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
 ) -> Path:
     """Train, and return the path of the potential.
 
@@ -182,6 +183,7 @@ def fit(
         strategy: Lightning strategy, for example "ddp".
         accelerator: Lightning accelerator.
         progress: Show a bar.
+        callbacks: Further Lightning callbacks.
 
     Raises:
         RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
@@ -210,7 +212,10 @@ def fit(
             CSVLogger(out, name="csv"),
             TensorBoardLogger(out, name="", version="tensorboard"),
         ],
-        callbacks=_callbacks(recipe, out, card_of(recipe, data), progress),
+        callbacks=[
+            *_callbacks(recipe, out, card_of(recipe, data), progress),
+            *callbacks,
+        ],
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -232,7 +237,10 @@ def _callbacks(
         LearningRateMonitor("epoch"),
         SavePotential(out, card),
         ModelCheckpoint(
-            out / "checkpoints", filename="last", enable_version_counter=False
+            out / "checkpoints",
+            filename="last",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
         ),
     ]
     if recipe.patience is not None:

@@ -25,7 +25,7 @@ def rattled(count: int, deviation: float, labels: bool) -> list[Frame]:
         atoms.calc = EMT()
         if labels:
             atoms.get_forces()
-        frame, _ = from_atoms(atoms)
+        frame = from_atoms(atoms)
         frames.append(frame)
     return frames
 

@@ -1,110 +1,77 @@
 """One importer per published format, and the choice between them.
 
-An importer is a generator of frames in eV, Å and eV/Å: units change here and nowhere
-else.
+Each importer streams frames in eV, Å and eV/Å: units change there and nowhere else.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import tarfile
 from pathlib import Path
 
 import h5py
 
-from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
+from ase_physml.data.importers.ani1 import ANI1
+from ase_physml.data.importers.ani1x import ANI1x
+from ase_physml.data.importers.ase_any import AnyOfASE
+from ase_physml.data.importers.hdf5 import HDF5Importer
+from ase_physml.data.importers.own import Own
+from ase_physml.data.importers.qm9_archive import QM9Archive
+from ase_physml.data.importers.source import Importer, Options, Source
+from ase_physml.data.importers.transition1x import Transition1x
+from ase_physml.data.layout import open_file
 from ase_physml.errors import DataError
 
+__all__ = ["FORMATS", "Options", "Source", "detect", "open_source"]
 
-@dataclass
-class Source:
-    """An opened source.
-
-    Attributes:
-        frames: Generator of its frames.
-        metadata: What the format says of its labels.
-        total: Number of frames, if that is known before reading.
-        notes: Filled while reading: frames left out, keys used.
-    """
-
-    frames: Iterator[Frame]
-    metadata: Metadata
-    total: int | None = None
-    notes: dict[str, int] = field(default_factory=dict)
-
-    def note(self, text: str) -> None:
-        """Count something worth telling."""
-        self.notes[text] = self.notes.get(text, 0) + 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices that some formats leave open.
-
-    Attributes:
-        qm9_energy: "U0-ZPVE" (the electronic energy, which a calculator describes) or
-            "U0" (the paper's label).
-        exclude: File of identifiers to leave out, one a line.
-        energy_unit: "eV", "Hartree" or "kcal/mol" of files that ASE reads.
-    """
-
-    qm9_energy: str = "U0-ZPVE"
-    exclude: Path | None = None
-    energy_unit: str = "eV"
-
-
-Opener = Callable[[Path, Options], Source]
+# In the order in which they are tried.
+_OF_HDF5: tuple[HDF5Importer, ...] = (Own(), Transition1x(), ANI1x(), ANI1())
+_OTHERS: tuple[Importer, ...] = (QM9Archive(), AnyOfASE())
+FORMATS = {importer.name: importer for importer in (*_OTHERS, *_OF_HDF5)}
 
 
 def open_source(
-    path: Path, kind: str = "auto", options: Options | None = None
+    path: str | Path, kind: str = "auto", options: Options | None = None
 ) -> Source:
     """Open a file for import.
 
     Args:
         path: File of any known format.
-        kind: "auto" or one of `FORMATS`.
-        options: See `Options`.
+        kind: "auto", to look at the content, or one of `FORMATS`.
+        options: Choices that the format leaves open.
 
     Raises:
-        DataError: The file is missing, or of no known format.
+        DataError: The file is missing or of no known format, or the format has no
+            such option.
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
+    path = Path(path)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {what}; give the file to read")
     if kind == "auto":
         kind = detect(path)
-    openers = formats()
-    if kind not in openers:
-        raise DataError(f"format {kind!r} is not one of {', '.join(openers)}")
-    return openers[kind](path, options or Options())
-
-
-def formats() -> dict[str, Opener]:
-    """Name to opener."""
-    from ase_physml.data.importers import ani, ase_any, qm9_archive, transition1x
-
-    return {
-        "ase": ase_any.open_file,
-        "qm9": qm9_archive.open_file,
-        "transition1x": transition1x.open_file,
-        "ani1": ani.open_ani1,
-        "ani1x": ani.open_ani1x,
-    }
+    if kind not in FORMATS:
+        raise DataError(f"format {kind!r} is not one of auto, {', '.join(FORMATS)}")
+    return Source(path, FORMATS[kind], options or Options())
 
 
 def detect(path: Path) -> str:
-    """Format of a file, by its name and content."""
-    if path.name.endswith((".tar.bz2", ".tar.gz", ".tar")):
-        return "qm9"
-    if not h5py.is_hdf5(path):
-        return "ase"
-    with h5py.File(path, "r") as file:
-        if {"n_atoms", "atomic_numbers", "positions"} <= set(file):
-            raise DataError(f"{path}: is in the project's layout already")
-        if any(part in file for part in ("data", "train", "val", "test")):
-            return "transition1x"
-        first = next(iter(file.values()), None)
-        if isinstance(first, h5py.Group):
-            return "ani1x" if "atomic_numbers" in first else "ani1"
+    """Format of a file, by its content.
+
+    Raises:
+        DataError: Empty, or HDF5 in a layout that no importer knows.
+    """
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+    if h5py.is_hdf5(path):
+        return _detect_hdf5(path)
+    return QM9Archive.name if tarfile.is_tarfile(path) else AnyOfASE.name
+
+
+def _detect_hdf5(path: Path) -> str:
+    with open_file(path) as file:
+        for importer in _OF_HDF5:
+            if importer.recognises(file):
+                return importer.name
+        top = ", ".join(list(file)[:5]) or "nothing"
     raise DataError(
-        f"{path}: an HDF5 file in no layout known here; name it with --format"
+        f"{path}: an HDF5 file in no layout known here (at the top: {top}); known are "
+        "the project's own, Transition1x, ANI-1 and ANI-1x"
     )

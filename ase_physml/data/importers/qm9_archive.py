@@ -1,73 +1,72 @@
 """The raw QM9 archive, ``dsgdb9nsd.xyz.tar.bz2`` (Ramakrishnan et al. 2014).
 
 Each member holds: number of atoms; identifier and 15 properties; atoms with Mulliken
-charges; frequencies; SMILES; InChI. Numbers may be written as ``1.0*^-5``.
+charges; frequencies; SMILES of GDB and of the relaxed geometry; InChI. Energies are in
+Hartree, and numbers may be written as ``1.0*^-5``.
 """
 
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import units
 from ase.data import atomic_numbers
+from ase.units import Hartree
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
+from ase_physml.data.importers.source import Importer, Notes, Options
+from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
 
-if TYPE_CHECKING:
-    from ase_physml.data.importers import Options, Source
-
+_KINDS = {
+    "U0-ZPVE": "total electronic energy (U0 minus ZPVE)",
+    "U0": "internal energy at 0 K (U0)",
+}
 # Columns after "gdb N": A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv.
-_ZPVE, _U0 = 9, 10
+_ZPVE, _U0, _PROPERTIES = 9, 10, 15
+# Followed by a SMILES or nothing, not by a word: no SMILES is four lower-case letters.
+_LISTED = re.compile(r"\s*(?:dsgdb9nsd_)?(\d+)(?!\S)(?!\s+[a-z]{4,}(?![^\s,.]))")
+_MEMBER = re.compile(r"dsgdb9nsd_(\d+)\.xyz$")
 
 
-def open_file(path: Path, options: "Options") -> "Source":
-    """Stream the archive; zero-point energies are taken off for ``U0-ZPVE``.
+class QM9Archive(Importer):
+    """All molecules, streamed without unpacking to disk."""
 
-    Raises:
-        DataError: Not a tar archive, a damaged member, or an unknown energy.
-    """
-    from ase_physml.data.importers import Source
+    name = "qm9"
+    options = frozenset({"energy", "exclude"})
 
-    if options.qm9_energy not in ("U0", "U0-ZPVE"):
-        raise DataError(
-            f"QM9 energy {options.qm9_energy!r} is neither 'U0' nor 'U0-ZPVE'"
+    def metadata(self, path: Path, options: Options) -> Metadata:
+        """Level of theory as published, and which energy was chosen."""
+        return Metadata(
+            level_of_theory="B3LYP/6-31G(2df,p)",
+            energy_kind=_KINDS[_energy(options)],
+            equilibrium=True,
+            source="QM9 (Ramakrishnan et al. 2014, doi 10.1038/sdata.2014.22)",
         )
-    electronic = options.qm9_energy == "U0-ZPVE"
-    kind = "total electronic energy (U0 minus ZPVE)" if electronic else "U0"
-    metadata = Metadata(
-        level_of_theory="B3LYP/6-31G(2df,p)",
-        energy_kind=kind,
-        equilibrium=True,
-        source="QM9 (Ramakrishnan et al. 2014, doi 10.1038/sdata.2014.22)",
-    )
-    excluded: set[str] = set()
-    if options.exclude is not None:
-        excluded = set(options.exclude.read_text().split())
-    source = Source(iter(()), metadata)
 
-    def frames() -> Iterator[Frame]:
-        try:
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    content = archive.extractfile(member)
-                    if content is None or not member.name.endswith(".xyz"):
-                        continue
-                    name = Path(member.name).stem
-                    if name in excluded or str(int(name.split("_")[-1])) in excluded:
-                        source.note("excluded")
-                        continue
-                    yield parse(content.read().decode(), name, electronic)
-        except (tarfile.TarError, EOFError, OSError) as error:
+    def read(self, path: Path, options: Options, notes: Notes) -> Iterator[Frame]:
+        """Stream the members without unpacking them to disk."""
+        electronic = _energy(options) == "U0-ZPVE"
+        excluded = read_excluded(options.exclude) if options.exclude else frozenset()
+        found = False
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                match = _MEMBER.search(member.name)
+                content = archive.extractfile(member) if match else None
+                if match is None or content is None:
+                    continue
+                found = True
+                if int(match[1]) in excluded:
+                    notes.left_out[f"listed in {options.exclude}"] += 1
+                    continue
+                name = member.name.rpartition("/")[2].removesuffix(".xyz")
+                yield parse(content.read().decode(), name, electronic)
+        if not found:
             raise DataError(
-                f"{path}: not a tar archive, or truncated ({error}); get it again"
-            ) from error
-
-    source.frames = frames()
-    return source
+                f"{path}: no member is named dsgdb9nsd_NNNNNN.xyz; this is not the "
+                "raw QM9 archive (dsgdb9nsd.xyz.tar.bz2)"
+            )
 
 
 def parse(text: str, name: str, electronic: bool) -> Frame:
@@ -84,18 +83,47 @@ def parse(text: str, name: str, electronic: bool) -> Frame:
     lines = text.replace("*^", "e").splitlines()
     try:
         n = int(lines[0])
-        properties = lines[1].split()[2:]
-        energy = float(properties[_U0]) - electronic * float(properties[_ZPVE])
+        properties = [float(value) for value in lines[1].split()[2:]]
         rows = [line.split() for line in lines[2 : 2 + n]]
         numbers = np.array([atomic_numbers[row[0]] for row in rows], dtype=np.uint8)
         positions = np.array([[float(v) for v in row[1:4]] for row in rows])
-        smiles = lines[n + 3].split()[-1]
+        # The second is of the relaxed geometry, the one stored here.
+        smiles = text.splitlines()[n + 3].split()[-1]
     except (ValueError, IndexError, KeyError) as error:
         raise DataError(f"{name}: not a QM9 record ({error})") from error
+    if len(properties) != _PROPERTIES or len(rows) != n:
+        raise DataError(f"{name}: not a QM9 record (properties or atoms are missing)")
+    energy = properties[_U0] - (properties[_ZPVE] if electronic else 0.0)
     return Frame(
         numbers=numbers,
         positions=positions,
-        energy=energy * units.Hartree,
+        energy=energy * Hartree,
         name=name,
         smiles=smiles,
     )
+
+
+def read_excluded(path: Path) -> frozenset[int]:
+    """Identifiers at the start of lines, as in the published ``uncharacterized.txt``.
+
+    Prose around the table ("3054 molecules ...") is skipped; ``dsgdb9nsd_000021``
+    counts as 21.
+
+    Raises:
+        DataError: Unreadable, or without any identifier.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    found = frozenset(int(m[1]) for line in lines if (m := _LISTED.match(line)))
+    if not found:
+        raise DataError(f"{path}: no line starts with an identifier such as 21")
+    return found
+
+
+def _energy(options: Options) -> str:
+    energy = options.energy or "U0-ZPVE"
+    if energy not in _KINDS:
+        raise DataError(f"--energy {energy!r} is not one of {', '.join(_KINDS)}")
+    return energy

@@ -1,0 +1,5 @@
+"""`python -m ase_physml.cli`, the same as `physml`."""
+
+from ase_physml.cli import main
+
+main()

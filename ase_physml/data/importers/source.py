@@ -1,0 +1,134 @@
+"""What an importer is, and what it is asked for."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import ClassVar
+
+from ase_physml.data.frame import Frame
+from ase_physml.data.metadata import Metadata
+from ase_physml.errors import DataError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices that some formats leave open; each importer names those it knows.
+
+    Attributes:
+        energy: QM9: "U0-ZPVE" (the electronic energy, the surface that a calculator
+            describes) or "U0" (what the literature reports errors of).
+        exclude: QM9: file of identifiers to leave out, one at the start of a line.
+        part: Transition1x: "data" (everything), "train", "val" or "test".
+        stationary: Transition1x: reactants, transition states and products instead
+            of the frames of the paths (which contain them).
+        energy_unit: Of the file, for formats that do not fix it; eV if None.
+        forces_unit: The same; ``energy_unit`` per Å if None.
+        energy_key: Where to find energies, if not where one would look first.
+        forces_key: The same for forces; "" for none.
+    """
+
+    energy: str | None = None
+    exclude: Path | None = None
+    part: str | None = None
+    stationary: bool = False
+    energy_unit: str | None = None
+    forces_unit: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
+
+    def given(self) -> set[str]:
+        """Names of those that are not at their default."""
+        return {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+
+
+@dataclass
+class Notes:
+    """What a reader has to tell besides frames.
+
+    Attributes:
+        left_out: Reason, and how many frames.
+        labels: Key of energies or forces, and how many frames had it.
+    """
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+
+
+class Importer(ABC):
+    """Reads one format.
+
+    Attributes:
+        name: What ``--format`` calls it.
+        options: Fields of `Options` that mean something to it.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def metadata(self, path: Path, options: Options) -> Metadata:
+        """What the format says of its labels."""
+
+    def count(self, path: Path, options: Options) -> int | None:
+        """Number of frames, None if only reading everything would tell."""
+        return None
+
+    @abstractmethod
+    def read(self, path: Path, options: Options, notes: Notes) -> Iterator[Frame]:
+        """Stream the frames, in eV and Å."""
+
+
+class Source:
+    """An opened file of any format: iterate over it, as often as needed, for frames.
+
+    Frames that cannot be stored are left out and counted.
+
+    Attributes:
+        notes: Of the iteration under way or last finished.
+    """
+
+    def __init__(self, path: Path, importer: Importer, options: Options) -> None:
+        wrong = options.given() - importer.options
+        if wrong:
+            flag = sorted(wrong)[0].replace("_", "-")
+            raise DataError(f"{path}: format {importer.name!r} has no option --{flag}")
+        self.path = path
+        self.importer = importer
+        self.options = options
+        self.notes = Notes()
+        self.metadata = importer.metadata(path, options)
+
+    def count(self) -> int | None:
+        """Number of frames the file holds, None if unknown before reading."""
+        try:
+            return self.importer.count(self.path, self.options)
+        except (DataError, OSError, KeyError, AttributeError):
+            # Reading will say what is wrong, at the place where it is.
+            return None
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.notes = Notes()
+        frames = self.importer.read(self.path, self.options, self.notes)
+        seen = 0
+        while True:
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            except DataError:
+                raise
+            except Exception as error:
+                # Parsers raise whatever they stumble on.
+                raise DataError(
+                    f"{self.path}: cannot be read as {self.importer.name!r} after "
+                    f"{seen} frames ({type(error).__name__}: {error}); it is damaged, "
+                    "truncated, or of another --format"
+                ) from error
+            seen += 1
+            problem = frame.problem()
+            if problem is None:
+                yield frame
+            else:
+                self.notes.left_out[problem] += 1

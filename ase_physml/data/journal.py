@@ -1,0 +1,166 @@
+"""Results on their way to a set, in a file that a kill cannot spoil.
+
+A folder with ``job.json`` (what is computed) and ``results`` (records, appended in the
+order in which they come in). A record that a kill cut short fails its checksum, is cut
+off at the next start and computed again.
+"""
+
+import json
+import os
+import shutil
+import struct
+import zlib
+from array import array
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from ase_physml.data.frame import Array, Frame
+from ase_physml.data.locking import lock
+from ase_physml.errors import DataError
+
+Result = tuple[float, Array] | str
+"""Energy (eV) and forces (n, 3) eV/Å, or why there are none."""
+
+# Frame index, checksum of the frame, whether it worked, length of what follows.
+_HEAD = struct.Struct("<QIBI")
+_TAIL = struct.Struct("<I")
+
+
+class Journal:
+    """Results by frame index; opening one reads what an earlier run left.
+
+    Args:
+        folder: Made if missing.
+        job: What is computed; a journal of another job is refused.
+
+    Raises:
+        DataError: The folder holds another job, or another process is at it.
+    """
+
+    def __init__(self, folder: Path, job: dict[str, str]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO = (folder / "results").open("a+b")
+        try:
+            self._claim(job)
+        except DataError:
+            self._file.close()
+            raise
+        # Where each frame's record starts, -1 for none: 8 bytes a frame.
+        self._places = array("q")
+        self.count = 0
+        self._replay()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def has(self, index: int, frame: Frame) -> bool:
+        """Whether this frame's result is there.
+
+        Raises:
+            DataError: There is one, but of another structure.
+        """
+        if index >= len(self._places) or self._places[index] < 0:
+            return False
+        _, stored, _ = self._record(self._places[index])
+        if stored != checksum(frame):
+            raise DataError(
+                f"{self.folder}: frame {index} of the input is not what it was when "
+                "this job was interrupted; remove the folder to start over"
+            )
+        return True
+
+    def add(self, index: int, frame: Frame, result: Result) -> None:
+        """Append a result; it is with the operating system when this returns."""
+        if isinstance(result, str):
+            payload = result.encode()
+        else:
+            values = np.concatenate([[result[0]], np.ravel(result[1])])
+            payload = values.astype("<f8").tobytes()
+        worked = not isinstance(result, str)
+        record = _HEAD.pack(index, checksum(frame), worked, len(payload)) + payload
+        place = self._file.seek(0, os.SEEK_END)
+        self._file.write(record + _TAIL.pack(zlib.crc32(record)))
+        self._file.flush()
+        self._remember(index, place)
+
+    def get(self, index: int) -> Result:
+        """A result that is there."""
+        _, _, result = self._record(self._places[index])
+        return result
+
+    def remove(self) -> None:
+        """Delete the folder, once its content is safe elsewhere."""
+        self._file.close()
+        shutil.rmtree(self.folder)
+
+    def _claim(self, job: dict[str, str]) -> None:
+        if not lock(self._file):
+            raise DataError(
+                f"{self.folder}: another process is working on this job; wait for it"
+            )
+        path = self.folder / "job.json"
+        text = json.dumps(job, indent=1, sort_keys=True)
+        if path.exists() and path.read_text() != text:
+            stored = json.loads(path.read_text())
+            key = next(k for k in {**job, **stored} if job.get(k) != stored.get(k))
+            raise DataError(
+                f"{self.folder}: holds an interrupted job with {key} "
+                f"{stored.get(key)!r}, not {job.get(key)!r}; finish that one, or "
+                "remove the folder to start over"
+            )
+        partial = path.with_suffix(".part")
+        partial.write_text(text)
+        partial.replace(path)
+
+    def _replay(self) -> None:
+        """Find the records, and cut off what a kill left incomplete."""
+        size = self._file.seek(0, os.SEEK_END)
+        place = 0
+        while place < size:
+            try:
+                index, _, _ = self._record(place)
+            except EOFError:
+                self._file.truncate(place)
+                return
+            self._remember(index, place)
+            place = self._file.tell()
+
+    def _remember(self, index: int, place: int) -> None:
+        missing = index + 1 - len(self._places)
+        if missing > 0:
+            self._places.extend([-1] * missing)
+        self.count += self._places[index] < 0
+        self._places[index] = place
+
+    def _record(self, place: int) -> tuple[int, int, Result]:
+        self._file.seek(place)
+        head = self._file.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            raise EOFError
+        index, stored, worked, length = _HEAD.unpack(head)
+        payload, tail = self._file.read(length), self._file.read(_TAIL.size)
+        if tail != _TAIL.pack(zlib.crc32(head + payload)):
+            raise EOFError
+        if not worked:
+            return index, stored, payload.decode()
+        values = np.frombuffer(payload, dtype="<f8").astype(np.float64)
+        return index, stored, (float(values[0]), values[1:].reshape(-1, 3))
+
+
+def checksum(frame: Frame) -> int:
+    """Of elements and positions."""
+    positions = np.ascontiguousarray(frame.positions, dtype="<f8")
+    numbers = np.ascontiguousarray(frame.numbers, dtype="<i8")
+    return zlib.crc32(positions.tobytes(), zlib.crc32(numbers.tobytes()))

@@ -1,0 +1,148 @@
+"""The project's HDF5 layout: which datasets there are, and how long each must be."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ase_physml.data.frame import Array
+from ase_physml.data.metadata import UNITS, text
+from ase_physml.errors import DataError
+
+REQUIRED = ("n_atoms", "atomic_numbers", "positions")
+PER_ATOM = ("atomic_numbers", "positions", "forces")
+PER_FRAME = ("energy", "cell", "pbc", "name", "smiles")
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "n_atoms": (),
+    "atomic_numbers": (),
+    "positions": (3,),
+    "forces": (3,),
+    "energy": (),
+    "cell": (3, 3),
+    "pbc": (3,),
+    "name": (),
+    "smiles": (),
+}
+# Kinds of NumPy dtypes; floats where nothing is said.
+_KINDS = {
+    "n_atoms": "iu",
+    "atomic_numbers": "iu",
+    "pbc": "biu",
+    "name": "SO",
+    "smiles": "SO",
+}
+_MEANS = {"iu": "integers", "biu": "booleans", "SO": "text", "f": "real numbers"}
+
+
+def open_file(path: Path) -> h5py.File:
+    """Open for reading.
+
+    Raises:
+        DataError: Missing, a folder, unreadable, not HDF5 or truncated.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        return h5py.File(path, "r")
+    except PermissionError as error:
+        raise DataError(f"{path}: you may not read this file") from error
+    except OSError as error:
+        if not h5py.is_hdf5(path):
+            raise DataError(
+                f"{path}: not an HDF5 file; convert it with `physml data import`"
+            ) from error
+        raise DataError(
+            f"{path}: a truncated or damaged HDF5 file ({error}); copy or import it "
+            "again"
+        ) from error
+
+
+def check_layout(path: Path, file: h5py.File) -> Array:
+    """Check everything but the values, reading only headers and ``n_atoms``.
+
+    Returns:
+        ``n_atoms`` (M,) int32.
+
+    Raises:
+        DataError: Naming the file, the dataset and the remedy.
+    """
+    for name in REQUIRED:
+        if name not in file:
+            raise DataError(
+                f"{path}: no dataset {name!r}; this is not a set in the project's "
+                "layout, convert it with `physml data import`"
+            )
+    present = [name for name in _SHAPES if name in file]
+    for name in present:
+        _check_shape(path, name, file[name])
+    n_atoms = _check_counts(path, file["n_atoms"][:])
+    total = int(n_atoms.sum(dtype=np.int64))
+    for name in present[1:]:
+        rows = total if name in PER_ATOM else len(n_atoms)
+        if len(file[name]) != rows:
+            raise DataError(
+                f"{path}: {name} has {len(file[name])} rows, but n_atoms asks for "
+                f"{rows}; the file is damaged, write it again"
+            )
+    return n_atoms
+
+
+def check_units(path: Path, file: h5py.File, *, strict: bool) -> None:
+    """Refuse a file in other units.
+
+    Args:
+        path: Of the file, for messages.
+        file: Open.
+        strict: Also refuse one that does not state the units of what it holds.
+
+    Raises:
+        DataError: Naming the attribute and the remedy.
+    """
+    quantity = {
+        "length_unit": "positions",
+        "energy_unit": "energy",
+        "forces_unit": "forces",
+    }
+    for key, unit in UNITS.items():
+        if quantity[key] not in file:
+            continue
+        if key in file.attrs and text(file.attrs[key]) != unit:
+            raise DataError(
+                f"{path}: {key} is {text(file.attrs[key])!r}, but the layout is in "
+                f"{unit}; `physml data import` converts it"
+            )
+        if strict and key not in file.attrs:
+            raise DataError(
+                f"{path}: no attribute {key!r}, so the unit of {quantity[key]} is not "
+                f"known; `physml data import` states it (--energy-unit, --forces-unit)"
+            )
+
+
+def _check_shape(path: Path, name: str, dataset: Any) -> None:
+    shape = _SHAPES[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise DataError(f"{path}: {name} is a group, not a dataset; write it again")
+    if dataset.ndim == 0 or dataset.shape[1:] != shape:
+        expected = ", ".join(["rows", *map(str, shape)])
+        raise DataError(
+            f"{path}: {name} has shape {dataset.shape}, expected ({expected}); write "
+            "the file again with RaggedWriter"
+        )
+    kinds = _KINDS.get(name, "f")
+    if dataset.dtype.kind not in kinds:
+        raise DataError(
+            f"{path}: {name} has dtype {dataset.dtype}, but must hold {_MEANS[kinds]}; "
+            "write the file again with RaggedWriter"
+        )
+
+
+def _check_counts(path: Path, n_atoms: Array) -> Array:
+    wrong = np.flatnonzero(n_atoms < 1)
+    if len(wrong):
+        raise DataError(
+            f"{path}: n_atoms of frame {wrong[0]} is {n_atoms[wrong[0]]}; every frame "
+            "needs an atom, write the file again without it"
+        )
+    return n_atoms.astype(np.int32, copy=False)

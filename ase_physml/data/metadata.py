@@ -1,0 +1,94 @@
+"""What the numbers of a set mean, as attributes of its file."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ase_physml.errors import DataError
+
+# The layout knows one unit for each quantity; units change at importers only.
+UNITS = {
+    "length_unit": "angstrom",
+    "energy_unit": "eV",
+    "forces_unit": "eV/angstrom",
+}
+
+# HDF5 refuses larger attributes with a message that nobody understands.
+_LARGEST_ATTRIBUTE = 60_000
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Where a set comes from, and what its numbers mean.
+
+    Attributes:
+        level_of_theory: Method and basis of the labels.
+        energy_kind: For example "total electronic energy".
+        equilibrium: All frames are minima of their surface; None if nobody said.
+        source: Citation or origin.
+        extra: Any further facts that JSON can hold.
+    """
+
+    level_of_theory: str = ""
+    energy_kind: str = "total energy"
+    equilibrium: bool | None = None
+    source: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """As attributes of an HDF5 file, units included.
+
+        Raises:
+            DataError: ``extra`` is too large for an attribute.
+        """
+        attributes: dict[str, Any] = {
+            **UNITS,
+            "level_of_theory": self.level_of_theory,
+            "energy_kind": self.energy_kind,
+            "source": self.source,
+        }
+        if self.equilibrium is not None:
+            attributes["equilibrium"] = self.equilibrium
+        if self.extra:
+            attributes["extra"] = json.dumps(self.extra)
+            if len(attributes["extra"]) > _LARGEST_ATTRIBUTE:
+                raise DataError("Metadata.extra is above 60 kB; keep it in a file")
+        return attributes
+
+    @classmethod
+    def from_attributes(cls, attributes: dict[str, Any]) -> "Metadata":
+        """From the attributes of an HDF5 file; unknown ones land in ``extra``."""
+        known = {*UNITS, "level_of_theory", "energy_kind", "source", "equilibrium"}
+        extra = {
+            k: text(v) for k, v in attributes.items() if k not in {*known, "extra"}
+        }
+        if "extra" in attributes:
+            extra |= _parsed(text(attributes["extra"]))
+        flag = attributes.get("equilibrium")
+        return cls(
+            level_of_theory=text(attributes.get("level_of_theory", "")),
+            energy_kind=text(attributes.get("energy_kind", "total energy")),
+            equilibrium=None if flag is None else bool(flag),
+            source=text(attributes.get("source", "")),
+            extra=extra,
+        )
+
+
+def text(value: object) -> str:
+    """An attribute or a name as text, however HDF5 stored it."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value)
+
+
+def _parsed(extra: str) -> dict[str, Any]:
+    """What we wrote as JSON; text of someone else's stays text."""
+    try:
+        content = json.loads(extra)
+    except ValueError:
+        content = extra
+    return content if isinstance(content, dict) else {"extra": content}

@@ -1,0 +1,74 @@
+"""Other people's units, in eV and Å. Only importers need this."""
+
+from dataclasses import replace
+
+from ase import units
+
+from ase_physml.data.frame import Frame
+from ase_physml.errors import DataError
+
+_ENERGY = {
+    "ev": 1.0,
+    "mev": 1e-3,
+    "hartree": units.Hartree,
+    "ha": units.Hartree,
+    "rydberg": units.Rydberg,
+    "ry": units.Rydberg,
+    "kcal/mol": units.kcal / units.mol,
+    "kj/mol": units.kJ / units.mol,
+}
+_LENGTH = {
+    "angstrom": 1.0,
+    "ang": 1.0,
+    "å": 1.0,
+    "bohr": units.Bohr,
+    "nm": units.nm,
+}
+
+
+def energy_factor(unit: str) -> float:
+    """EV in one ``unit``.
+
+    Raises:
+        DataError: Unknown unit.
+    """
+    return _lookup(_ENERGY, unit, "energy unit", "eV, Hartree, Rydberg, kcal/mol")
+
+
+def length_factor(unit: str) -> float:
+    """Å in one ``unit``.
+
+    Raises:
+        DataError: Unknown unit.
+    """
+    return _lookup(_LENGTH, unit, "length unit", "angstrom, bohr, nm")
+
+
+def forces_factor(unit: str) -> float:
+    """eV/Å in one ``unit``, for example "Hartree/bohr" or "kcal/mol/angstrom".
+
+    Raises:
+        DataError: Unknown unit.
+    """
+    energy, _, length = unit.rpartition("/")
+    return energy_factor(energy) / length_factor(length)
+
+
+def scaled(frame: Frame, energy: float, forces: float, length: float = 1.0) -> Frame:
+    """The frame with everything times its factor."""
+    if energy == forces == length == 1.0:
+        return frame
+    return replace(
+        frame,
+        positions=frame.positions * length,
+        cell=None if frame.cell is None else frame.cell * length,
+        energy=None if frame.energy is None else frame.energy * energy,
+        forces=None if frame.forces is None else frame.forces * forces,
+    )
+
+
+def _lookup(table: dict[str, float], unit: str, what: str, known: str) -> float:
+    try:
+        return table[unit.strip().lower()]
+    except KeyError:
+        raise DataError(f"{what} {unit!r} is not known; use one of {known}") from None

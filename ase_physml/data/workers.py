@@ -1,0 +1,135 @@
+"""Calculations on many structures, in this process or in several."""
+
+import multiprocessing as mp
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from ase_physml.data.atoms import to_atoms
+from ase_physml.data.frame import Frame
+from ase_physml.data.journal import Result
+from ase_physml.errors import DataError
+
+Maker = Callable[[str], Any]
+"""From a name to an ASE calculator; a function at the top level of a module."""
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# Enough to keep workers busy, and few enough that memory stays bounded.
+_PENDING_PER_PROCESS = 8
+
+
+def compute_all(
+    jobs: Iterable[tuple[int, Frame]], make: Maker, name: str, processes: int
+) -> Iterator[tuple[int, Frame, Result]]:
+    """Results in the order in which they are ready.
+
+    Args:
+        jobs: Index and structure.
+        make: Builds the calculator, once in each process.
+        name: Of the calculator, for ``make``.
+        processes: 1 computes here; more start that many, with one thread each.
+
+    Raises:
+        DataError: A process died.
+    """
+    if processes == 1:
+        for index, frame in jobs:
+            yield index, frame, compute(make, name, frame)
+        return
+    with _single_threaded():
+        yield from _in_processes(jobs, make, name, processes)
+
+
+def compute(make: Maker, name: str, frame: Frame) -> Result:
+    """Energy and forces of one structure, or the reason why there are none."""
+    calculator = _calculator(make, name)
+    atoms = to_atoms(frame, labels=False)
+    atoms.calc = calculator
+    try:
+        # A fresh start each time: otherwise a result would depend, in its last digits,
+        # on which structures the process saw before.
+        if hasattr(calculator, "reset"):
+            calculator.reset()
+        energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+    except Exception as error:
+        # Calculators raise anything; the other structures should not pay for it.
+        return f"{type(error).__name__}: {error}"
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        return "the calculator returned NaN or infinity"
+    return energy, forces
+
+
+@lru_cache(maxsize=1)
+def _calculator(make: Maker, name: str) -> Any:
+    return make(name)
+
+
+def _in_processes(
+    jobs: Iterable[tuple[int, Frame]], make: Maker, name: str, processes: int
+) -> Iterator[tuple[int, Frame, Result]]:
+    # Spawned, since a fork copies locked threads and open files of this process.
+    context = mp.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
+        pending: dict[Future[Result], tuple[int, Frame]] = {}
+        for index, frame in jobs:
+            pending[pool.submit(compute, make, name, frame)] = (index, frame)
+            if len(pending) >= _PENDING_PER_PROCESS * processes:
+                yield from _collect(pending)
+        while pending:
+            yield from _collect(pending)
+
+
+def _collect(
+    pending: dict[Future[Result], tuple[int, Frame]],
+) -> Iterator[tuple[int, Frame, Result]]:
+    done, _ = wait(pending, return_when=FIRST_COMPLETED)
+    for future in done:
+        index, frame = pending.pop(future)
+        try:
+            result = future.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"a process died near frame {index} (killed, out of memory, or a crash "
+                "of the calculator); finished results are kept, run the same command "
+                "again, with fewer processes if memory was short"
+            ) from error
+        yield index, frame, result
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would otherwise wait for work forever."""
+    parent = mp.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """One thread per process; read when a library loads, so set before they start."""
+    before = {key: os.environ.get(key) for key in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value

@@ -1,0 +1,72 @@
+"""`physml info`, and what the command says of itself."""
+
+import json
+from pathlib import Path
+
+import ase
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ase_physml import __version__
+from ase_physml.cli import app
+from ase_physml.errors import PotentialError
+from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.registry import sha256
+
+
+def test_prints_the_card(tiny_potential: Path) -> None:
+    result = CliRunner().invoke(app, ["info", str(tiny_potential)])
+    assert result.exit_code == 0, result.output
+    rows = {line[:16].strip(): line[16:].strip() for line in _lines(result.stdout)}
+    _, card = load_potential(tiny_potential)
+    assert rows["sha256"] == sha256(tiny_potential)
+    assert rows["elements"].split() == ["H", "C", "N", "O"]
+    assert rows["cutoff"] == f"{card.config.cutoff:g} Å"
+    assert rows["level of theory"] == card.level_of_theory
+    assert rows["domain"] == card.domain
+    assert tiny_potential.name in result.stdout
+    for version in (__version__, torch.__version__, ase.__version__):
+        assert version in rows["running on"]
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_prints_measured_errors(tiny_potential: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from ase_physml.potentials.checkpoint import save_potential
+
+    model, card = load_potential(tiny_potential)
+    path = tmp_path / "measured.pt"
+    save_potential(path, model, replace(card, errors={"mae_energy_meV": 12.3456}))
+    result = CliRunner().invoke(app, ["info", str(path)])
+    assert any(
+        line.split() == ["mae_energy_meV", "12.35"] for line in _lines(result.stdout)
+    )
+
+
+def test_json_is_the_card(tiny_potential: Path) -> None:
+    result = CliRunner().invoke(app, ["info", str(tiny_potential), "--json"])
+    _, card = load_potential(tiny_potential)
+    assert json.loads(result.stdout) == json.loads(card.to_json())
+
+
+def test_unknown_potential() -> None:
+    result = CliRunner().invoke(app, ["info", "nothing.pt"])
+    assert isinstance(result.exception, PotentialError)
+    assert "nothing.pt" in str(result.exception)
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.stdout.split() == ["ase-physml", __version__]
+
+
+@pytest.mark.parametrize("verb", ["relax", "info", "train", "data"])
+def test_every_verb_has_help(verb: str) -> None:
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout

@@ -1,0 +1,84 @@
+"""The journal survives whatever cuts it short."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ase_physml.data.frame import Frame
+from ase_physml.data.journal import Journal
+from ase_physml.errors import DataError
+
+JOB = {"calculator": "emt"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, frames: list[Frame]) -> Path:
+    folder = tmp_path / "out.h5.partial"
+    with Journal(folder, JOB) as journal:
+        for index in (4, 0, 2):
+            frame = frames[index]
+            journal.add(index, frame, (float(index), frame.positions))
+        journal.add(7, frames[7], "it did not converge: é")
+    return folder
+
+
+def test_results_come_back(folder: Path, frames: list[Frame]) -> None:
+    with Journal(folder, JOB) as journal:
+        assert journal.count == 4
+        assert [i for i in range(30) if journal.has(i, frames[i])] == [0, 2, 4, 7]
+        energy, forces = journal.get(4)
+        assert energy == 4.0
+        np.testing.assert_array_equal(forces, frames[4].positions)
+        assert journal.get(7) == "it did not converge: é"
+
+
+@pytest.mark.parametrize("cut", [1, 3, 20, 30, 40])
+def test_a_torn_record_is_dropped(folder: Path, frames: list[Frame], cut: int) -> None:
+    path = folder / "results"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with Journal(folder, JOB) as journal:
+        assert journal.count == 3
+        assert not journal.has(7, frames[7])
+        journal.add(7, frames[7], (1.0, frames[7].positions))
+        journal.add(9, frames[9], (2.0, frames[9].positions))
+    with Journal(folder, JOB) as journal:
+        assert journal.count == 5
+        assert journal.get(7)[0] == 1.0
+        assert journal.get(0)[0] == 0.0
+
+
+def test_a_flipped_bit_is_noticed(folder: Path, frames: list[Frame]) -> None:
+    path = folder / "results"
+    content = bytearray(path.read_bytes())
+    content[25] ^= 1
+    path.write_bytes(content)
+    with Journal(folder, JOB) as journal:
+        assert journal.count == 0
+
+
+def test_another_job_is_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"calculator 'emt', not 'lj'.*remove the fold"):
+        Journal(folder, {"calculator": "lj"})
+
+
+def test_other_structures_are_refused(folder: Path, frames: list[Frame]) -> None:
+    with (
+        Journal(folder, JOB) as journal,
+        pytest.raises(DataError, match="frame 2 of the input is not what it was"),
+    ):
+        journal.has(2, frames[3])
+
+
+def test_two_at_once_are_refused(folder: Path) -> None:
+    with (
+        Journal(folder, JOB),
+        pytest.raises(DataError, match="another process is working"),
+    ):
+        Journal(folder, JOB)
+
+
+def test_removal(folder: Path) -> None:
+    with Journal(folder, JOB) as journal:
+        journal.remove()
+    assert not folder.exists()
