@@ -54,21 +54,29 @@ def bound_loss(at_rest: Tensor, displaced: Tensor, margin: Tensor | float) -> Te
     return relu(at_rest + margin - displaced).mean()
 
 
-def denoising_loss(forces: Tensor, target: Tensor) -> Tensor:
+def denoising_loss(forces: Tensor, target: Tensor, compliance: Tensor) -> Tensor:
     """The gradient at a displaced structure points back to the equilibrium.
 
-    An extension, not in the paper. Errors count relative to the molecule's root mean
-    square target force (plus 0.05 eV/Å): the small forces along soft modes, which shape
-    the bottom of the well, would drown in those of a stretched bond. A squared relative
-    error r^2 counts as ``log(1 + r^2)``, since one pair of atoms thrown into each other
-    would outweigh a thousand molecules.
+    An extension, not in the paper. An error counts by the energy it would cost in the
+    harmonic molecule, ``dF H^-1 dF / 2``, so that the small forces along soft modes,
+    which decide where a relaxation ends, weigh as much as those of a stretched bond;
+    and relative to the same measure of the target (plus 2 meV a coordinate), so that
+    near and far displacements do. A relative error r counts as ``log(1 + r)``: one pair
+    of atoms thrown into each other would outweigh a thousand molecules.
 
     Args:
         forces: Predicted, (M, N, 3) eV/Å.
-        target: Of the harmonic network, (M, N, 3) eV/Å.
+        target: (M, N, 3) eV/Å.
+        compliance: Inverse Hessians (M, 3N, 3N), Å^2/eV.
     """
-    scale = target.square().mean((1, 2), keepdim=True) + 0.05**2
-    return torch.log1p((forces - target).square() / scale).mean()
+    error = _strain(forces - target, compliance)
+    return torch.log1p(error / (_strain(target, compliance) + 0.002)).mean()
+
+
+def _strain(forces: Tensor, compliance: Tensor) -> Tensor:
+    """``F H^-1 F`` per coordinate, (M,) eV."""
+    flat = forces.flatten(1).unsqueeze(2)
+    return (flat * (compliance @ flat)).mean((1, 2))
 
 
 def mask_atoms(numbers: Tensor, share: float, generator: Generator) -> Tensor:

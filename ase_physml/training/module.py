@@ -1,6 +1,7 @@
 """The Lightning module: which losses, of which structures, at which weight."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,8 +12,23 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
-from ase_physml.training.noise import spring_energy_and_forces
 from ase_physml.training.recipe import LossWeights, Recipe
+from ase_physml.training.valence import ValenceField
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """Displaced copies of the first molecules of a batch.
+
+    Attributes:
+        shift: (M, N, 3) Å.
+        pull: Forces of the generic force field there, (M, N, 3) eV/Å.
+        hessian: Of that force field at rest, (M, 3N, 3N) eV/Å^2.
+    """
+
+    shift: Tensor
+    pull: Tensor
+    hessian: Tensor
 
 
 class PhysMLTraining(pl.LightningModule):
@@ -51,14 +67,12 @@ class PhysMLTraining(pl.LightningModule):
             else weights.forces
         )
         numbers, positions = batch.numbers, batch.positions
-        shift, deviation = None, None
+        moved: Displaced | None = None
         if displace:
             # Batches are in random order, so the first few are a fair sample.
             some = math.ceil(self.recipe.displaced_share * len(numbers))
-            shift, deviation = self.recipe.noise.sample(
-                positions[:some], self._radii(numbers[:some]), random
-            )
-            positions = torch.cat([positions, positions[:some] + shift])
+            moved = self._displace(numbers[:some], positions[:some], random)
+            positions = torch.cat([positions, positions[:some] + moved.shift])
             numbers = torch.cat([numbers, numbers[:some]])
         forces = None
         if needs_forces:
@@ -66,10 +80,8 @@ class PhysMLTraining(pl.LightningModule):
         else:
             energies = self.evaluator.energies(numbers, positions)
         terms = self._clean_terms(batch, weights, energies, forces)
-        if shift is not None and deviation is not None:
-            terms |= self._displaced_terms(
-                batch, weights, energies, forces, shift, deviation
-            )
+        if moved is not None:
+            terms |= self._displaced_terms(moved, weights, energies, forces)
         if weights.mask and batch.step % self.recipe.mask_every == 0:
             terms["mask"] = self.recipe.mask_every * self._mask_term(batch, random)
         return terms
@@ -96,31 +108,37 @@ class PhysMLTraining(pl.LightningModule):
             terms["forces"] = losses.force_loss(forces[:n], batch.forces)
         return terms
 
+    def _displace(
+        self, numbers: Tensor, at_rest: Tensor, random: Generator
+    ) -> Displaced:
+        noise = self.recipe.noise
+        radii = self.model.radii[self.model.species_of[numbers]]
+        field = ValenceField(at_rest, numbers, radii)
+        hessian = field.hessian()
+        shift = noise.sample(hessian if noise.thermal_share else None, at_rest, random)
+        _, pull = field.energies_and_forces(at_rest + shift)
+        return Displaced(shift, pull, hessian)
+
     def _displaced_terms(
         self,
-        batch: Batch,
+        moved: Displaced,
         weights: LossWeights,
         energies: Tensor,
         forces: Tensor | None,
-        shift: Tensor,
-        deviation: Tensor,
     ) -> dict[str, Tensor]:
-        n, some = len(batch.numbers), len(shift)
-        at_rest = batch.positions[:some]
+        some = len(moved.shift)
+        at_rest, displaced = energies[:some], energies[-some:]
         terms = {}
         if weights.bound:
-            margin = 0.5 * self.recipe.margin * shift.square().sum((1, 2))
-            terms["bound"] = losses.bound_loss(energies[:some], energies[n:], margin)
-        near = deviation < self.recipe.denoise_reach
+            margin = 0.5 * self.recipe.margin * moved.shift.square().sum((1, 2))
+            terms["bound"] = losses.bound_loss(at_rest, displaced, margin)
+        near = moved.shift.square().mean((1, 2)) < self.recipe.denoise_reach**2
         if weights.denoise and forces is not None and near.any():
-            _, target = spring_energy_and_forces(
-                at_rest + shift, at_rest, self._radii(batch.numbers[:some])
+            compliance = torch.linalg.inv(moved.hessian[near])
+            terms["denoise"] = losses.denoising_loss(
+                forces[-some:][near], moved.pull[near], compliance
             )
-            terms["denoise"] = losses.denoising_loss(forces[n:][near], target[near])
         return terms
-
-    def _radii(self, numbers: Tensor) -> Tensor:
-        return self.model.radii[self.model.species_of[numbers]]
 
     def _mask_term(self, batch: Batch, random: Generator) -> Tensor:
         masked = losses.mask_atoms(batch.numbers, self.recipe.mask_share, random)

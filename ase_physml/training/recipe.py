@@ -91,7 +91,7 @@ class Recipe:
         displaced_share: Part of each batch that is displaced as well: the physics
             losses at displaced structures cost as much as those at rest.
         margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
-        denoise_reach: Denoise only molecules displaced by less (Å).
+        denoise_reach: Denoise only molecules displaced by less (Å, root mean square).
         mask_share: Part of the atoms that MAM hides.
         mask_every: Steps between two MAM passes; its weight is scaled up to match.
         batch_size: Molecules of equal size per step.
@@ -118,7 +118,7 @@ class Recipe:
     noise: Noise = field(default_factory=Noise)
     displaced_share: float = 1.0
     margin: float = 0.0
-    denoise_reach: float = 0.25
+    denoise_reach: float = 0.3
     mask_share: float = 0.3
     mask_every: int = 1
     batch_size: int = 32
