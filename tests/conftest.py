@@ -12,10 +12,8 @@ from ase_physml.potentials.checkpoint import save_potential
 
 @pytest.fixture(scope="session")
 def tiny_potential(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small potential for H, C, N, O with random weights: right rules, no chemistry."""
-    config = PhysMLConfig(
-        elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8
-    )
+    """For H, C, N and O, with random weights: right rules, no chemistry."""
+    config = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = PhysML(config)

@@ -5,10 +5,10 @@
 
 Reports, with the paper's protocol (Sec 4): MAE_E (meV per molecule) and MAE_F (eV/Å,
 per component, against the zero force of a minimum) over the whole test split; and
-ΔP (Å): 256 test molecules, the 128 smallest and 128 drawn from the others, are displaced
-by Gaussian noise of 0.1 Å, relaxed with BFGS to 0.01 eV/Å in at most 500 steps, and
-compared with where they came from after the best rotation (mean over atoms, then over
-molecules). Any ASE calculator can stand in for the potential in the ΔP part.
+ΔP (Å): 256 test molecules, the 128 smallest and 128 drawn from the others, are
+displaced by Gaussian noise of 0.1 Å, relaxed with BFGS to 0.01 eV/Å in at most 500
+steps, and compared with where they came from after the best rotation (mean over atoms,
+then over molecules). Any ASE calculator can stand in for the potential in the ΔP part.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbe
         batch = stream[step]
         graph = AllPairs(batch.numbers, batch.positions.double())
         energies, forces = energy_and_forces(model, graph)
-        total = energies.molecules.detach() + model.reference_energy(batch.numbers).sum(1)
+        total = energies.molecules.detach() + model.reference_energy(batch.numbers).sum(
+            1
+        )
         energy_errors.append((total - batch.energies).abs())
         force_errors.append(forces.abs().flatten())
     energy, force = torch.cat(energy_errors), torch.cat(force_errors)

@@ -52,9 +52,15 @@ class PhysMLTraining(pl.LightningModule):
         terms = self.loss_terms(batch, stage.losses)
         total = torch.zeros((), device=self.device)
         for name, value in terms.items():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True)
             total = total + getattr(stage.losses, name) * value
-        self.log("train/total", total.detach(), on_step=False, on_epoch=True)
+        for name, value in {**terms, "total": total}.items():
+            self.log(
+                f"train/{name}",
+                value.detach(),
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(batch.numbers),
+            )
         return total
 
     def loss_terms(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:

@@ -95,7 +95,8 @@ class Recipe:
         mask_share: Part of the atoms that MAM hides.
         mask_every: Steps between two MAM passes; its weight is scaled up to match.
         batch_size: Molecules of equal size per step.
-        steps_per_epoch: Steps between validations and checkpoints.
+        steps_per_epoch: Steps between validations and checkpoints; the steps of all
+            stages are a multiple of it.
         validate: Validation molecules (of those in the split).
         weight_decay: AdamW.
         clip: Gradient norm.
@@ -276,3 +277,8 @@ def _check(recipe: Recipe) -> None:
             raise RecipeError(f"{name} must be at least 1")
     if any(stage.steps < 1 for stage in recipe.stages):
         raise RecipeError("every stage needs at least one step")
+    if recipe.total_steps % recipe.steps_per_epoch:
+        raise RecipeError(
+            f"the steps of all stages, {recipe.total_steps}, are not a multiple of "
+            f"steps_per_epoch={recipe.steps_per_epoch}; the rest would be left out"
+        )

@@ -200,8 +200,8 @@ def fit(
     torch.set_float32_matmul_precision("high")
     trainer = pl.Trainer(
         default_root_dir=out,
-        max_epochs=-(-recipe.total_steps // recipe.steps_per_epoch),
-        max_steps=recipe.total_steps,
+        # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
+        max_epochs=recipe.total_steps // recipe.steps_per_epoch,
         max_time=max_time,
         gradient_clip_val=recipe.clip,
         precision=recipe.precision,  # type: ignore[arg-type]

@@ -55,13 +55,28 @@ def test_margin_asks_for_curvature() -> None:
 
 def test_denoising_loss_is_relative_and_bounded_by_outliers() -> None:
     target = torch.ones(1, 2, 3)
-    right = losses.denoising_loss(target, target)
-    tenth = losses.denoising_loss(1.1 * target, target)
-    scaled = losses.denoising_loss(11.0 * target, 10.0 * target)
-    outlier = losses.denoising_loss(1e6 * target, target)
-    assert right.item() == 0.0
-    assert tenth.item() == pytest.approx(scaled.item(), rel=0.01)
-    assert outlier.item() < 40.0
+    even = torch.eye(6)[None]
+
+    def loss(forces: torch.Tensor, target: torch.Tensor) -> float:
+        return losses.denoising_loss(forces, target, even).item()
+
+    assert loss(target, target) == 0.0
+    assert loss(1.1 * target, target) == pytest.approx(
+        loss(11.0 * target, 10.0 * target), rel=0.01
+    )
+    assert loss(1e6 * target, target) < 40.0
+
+
+def test_denoising_loss_counts_errors_by_the_energy_they_cost() -> None:
+    compliance = torch.diag(torch.tensor([10.0, 10.0, 10.0, 0.1, 0.1, 0.1]))[None]
+    target = torch.full((1, 2, 3), 0.3)
+    soft, stiff = target.clone(), target.clone()
+    soft[0, 0] += 0.01
+    stiff[0, 1] += 0.1
+    # A tenth of the force error along modes of a hundredth of the stiffness.
+    assert losses.denoising_loss(soft, target, compliance).item() == pytest.approx(
+        losses.denoising_loss(stiff, target, compliance).item(), rel=1e-4
+    )
 
 
 def test_zero_force_loss() -> None:

@@ -1,95 +1,48 @@
-"""Displacements, and the harmonic network that says where they came from."""
+"""Displacements: the amplitude they say, and energy shared evenly among modes."""
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
-from ase_physml.training.noise import (
-    Noise,
-    settle,
-    spring_constants,
-    spring_energy_and_forces,
-)
+from ase_physml.training.noise import Noise
 
-METHANE = torch.tensor(
-    [[0.0, 0, 0], [1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]],
-    dtype=torch.float64,
-) * torch.tensor([[0.0], [0.63], [0.63], [0.63], [0.63]], dtype=torch.float64)
-RADII = torch.tensor([[0.76, 0.31, 0.31, 0.31, 0.31]], dtype=torch.float64)
+LIKE = torch.zeros(4000, 2, 3, dtype=torch.float64)
 
 
-def displaced(deviation: float, seed: int = 0) -> Tensor:
-    generator = Generator().manual_seed(seed)
-    shape = (1, *METHANE.shape)
-    normal = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return METHANE[None] + deviation * normal
+def test_gaussian_noise_has_the_amplitude_it_says() -> None:
+    fixed = Noise(0.5, 0.0).sample(None, LIKE, Generator().manual_seed(3))
+    assert fixed.std().item() == pytest.approx(0.5, abs=0.01)
+    # The mean square of sigma * u over uniform u is sigma^2 / 3.
+    drawn = Noise(0.5, 1.0).sample(None, LIKE, Generator().manual_seed(3))
+    assert drawn.square().mean().item() == pytest.approx(0.25 / 3, rel=0.05)
 
 
-def test_network_is_at_rest_at_equilibrium() -> None:
-    energy, forces = spring_energy_and_forces(METHANE[None], METHANE[None], RADII)
-    assert energy.item() == 0.0
-    assert forces.abs().max().item() == 0.0
+def test_noise_is_reproducible() -> None:
+    first, again = (
+        Noise(0.5).sample(None, LIKE, Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(first, again)
 
 
-def test_network_forces_are_its_gradient() -> None:
-    positions = displaced(0.1).requires_grad_()
-    energy, forces = spring_energy_and_forces(positions, METHANE[None], RADII)
-    (gradient,) = torch.autograd.grad(energy.sum(), positions)
-    torch.testing.assert_close(forces, -gradient)
+def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
+    stiffness = torch.tensor([0.1, 0.5, 2.0, 10.0, 40.0, 80.0], dtype=torch.float64)
+    turn, _ = torch.linalg.qr(
+        torch.randn(6, 6, generator=Generator().manual_seed(0), dtype=torch.float64)
+    )
+    hessian = (turn * stiffness) @ turn.T
+    noise = Noise(thermal=0.04, thermal_share=1.0)
+    shift = noise.sample(hessian.expand(4000, 6, 6), LIKE, Generator().manual_seed(1))
+    modes = shift.reshape(-1, 6) @ turn
+    # <k x^2> = kT, and kT = 0.04 u^2 averages 0.04 / 3.
+    energies = (stiffness * modes.square()).mean(0)
+    torch.testing.assert_close(
+        energies, torch.full_like(energies, 0.04 / 3), rtol=0.12, atol=0.0
+    )
 
 
-def test_network_does_not_feel_rigid_motion() -> None:
-    turned = METHANE @ torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0] + 2.0
-    energy, _ = spring_energy_and_forces(turned[None], METHANE[None], RADII)
-    assert energy.item() == pytest.approx(0.0, abs=1e-12)
-
-
-def test_bonds_follow_badgers_rule() -> None:
-    single = torch.tensor([[0.76, 0.76]])
-
-    def stiffness(distance: float) -> float:
-        matrix = torch.tensor([[[0.0, distance], [distance, 0.0]]])
-        return spring_constants(matrix, single)[0, 0, 1].item()
-
-    assert stiffness(1.52) == pytest.approx(30.0, rel=0.01)
-    assert 60 < stiffness(1.33) < 75  # a double bond
-    assert stiffness(2.5) < 3.0
-
-
-def test_settling_undoes_stretch_and_keeps_what_is_soft() -> None:
-    start = displaced(0.1)
-    steps = torch.tensor([20])
-    energies = [
-        spring_energy_and_forces(p, METHANE[None], RADII)[0].item()
-        for p in (start, settle(start, METHANE[None], RADII, steps))
-    ]
-    assert 0 < energies[1] < 0.1 * energies[0]
-
-
-def test_each_molecule_settles_by_its_own_steps() -> None:
-    start = torch.cat([displaced(0.1), displaced(0.1)])
-    rest, radii = METHANE.expand(2, -1, -1), RADII.expand(2, -1)
-    moved = settle(start, rest, radii, torch.tensor([0, 3]))
-    assert torch.equal(moved[0], start[0])
-    assert not torch.equal(moved[1], start[1])
-
-
-def test_sample_is_reproducible_and_has_the_amplitude_it_says() -> None:
-    positions = torch.zeros(500, 20, 3)
-    radii = torch.ones(500, 20)
-    shifts = [
-        Noise(0.5, 1.0).sample(positions, radii, Generator().manual_seed(3))
-        for _ in range(2)
-    ]
-    (shift, deviation), (again, _) = shifts
-    assert torch.equal(shift, again)
-    assert deviation.max() <= 0.5
-    measured = shift.std(dim=(1, 2))
-    assert (measured / deviation).mean().item() == pytest.approx(1.0, abs=0.02)
-
-
-def test_power_zero_is_one_amplitude_for_all() -> None:
-    noise = Noise(0.5, 0.0)
-    positions = torch.zeros(5, 3, 3)
-    _, deviation = noise.sample(positions, torch.ones(5, 3), Generator())
-    assert torch.equal(deviation, torch.full((5,), 0.5))
+def test_share_of_thermal_molecules() -> None:
+    stiff = 1e12 * torch.eye(6, dtype=torch.float64).expand(4000, 6, 6)
+    noise = Noise(0.5, 0.0, thermal_share=0.25)
+    shift = noise.sample(stiff, LIKE, Generator().manual_seed(0))
+    still = (shift.abs() < 1e-3).all(2).all(1)
+    assert still.double().mean().item() == pytest.approx(0.25, abs=0.03)

@@ -15,6 +15,7 @@ stages:
   - {steps: 10, losses: {energy: 1.0}}
   - {steps: 20, learning_rate: 5e-4, losses: {zero_force: 2}}
 model: {width: 16, heads: 2}
+steps_per_epoch: 1
 """
 
 
@@ -68,10 +69,11 @@ def test_to_dict_is_yaml_and_reads_back(recipe_file: Path, tmp_path: Path) -> No
         ("batch_size=0", "at least 1"),
         ("model=3", "expected keys and values"),
         ("stages=[]", "at least one stage"),
+        ("steps_per_epoch=20", "30, are not a multiple of steps_per_epoch=20"),
         ("sources=[]", "at least one source"),
         ("stages.7.steps=1", "not a position"),
         ("huber.x=1", "has no keys"),
-        ("noise.settle=0.5", "expected int"),
+        ("mask_every=0.5", "expected int"),
     ],
 )
 def test_mistakes(recipe_file: Path, override: str, message: str) -> None:
