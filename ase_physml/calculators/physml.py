@@ -19,7 +19,7 @@ from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.checkpoint import build, load_potential
 from ase_physml.potentials.registry import resolve
 
 Results = dict[str, Any]
@@ -285,6 +285,6 @@ def _prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
 
 def _copy_of(model: PhysML) -> PhysML:
     """The calculator must not freeze or convert weights that someone else is using."""
-    copy = PhysML(model.config)
+    copy = build(model.config, model.element_bias.dtype)
     copy.load_state_dict(model.state_dict())
     return copy

@@ -100,6 +100,13 @@ def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
     return model
 
 
+def _verify_checksums(path: Path) -> None:
+    """torch reads an archive without looking at its checksums."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(damaged)
+
+
 def _read(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise PotentialError(f"{path}: is a directory, not a potential file")
@@ -109,6 +116,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise PotentialError(f"{path}: truncated or not a potential file; get it again")
     try:
+        _verify_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PotentialError(

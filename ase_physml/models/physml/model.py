@@ -21,7 +21,7 @@ from ase_physml.models.physml.elements import (
     covalent_radius,
     electronegativity,
 )
-from ase_physml.models.physml.pair_energy import PairEnergy, PairParameters
+from ase_physml.models.physml.pair_energy import PairEnergy, PairParameters, taper
 
 _MAM_CLASSES = 14  # at least z = 1..14, which the paper's Fig 5 scores
 
@@ -42,6 +42,10 @@ class PhysMLConfig:
             read it too; then energies of distant molecules no longer add up).
         cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
         pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
+        pair_cutoff: Reach of the pair terms in Å; they fade over its last quarter. The
+            learned charges of a molecule need not sum to zero, so that two of them far
+            apart would repel or attract: farther than any pair of the training set the
+            terms mean nothing. None for the paper's endless reach.
         atom_energy: Self-energies f_atom.
         a_mask: Gate attention by a bond graph that the caller supplies.
         mam: Head for masked atomic modelling.
@@ -57,6 +61,7 @@ class PhysMLConfig:
     cls: Cls = "none"
     cls_energy: bool = False
     pair_energy: bool = True
+    pair_cutoff: float | None = 20.0
     atom_energy: bool = True
     a_mask: bool = False
     mam: bool = True
@@ -73,6 +78,11 @@ class PhysMLConfig:
         if self.width % self.heads:
             raise PotentialError(
                 f"heads={self.heads} does not divide width={self.width}"
+            )
+        if self.pair_cutoff is not None and self.pair_cutoff < self.cutoff:
+            raise PotentialError(
+                f"pair_cutoff={self.pair_cutoff} Å is below the cutoff of attention, "
+                f"{self.cutoff} Å"
             )
         if self.cls not in ("none", "one-way", "two-way"):
             raise PotentialError(
@@ -193,7 +203,10 @@ class PhysML(nn.Module):
             atoms = atoms + self.atom_head(x).squeeze(-1)
         if self.pair_energy is not None:
             betas = self.pair_energy.parameters_of(graph, x, self.radii[species])
-            pairs = self.pair_energy.energy(betas, graph.pair_distances(distance))
+            between = graph.pair_distances(distance)
+            pairs = self.pair_energy.energy(betas, between)
+            if self.config.pair_cutoff is not None:
+                pairs = pairs * taper(between, self.config.pair_cutoff)
             atoms = atoms + graph.sum_pairs(pairs)
         molecules = graph.sum_atoms(atoms.unsqueeze(-1)).squeeze(-1)
         if self.cls_head is not None and x_cls is not None:

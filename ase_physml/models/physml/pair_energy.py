@@ -101,6 +101,12 @@ class PairEnergy(nn.Module):
         return coulomb + betas.depth * (well + slope * (steep - capped))
 
 
+def taper(distance: Tensor, cutoff: float) -> Tensor:
+    """1 up to three quarters of the cutoff, 0 beyond it, twice differentiable."""
+    t = torch.clamp(4.0 * distance / cutoff - 3.0, 0.0, 1.0)
+    return 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t.square())
+
+
 def soft_core(distance: Tensor) -> Tensor:
     """The distance itself above about 0.5 Å, never below 0.3 Å."""
     return _SOFT_START + _SOFT_WIDTH * softplus(

@@ -114,6 +114,7 @@ SHAPES = {
     "near the cutoff": [[0, 0, 0], [4.999, 0, 0], [0, 5.001, 0], [0, 0, 4.9]],
     "0.05 Å apart": [[0, 0, 0], [0.05, 0, 0], [1.1, 0, 0.2], [0.3, 1.4, 0]],
     "fragments": [[0, 0, 0], [1.1, 0, 0], [12.0, 0, 0], [12.0, 1.1, 0.3]],
+    "fading pairs": [[0, 0, 0], [1.1, 0, 0], [17.0, 0, 0], [19.5, 1.1, 0.3]],
 }
 
 
@@ -196,13 +197,6 @@ def test_no_distance_gives_nan(distance: float, dtype: torch.dtype) -> None:
 def test_distant_molecules_add_up_unless_cls_is_two_way(cls: str) -> None:
     config = PhysMLConfig.from_dict({**SMALL.to_dict(), "cls": cls})
     model = build(config)
-    # Without charges nothing reaches across 50 Å but the [CLS] token.
-    assert model.pair_energy is not None
-    with torch.no_grad():
-        model.pair_energy.betas.weight[0] = 0.0
-        model.pair_energy.betas.bias[0] = 0.0
-        model.pair_energy.betas.bias[3] = 8.0
-        model.pair_energy.betas.weight[3] = 0.0
     water = torch.tensor([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]).double()
     numbers = torch.tensor([[8, 1, 1]])
     both = torch.cat([water, water + torch.tensor([50.0, 0, 0]).double()])

@@ -10,6 +10,7 @@ from ase_physml.models.physml.pair_energy import (
     PairEnergy,
     PairParameters,
     soft_core,
+    taper,
 )
 
 DEPTH, EXPONENT, MINIMUM = 0.2, 6.0, 1.5
@@ -108,3 +109,28 @@ def test_envelope_ends_flat() -> None:
     (slope,) = torch.autograd.grad(phi.sum(), distance)
     assert phi[0] == 1.0 and phi[2] == 0.0 and phi[3] == 0.0
     assert phi[1] < 1e-4 and slope[1].abs() < 1e-2 and slope[2] == 0.0
+
+
+def test_taper_is_one_then_fades_smoothly_to_zero() -> None:
+    distance = torch.linspace(10.0, 21.0, 1101, dtype=torch.float64)
+    value = taper(distance, 20.0)
+    assert (value[distance <= 15.0] == 1.0).all()
+    assert (value[distance >= 20.0] == 0.0).all()
+    slope = value.diff() / 0.01
+    assert (slope <= 0.0).all()
+    # Neither force nor its derivative jumps.
+    assert slope.diff().abs().max() / 0.01 < 0.25
+
+
+def test_endless_pairs_are_a_choice() -> None:
+    from ase_physml.graph import AllPairs
+    from ase_physml.models.physml.model import PhysML, PhysMLConfig
+
+    torch.manual_seed(0)
+    model = PhysML(PhysMLConfig(width=16, depth=1, heads=2, pair_cutoff=None))
+    graph = AllPairs(
+        torch.tensor([[8, 6]]), torch.tensor([[[0.0, 0, 0], [40.0, 0, 0]]])
+    )
+    pairs = model(graph).pairs
+    assert pairs is not None
+    assert pairs.abs().max() > 0.0

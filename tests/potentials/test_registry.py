@@ -1,0 +1,82 @@
+"""Names of shipped potentials: found, verified, and told apart from paths."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ase_physml.errors import PotentialError
+from ase_physml.potentials import registry
+from ase_physml.potentials.checkpoint import load_potential
+
+
+@pytest.fixture
+def shipped(
+    tiny_potential: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A folder of shipped potentials with one in it."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    path = folder / "small.pt"
+    path.write_bytes(tiny_potential.read_bytes())
+    registry.register(path, "for tests")
+    monkeypatch.setattr(registry, "folder", lambda: folder)
+    registry.entries.cache_clear()
+    registry._verify.cache_clear()
+    yield path
+    registry.entries.cache_clear()
+    registry._verify.cache_clear()
+
+
+def test_names_with_and_without_suffix(shipped: Path) -> None:
+    assert registry.resolve("small.pt") == registry.resolve("small") == shipped
+
+
+def test_paths(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "small.pt"
+    mine.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert registry.resolve("small.pt") == shipped
+    assert registry.resolve("./small.pt").samefile(mine)
+    assert registry.resolve(mine) == mine
+
+
+def test_unknown_name_lists_what_there_is(shipped: Path) -> None:
+    with pytest.raises(PotentialError, match=r"neither a file nor.*shipped: small\.pt"):
+        registry.resolve("large.pt")
+
+
+def test_another_file_under_a_shipped_name(shipped: Path) -> None:
+    shipped.write_bytes(shipped.read_bytes() + b"\0")
+    with pytest.raises(PotentialError, match="SHA-256"):
+        registry.resolve("small")
+
+
+def test_lost_file(shipped: Path) -> None:
+    shipped.unlink()
+    with pytest.raises(PotentialError, match="missing; reinstall"):
+        registry.resolve("small")
+
+
+def test_registering_again_keeps_the_others(shipped: Path) -> None:
+    other = shipped.with_name("other.pt")
+    other.write_bytes(b"1")
+    registry.register(other, "another")
+    listed = yaml.safe_load((shipped.parent / "registry.yaml").read_text())
+    assert set(listed["potentials"]) == {"small.pt", "other.pt"}
+
+
+def test_what_is_shipped_is_whole() -> None:
+    """Every file of the registry loads, has a card, and knows its own errors."""
+    folder = registry.folder()
+    for name, entry in registry.entries().items():
+        path = registry.resolve(name)
+        assert registry.sha256(path) == entry["sha256"]
+        _, card = load_potential(path)
+        assert f"{card.name}.pt" == name
+        assert card.errors
+        assert card.split_hashes
+        assert (folder / name).with_suffix(".md").stat().st_size > 500
+    packed = {path.name for path in folder.glob("*.pt")}
+    assert packed == set(registry.entries())
