@@ -101,7 +101,7 @@ def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
 
 
 def _verify_checksums(path: Path) -> None:
-    """torch reads an archive without looking at its checksums."""
+    """Torch reads an archive without looking at its checksums."""
     with zipfile.ZipFile(path) as archive:
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(damaged)

@@ -1,0 +1,213 @@
+"""Time a training step by loss set and preset, beside TorchMD-NET's ET.
+
+    pip install 'torchmd-net==3.1.0' --no-deps && pip install torch_geometric warp-lang
+    python benchmarks/training_step.py --out benchmarks/results
+
+All models are timed in one process, in turn, on the same batches: 32 molecules each,
+of 15 to 21 atoms as most of QM9. A step is loss, backward pass and AdamW. Figures
+are medians over the rounds, in milliseconds per molecule; ratios are taken round by
+round. Writes ``training_step.json`` and ``.md``.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.training.batches import Batch, FrameStore
+from ase_physml.training.module import PhysMLTraining
+from ase_physml.training.noise import Noise
+from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
+
+PRESETS = {"64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
+PHYSICS = {"energy": 1.0, "zero_force": 10.0, "bound": 0.1, "mask": 0.01}
+LOSSES = {
+    "energy": {"energy": 1.0},
+    "energy + force": {"energy": 1.0, "zero_force": 10.0},
+    "all four": PHYSICS,
+    "all four + denoising": {**PHYSICS, "denoise": 1.0},
+}
+PEER_LOSSES = ("energy", "energy + force")
+DATA = Path(__file__).parents[1] / "training" / "quickstart.h5"
+SIZES = (15, 17, 18, 19, 21)
+Step = Callable[[Batch], None]
+
+
+def molecules(path: Path, count: int) -> list[Batch]:
+    """One batch of each size, as large as the molecules of QM9 mostly are."""
+    data = RaggedSet(path)
+    batches = []
+    for size in SIZES:
+        frames = np.flatnonzero(data.n_atoms == size)[:count]
+        batch = FrameStore(data, frames).dense(np.arange(len(frames)), 0)
+        batches.append(replace(batch, equilibrium=True))
+    return batches
+
+
+def physml(preset: str, losses: dict[str, float], compiled: bool) -> Step:
+    """A PhysML training step by the trainer's own code."""
+    width, depth, heads, n_basis = PRESETS[preset]
+    config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)
+    weights = LossWeights(**losses)
+    recipe = Recipe(
+        name="benchmark",
+        sources=(Source("none"),),
+        model=config,
+        stages=(Stage(losses=weights),),
+        noise=Noise(power=2.0, thermal_share=0.6 if weights.denoise else 0.0),
+        compile=compiled,
+    )
+    training = PhysMLTraining(PhysML(config), recipe)
+    optimizer = torch.optim.AdamW(training.model.parameters(), fused=True)
+
+    def step(batch: Batch) -> None:
+        terms = training.loss_terms(batch, weights)
+        total = sum(getattr(weights, name) * value for name, value in terms.items())
+        assert isinstance(total, Tensor)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    return step
+
+
+def torchmd_et(preset: str, losses: dict[str, float]) -> Step:
+    """An ET training step, by its own model class with its QM9 settings."""
+    from torchmdnet.models.model import create_model
+
+    width, depth, heads, n_basis = PRESETS[preset]
+    needs_forces = "zero_force" in losses
+    model: Any = create_model(
+        {
+            "model": "equivariant-transformer", "precision": 32, "prior_model": None,
+            "embedding_dimension": width, "num_layers": depth, "num_heads": heads,
+            "num_rbf": n_basis, "rbf_type": "expnorm", "trainable_rbf": False,
+            "activation": "silu", "attn_activation": "silu", "cutoff_lower": 0.0,
+            "cutoff_upper": 5.0, "max_z": 100, "max_num_neighbors": 64,
+            "neighbor_embedding": True, "distance_influence": "both", "atom_filter": -1,
+            "derivative": needs_forces, "output_model": "Scalar",
+            "reduce_op": "add", "check_errors": True,
+        }
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step(batch: Batch) -> None:
+        m, n = batch.numbers.shape
+        owner = torch.arange(m).repeat_interleave(n)
+        energies, forces = model(
+            batch.numbers.flatten(), batch.positions.reshape(-1, 3), owner
+        )
+        loss = (energies.flatten() - batch.energies.float()).square().mean()
+        if needs_forces:
+            loss = loss + 10.0 * forces.square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def measure(
+    steps: dict[str, Step], rounds: int, batches: list[Batch]
+) -> dict[str, list[float]]:
+    """Milliseconds per molecule of every step, round by round, in turn."""
+    count = sum(len(batch.numbers) for batch in batches)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for name, step in steps.items():
+        print(f"warming up {name}", flush=True)
+        for batch in batches:
+            step(batch)
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = perf_counter()
+            for batch in batches:
+                step(batch)
+            taken = perf_counter() - start
+            times[name].append(1000.0 * taken / count)
+    return times
+
+
+def candidates(preset: str, compiled: bool, peers: bool) -> dict[str, Step]:
+    """Every way to take a step at this preset."""
+    steps: dict[str, Step] = {}
+    for name, losses in LOSSES.items():
+        steps[f"PhysML {preset}, {name}"] = physml(preset, losses, False)
+        if compiled:
+            steps[f"PhysML {preset} compiled, {name}"] = physml(preset, losses, True)
+    if peers:
+        for name in PEER_LOSSES:
+            steps[f"ET {preset}, {name}"] = torchmd_et(preset, LOSSES[name])
+    return steps
+
+
+def table(times: dict[str, list[float]], preset: str) -> str:
+    """Markdown: the median of each, and how many times faster than ET it is."""
+    lines = [
+        f"| {preset}: step with losses | PhysML | compiled | ET | ET / PhysML "
+        "| ET / compiled |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in LOSSES:
+        plain = times[f"PhysML {preset}, {name}"]
+        compiled = times.get(f"PhysML {preset} compiled, {name}")
+        peer = times.get(f"ET {preset}, {name}")
+        cells = [_figure(plain), _figure(compiled), _figure(peer)]
+        cells += [_ratio(peer, plain), _ratio(peer, compiled)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figure(values: list[float] | None) -> str:
+    return "" if values is None else f"{median(values):.2f}"
+
+
+def _ratio(over: list[float] | None, under: list[float] | None) -> str:
+    if over is None or under is None:
+        return ""
+    return f"{median(a / b for a, b in zip(over, under, strict=True)):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--presets", nargs="*", default=list(PRESETS), choices=PRESETS)
+    parser.add_argument("--data", type=Path, default=DATA, help="HDF5 set")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--molecules", type=int, default=32)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    about = (
+        f"{torch.get_num_threads()} threads, {platform.processor() or 'CPU'}, torch "
+        f"{torch.__version__}; ms per molecule, medians of {options.rounds} rounds"
+    )
+    batches = molecules(options.data, options.molecules)
+    results: dict[str, Any] = {"about": about, "times": {}}
+    tables = [about]
+    for preset in options.presets:
+        steps = candidates(preset, not options.no_compile, not options.no_peers)
+        times = measure(steps, options.rounds, batches)
+        results["times"] |= times
+        tables.append(table(times, preset))
+    text = "\n\n".join(tables)
+    print(text)
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "training_step.json").write_text(json.dumps(results, indent=1))
+        (options.out / "training_step.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
