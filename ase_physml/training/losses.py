@@ -57,26 +57,31 @@ def bound_loss(at_rest: Tensor, displaced: Tensor, margin: Tensor | float) -> Te
 def denoising_loss(forces: Tensor, target: Tensor, compliance: Tensor) -> Tensor:
     """The gradient at a displaced structure points back to the equilibrium.
 
-    An extension, not in the paper. An error counts by the energy it would cost in the
-    harmonic molecule, ``dF H^-1 dF / 2``, so that the small forces along soft modes,
-    which decide where a relaxation ends, weigh as much as those of a stretched bond;
-    and relative to the same measure of the target (plus 2 meV a coordinate), so that
-    near and far displacements do. A relative error r counts as ``log(1 + r)``: one pair
-    of atoms thrown into each other would outweigh a thousand molecules.
+    An extension, not in the paper. An error counts twice: by the energy it would cost
+    in the harmonic molecule, ``dF H^-1 dF``, in which all modes weigh the same; and by
+    how far it would take a relaxation astray, ``|H^-1 dF|^2``, in which soft ones do
+    most. Both are relative to the same measure of the target (plus 2 meV and 0.02 Å a
+    coordinate), so that near and far displacements weigh the same. A relative error r
+    counts as ``log(1 + r)``: one pair of atoms thrown into each other would outweigh a
+    thousand molecules.
 
     Args:
         forces: Predicted, (M, N, 3) eV/Å.
         target: (M, N, 3) eV/Å.
         compliance: Inverse Hessians (M, 3N, 3N), Å^2/eV.
     """
-    error = _strain(forces - target, compliance)
-    return torch.log1p(error / (_strain(target, compliance) + 0.002)).mean()
+    error, astray = _strain(forces - target, compliance)
+    energy, shift = _strain(target, compliance)
+    return (
+        torch.log1p(error / (energy + 0.002)) + torch.log1p(astray / (shift + 0.02**2))
+    ).mean()
 
 
-def _strain(forces: Tensor, compliance: Tensor) -> Tensor:
-    """``F H^-1 F`` per coordinate, (M,) eV."""
+def _strain(forces: Tensor, compliance: Tensor) -> tuple[Tensor, Tensor]:
+    """``F H^-1 F`` in eV and ``|H^-1 F|^2`` in Å^2, per coordinate: (M,) each."""
     flat = forces.flatten(1).unsqueeze(2)
-    return (flat * (compliance @ flat)).mean((1, 2))
+    shift = compliance @ flat
+    return (flat * shift).mean((1, 2)), shift.square().mean((1, 2))
 
 
 def mask_atoms(numbers: Tensor, share: float, generator: Generator) -> Tensor:

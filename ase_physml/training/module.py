@@ -34,8 +34,7 @@ class Displaced:
 class PhysMLTraining(pl.LightningModule):
     """PhysML under the losses of a recipe.
 
-    A step evaluates the clean molecules and, if the bound or denoising loss is on,
-    their displaced copies in the same forward pass; MAM is a pass of its own.
+    MAM is a pass of its own: hidden atoms have no energy.
     """
 
     def __init__(self, model: PhysML, recipe: Recipe) -> None:
@@ -64,59 +63,63 @@ class PhysMLTraining(pl.LightningModule):
         return total
 
     def loss_terms(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-        """Unweighted losses of a batch; those with weight zero are not computed."""
+        """Unweighted losses of a batch; those with weight zero are not computed.
+
+        Forces are what costs, so each molecule's are computed once: of the first,
+        displaced, ``displaced_share`` of the batch where they were moved to, of the
+        others where they are.
+        """
         random = Generator().manual_seed(self.recipe.seed * 1_000_003 + batch.step)
-        displace = batch.equilibrium and (weights.bound or weights.denoise)
-        needs_forces = (
-            weights.denoise or weights.zero_force
-            if batch.equilibrium
-            else weights.forces
-        )
+        moved = self._displace(batch, weights, random)
         numbers, positions = batch.numbers, batch.positions
-        moved: Displaced | None = None
-        if displace:
-            # Batches are in random order, so the first few are a fair sample.
-            some = math.ceil(self.recipe.displaced_share * len(numbers))
-            moved = self._displace(numbers[:some], positions[:some], random)
-            positions = torch.cat([positions, positions[:some] + moved.shift])
-            numbers = torch.cat([numbers, numbers[:some]])
-        forces = None
-        if needs_forces:
-            energies, forces = self.evaluator.energies_and_forces(numbers, positions)
-        else:
-            energies = self.evaluator.energies(numbers, positions)
-        terms = self._clean_terms(batch, weights, energies, forces)
+        at_rest, some = None, 0
         if moved is not None:
-            terms |= self._displaced_terms(moved, weights, energies, forces)
+            some = len(moved.shift)
+            at_rest = self.evaluator.energies(numbers[:some], positions[:some])
+            positions = torch.cat([positions[:some] + moved.shift, positions[some:]])
+        energies, forces = self._evaluate(batch, weights, numbers, positions)
+        terms = {}
+        if moved is not None and at_rest is not None:
+            terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
+            energies = torch.cat([at_rest, energies[some:]])
+        if weights.energy and not batch.energies.isnan().all():
+            label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
+            terms["energy"] = losses.energy_loss(
+                energies, label.to(energies.dtype), self.recipe.huber
+            )
+        if forces is not None:
+            terms |= self._force_terms(batch, weights, forces, some)
         if weights.mask and batch.step % self.recipe.mask_every == 0:
             terms["mask"] = self.recipe.mask_every * self._mask_term(batch, random)
         return terms
 
-    def _clean_terms(
-        self,
-        batch: Batch,
-        weights: LossWeights,
-        energies: Tensor,
-        forces: Tensor | None,
+    def _evaluate(
+        self, batch: Batch, weights: LossWeights, numbers: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Energies, and forces if a loss of this kind of batch needs them."""
+        physics = weights.denoise or weights.zero_force
+        if physics if batch.equilibrium else weights.forces:
+            return self.evaluator.energies_and_forces(numbers, positions)
+        return self.evaluator.energies(numbers, positions), None
+
+    @staticmethod
+    def _force_terms(
+        batch: Batch, weights: LossWeights, forces: Tensor, some: int
     ) -> dict[str, Tensor]:
-        n = len(batch.numbers)
-        terms = {}
-        if weights.energy and not batch.energies.isnan().all():
-            label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-            terms["energy"] = losses.energy_loss(
-                energies[:n], label.to(energies.dtype), self.recipe.huber
-            )
-        if forces is None:
-            return terms
-        if batch.equilibrium and weights.zero_force:
-            terms["zero_force"] = losses.zero_force_loss(forces[:n])
-        if not batch.equilibrium and weights.forces:
-            terms["forces"] = losses.force_loss(forces[:n], batch.forces)
-        return terms
+        if not batch.equilibrium:
+            return {"forces": losses.force_loss(forces, batch.forces)}
+        if weights.zero_force and some < len(forces):
+            return {"zero_force": losses.zero_force_loss(forces[some:])}
+        return {}
 
     def _displace(
-        self, numbers: Tensor, at_rest: Tensor, random: Generator
-    ) -> Displaced:
+        self, batch: Batch, weights: LossWeights, random: Generator
+    ) -> Displaced | None:
+        """Displacements of the first molecules: batches are in random order."""
+        if not (batch.equilibrium and (weights.bound or weights.denoise)):
+            return None
+        some = math.ceil(self.recipe.displaced_share * len(batch.numbers))
+        numbers, at_rest = batch.numbers[:some], batch.positions[:some]
         noise = self.recipe.noise
         radii = self.model.radii[self.model.species_of[numbers]]
         field = ValenceField(at_rest, numbers, radii)
@@ -129,20 +132,20 @@ class PhysMLTraining(pl.LightningModule):
         self,
         moved: Displaced,
         weights: LossWeights,
+        at_rest: Tensor,
         energies: Tensor,
         forces: Tensor | None,
     ) -> dict[str, Tensor]:
         some = len(moved.shift)
-        at_rest, displaced = energies[:some], energies[-some:]
         terms = {}
         if weights.bound:
             margin = 0.5 * self.recipe.margin * moved.shift.square().sum((1, 2))
-            terms["bound"] = losses.bound_loss(at_rest, displaced, margin)
+            terms["bound"] = losses.bound_loss(at_rest, energies[:some], margin)
         near = moved.shift.square().mean((1, 2)) < self.recipe.denoise_reach**2
         if weights.denoise and forces is not None and near.any():
             compliance = torch.linalg.inv(moved.hessian[near])
             terms["denoise"] = losses.denoising_loss(
-                forces[-some:][near], moved.pull[near], compliance
+                forces[:some][near], moved.pull[near], compliance
             )
         return terms
 

@@ -88,8 +88,9 @@ class Recipe:
         level_of_theory: For the card; taken from the data when absent.
         huber: Energy errors above it count linearly, eV; null for plain squares.
         noise: Displacements of the bound and denoising losses.
-        displaced_share: Part of each batch that is displaced as well: the physics
-            losses at displaced structures cost as much as those at rest.
+        displaced_share: Part of each batch whose forces are those where noise has
+            moved it, for the denoising loss; of the others they are those at rest, for
+            the zero-force loss.
         margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
         denoise_reach: Denoise only molecules displaced by less (Å, root mean square).
         mask_share: Part of the atoms that MAM hides.
@@ -117,7 +118,7 @@ class Recipe:
     level_of_theory: str | None = None
     huber: float | None = None
     noise: Noise = field(default_factory=Noise)
-    displaced_share: float = 1.0
+    displaced_share: float = 0.5
     margin: float = 0.0
     denoise_reach: float = 0.3
     mask_share: float = 0.3

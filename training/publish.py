@@ -1,0 +1,59 @@
+"""Ship a trained potential: put its measured errors on its card, and register it.
+
+    python training/publish.py runs/qm9/qm9.pt qm9.json --summary "..."
+
+Writes ``potentials/NAME.pt`` and its entry in ``registry.yaml``; the model card for
+people, ``potentials/NAME.md``, is written by hand.
+"""
+
+import argparse
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from ase_physml.potentials.checkpoint import load_potential, save_potential
+from ase_physml.potentials.registry import register
+
+SHIPPED = Path(__file__).parents[1] / "potentials"
+
+
+def errors_of(evaluation: dict[str, object]) -> dict[str, float]:
+    """The figures of `evaluate.py` that belong on a card, flat."""
+    flat = {}
+    for key, value in evaluation.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{k}": v for k, v in value.items()}
+        elif isinstance(value, int | float):
+            flat[key] = value
+    return {key: round(float(value), 5) for key, value in flat.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("potential", type=Path)
+    parser.add_argument("evaluation", type=Path, help="JSON of evaluate.py")
+    parser.add_argument("--summary", required=True, help="one line for people")
+    options = parser.parse_args()
+    model, card = load_potential(options.potential)
+    evaluation = json.loads(options.evaluation.read_text())
+    if evaluation["part"] != "test":
+        raise SystemExit("a card carries errors of the test split")
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    card = replace(
+        card,
+        # Defaults of the architecture that are newer than the run belong to it too.
+        architecture=model.config.to_dict(),
+        errors=errors_of(evaluation),
+        commit=commit,
+    )
+    path = SHIPPED / f"{card.name}.pt"
+    save_potential(path, model, card)
+    register(path, options.summary)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
