@@ -22,13 +22,14 @@ def train(
         typer.Option(help="Checkpoint, or 'last': of --out, if there is one."),
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option(help="Stop cleanly after DD:HH:MM:SS.")
+        str | None, typer.Option(help="Stop, to be resumed, after DD:HH:MM:SS.")
     ] = None,
     devices: Annotated[int, typer.Option(help="Processes.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy.")] = "auto",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
 ) -> None:
     """Train or fine-tune a potential by a recipe."""
+    import logging
     import sys
 
     from ase_physml.errors import PhysMLError, RecipeError
@@ -42,6 +43,8 @@ def train(
     from ase_physml.training.recipe import load_recipe
     from ase_physml.training.run import fit
 
+    # Devices it did not find, and advertisements.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     loaded = load_recipe(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
     checkpoint = None

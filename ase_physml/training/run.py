@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 import yaml
 from lightning.pytorch.callbacks import (
@@ -20,85 +19,16 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader, Dataset
 
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
-from ase_physml.errors import DataError, RecipeError
+from ase_physml.errors import RecipeError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import load_potential, save_potential
-from ase_physml.training.batches import (
-    Batch,
-    BatchStream,
-    FrameStore,
-    StagedStream,
-    StepSampler,
-)
-from ase_physml.training.curves import plot_curves
+from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.training.callbacks import Budget, SavePotential
 from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.recipe import Recipe, Source, Stage, find
+from ase_physml.training.recipe import Recipe, find
 from ase_physml.training.reference import elements_of, fit_bias, fit_self_energies
-
-
-class Data(pl.LightningDataModule):
-    """Training and validation batches of a recipe.
-
-    Attributes:
-        stores: Training frames of every source.
-        held_out: Validation frames of every source that has a split.
-        split_hashes: Source path to the hash of its split.
-    """
-
-    def __init__(self, recipe: Recipe, path: Path) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.stores: list[FrameStore] = []
-        self.held_out: list[FrameStore] = []
-        self.split_hashes: dict[str, str] = {}
-        for source in recipe.sources:
-            self._add(source, path)
-        self.stream = self._stream(recipe.stages[0])
-
-    def _stream(self, stage: Stage) -> BatchStream:
-        # Structures without labels teach nothing to a stage that only fits labels.
-        stores = self.stores
-        if not stage.losses.physics:
-            stores = [s for s in stores if s.data.has("energy")]
-        return BatchStream(stores, self.recipe.batch_size, self.recipe.seed)
-
-    def _add(self, source: Source, path: Path) -> None:
-        data = RaggedSet(find(source.path, path))
-        train = np.arange(len(data))
-        if source.split is not None:
-            split = Split.load(find(source.split, path))
-            if split.size != len(data):
-                raise DataError(
-                    f"{source.split} splits {split.size} frames but {source.path} has "
-                    f"{len(data)}: it was made for another file"
-                )
-            train = split.train
-            watched = split.val[: self.recipe.validate]
-            if len(watched) and data.has("energy"):
-                self.held_out.append(FrameStore(data, watched))
-            self.split_hashes[Path(source.path).name] = split.hash
-        if source.share < 1.0:
-            random = np.random.default_rng(self.recipe.seed)
-            train = np.sort(random.permutation(train)[: int(len(train) * source.share)])
-        self.stores.append(FrameStore(data, train))
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches in the order of the stream, this process's share of them."""
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        stages = [(stage.steps, self._stream(stage)) for stage in self.recipe.stages]
-        sampler = StepSampler(self.recipe.steps_per_epoch, rank, world)
-        return DataLoader(StagedStream(stages, world), batch_size=None, sampler=sampler)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Every validation frame once; an empty loader without a split."""
-        watched = BatchStream(self.held_out, 64, 0) if self.held_out else _Nothing()
-        return DataLoader(watched, batch_size=None)
+from ase_physml.training.sources import Data
 
 
 def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
@@ -128,36 +58,6 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
     return model.float().requires_grad_(True)
 
 
-class _Nothing(Dataset[Batch]):
-    def __len__(self) -> int:
-        return 0
-
-
-class SavePotential(Callback):
-    """Write the averaged weights as a potential and redraw the curves."""
-
-    def __init__(self, out: Path, card: PotentialCard) -> None:
-        self.out, self.card = out, card
-
-    def on_validation_epoch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Here the module holds the averaged weights."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        assert isinstance(pl_module, PhysMLTraining)
-        notes = {**self.card.training, "steps": trainer.global_step}
-        card = replace(self.card, training=notes)
-        save_potential(self.out / f"{self.out.name}.pt", pl_module.model, card)
-
-    def on_train_epoch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Curves up to here."""
-        if trainer.is_global_zero:
-            plot_curves(self.out / "csv", self.out / "curves.png")
-
-
 def fit(
     recipe: Recipe,
     path: Path,
@@ -178,7 +78,7 @@ def fit(
         path: Where the recipe came from, for paths in it.
         out: Folder of checkpoints, logs, curves and the potential.
         resume: Lightning checkpoint to continue from.
-        max_time: Stop cleanly, with a checkpoint, after this long.
+        max_time: Stop with a checkpoint at the end of the epoch after this long.
         devices: Processes.
         strategy: Lightning strategy, for example "ddp".
         accelerator: Lightning accelerator.
@@ -202,7 +102,6 @@ def fit(
         default_root_dir=out,
         # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
         max_epochs=recipe.total_steps // recipe.steps_per_epoch,
-        max_time=max_time,
         gradient_clip_val=recipe.clip,
         precision=recipe.precision,  # type: ignore[arg-type]
         devices=devices,
@@ -214,6 +113,7 @@ def fit(
         ],
         callbacks=[
             *_callbacks(recipe, out, card_of(recipe, data), progress),
+            *([] if max_time is None else [Budget(max_time)]),
             *callbacks,
         ],
         enable_progress_bar=progress,
@@ -225,8 +125,11 @@ def fit(
     with warnings.catch_warnings():
         # One loader, in memory: worker processes would only cost time.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Of Lightning's own making: a torch function it calls, a folder it was given.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         trainer.fit(PhysMLTraining(model, recipe), data, ckpt_path=resume)
-    return out / f"{out.name}.pt"
+    return out / f"{recipe.name}.pt"
 
 
 def _callbacks(

@@ -89,7 +89,7 @@ def test_training_lowers_the_error(recipe_file: Path, tmp_path: Path) -> None:
 def test_resumed_run_ends_where_the_whole_one_does(
     recipe_file: Path, tmp_path: Path
 ) -> None:
-    whole = run(recipe_file, tmp_path / "tiny")
+    whole = run(recipe_file, tmp_path / "whole")
     # The first part stops in the second stage, at the end of its epoch.
     half = tmp_path / "half"
     _stopped_after(recipe_file, half, epochs=3)
@@ -117,7 +117,7 @@ def test_killed_run_ends_where_the_whole_one_does(
     recipe_file: Path, tmp_path: Path
 ) -> None:
     longer = "stages.1.steps=80"
-    whole = run(recipe_file, tmp_path / "tiny", longer)
+    whole = run(recipe_file, tmp_path / "whole", longer)
     out = tmp_path / "killed"
     command = [
         sys.executable, "-m", "ase_physml.cli", "train", str(recipe_file), longer,
@@ -133,7 +133,7 @@ def test_killed_run_ends_where_the_whole_one_does(
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     resumed = run(recipe_file, out, longer, resume=checkpoint)
-    _, card = load_potential(tmp_path / "killed" / "killed.pt")
+    _, card = load_potential(tmp_path / "killed" / "tiny.pt")
     assert card.training["steps"] == 96
     assert_same_weights(whole, resumed)
 

@@ -1,0 +1,124 @@
+"""Which losses are taken of which structures, checked against the bare model."""
+
+import pytest
+import torch
+
+from ase_physml.graph import AllPairs
+from ase_physml.models.physml.forces import energy_and_forces
+from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.training import losses
+from ase_physml.training.batches import Batch
+from ase_physml.training.module import PhysMLTraining, learning_rate
+from ase_physml.training.noise import Noise
+from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
+
+ALL = LossWeights(energy=1, zero_force=1, bound=1, mask=1, denoise=1, forces=1)
+
+
+def training(**values: object) -> PhysMLTraining:
+    torch.manual_seed(0)
+    config = PhysMLConfig(width=16, depth=1, heads=2, n_basis=8)
+    recipe = Recipe("test", (Source("none"),), config, **values)  # type: ignore[arg-type]
+    return PhysMLTraining(PhysML(config), recipe)
+
+
+def batch(equilibrium: bool = True, labels: bool = True) -> Batch:
+    random = torch.Generator().manual_seed(1)
+    ethane = torch.tensor(
+        [[0, 0, 0], [1.5, 0, 0], [-0.5, 1, 0], [-0.5, -0.5, 0.9], [2, -1, 0]]
+    )
+    positions = ethane + 0.1 * torch.randn(4, 5, 3, generator=random)
+    energies = torch.randn(4, generator=random).double()
+    forces = torch.randn(4, 5, 3, generator=random)
+    return Batch(
+        step=3,
+        numbers=torch.tensor([[6, 6, 1, 1, 8]]).repeat(4, 1),
+        positions=positions,
+        energies=energies if labels else torch.full_like(energies, torch.nan),
+        forces=forces,
+        equilibrium=equilibrium,
+    )
+
+
+def test_energies_are_those_at_rest_though_some_molecules_are_moved() -> None:
+    module, rest = training(displaced_share=0.5), batch()
+    terms = module.loss_terms(rest, ALL)
+    energies, forces = energy_and_forces(
+        module.model, AllPairs(rest.numbers, rest.positions)
+    )
+    expected = losses.energy_loss(energies.molecules, rest.energies.float(), None)
+    torch.testing.assert_close(terms["energy"], expected)
+    # The first half of the batch was moved.
+    still = losses.zero_force_loss(forces[2:])
+    torch.testing.assert_close(terms["zero_force"], still)
+    assert set(terms) == {"energy", "zero_force", "bound", "mask", "denoise"}
+
+
+def test_bound_compares_each_molecule_with_itself() -> None:
+    # Noise of 3 Å throws atoms together or apart: every molecule must change.
+    module = training(displaced_share=1.0, noise=Noise(3.0, 0.0), margin=1e3)
+    weights = LossWeights(energy=0, bound=1)
+    rest = batch()
+    (name, value), *others = module.loss_terms(rest, weights).items()
+    assert name == "bound"
+    assert not others
+    random = torch.Generator().manual_seed(rest.step)
+    moved = module._displace(rest, weights, random)
+    assert moved is not None
+    energy = [
+        module.model(AllPairs(rest.numbers, positions)).molecules
+        for positions in (rest.positions, rest.positions + moved.shift)
+    ]
+    margin = 500.0 * moved.shift.square().sum((1, 2))
+    torch.testing.assert_close(value, losses.bound_loss(*energy, margin))
+
+
+def test_no_molecule_left_at_rest_gives_no_zero_force_term() -> None:
+    assert "zero_force" not in training(displaced_share=1.0).loss_terms(batch(), ALL)
+
+
+def test_labelled_forces_are_for_structures_off_equilibrium() -> None:
+    off = training().loss_terms(batch(equilibrium=False), ALL)
+    assert set(off) == {"energy", "forces", "mask"}
+    assert "forces" not in training().loss_terms(batch(), ALL)
+
+
+def test_unlabelled_structures_take_part_in_the_rest() -> None:
+    terms = training().loss_terms(batch(labels=False), ALL)
+    assert set(terms) == {"zero_force", "bound", "mask", "denoise"}
+    assert all(value.isfinite() for value in terms.values())
+
+
+def test_losses_of_weight_zero_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = training()
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("forces were computed")
+
+    monkeypatch.setattr(module.evaluator, "energies_and_forces", refuse)
+    assert set(module.loss_terms(batch(), LossWeights())) == {"energy"}
+
+
+def test_masking_is_rarer_but_as_heavy() -> None:
+    module = training(mask_every=2)
+    weights = LossWeights(energy=0, mask=1)
+    assert not module.loss_terms(batch(), weights)  # step 3
+    even = Batch(**{**batch().__dict__, "step": 4})
+    twice = module.loss_terms(even, weights)["mask"]
+    once = training().loss_terms(even, weights)["mask"]
+    torch.testing.assert_close(twice, 2 * once)
+
+
+def test_learning_rate_warms_up_and_falls_in_every_stage() -> None:
+    stages = (
+        Stage(100, learning_rate=1e-3, warmup=10, final=0.1),
+        Stage(200, learning_rate=4e-4, warmup=20, final=0.01),
+    )
+    recipe = Recipe("test", (Source("none"),), stages=stages)
+    rates = [learning_rate(recipe, step) for step in range(300)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates[:100]) == rates[9] == pytest.approx(1e-3)
+    assert rates[99] == pytest.approx(1e-4, rel=0.02)
+    assert rates[100] == pytest.approx(2e-5)
+    assert max(rates[100:]) == pytest.approx(4e-4)
+    assert rates[299] == pytest.approx(4e-6, rel=0.05)
