@@ -1,4 +1,4 @@
-"""`physml data`: import, info and label."""
+"""`physml data`: import, info, label and split."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,6 +180,36 @@ def label(
             on_frames=advance,
         )
     _print_labels(out, report)
+
+
+@app.command()
+def split(
+    source: Annotated[Path, typer.Argument(help="HDF5 set.")],
+    out: Annotated[Path, typer.Argument(help="JSON file to write.")],
+    val: Annotated[float, typer.Option(help="Part for validation.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Part for the final test.")] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Column (smiles, name) whose equal values stay together."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw training, validation and test frames, and store them by index."""
+    from ase_physml.data.ragged import RaggedSet
+    from ase_physml.data.splits import make_split
+
+    _keep_existing(out, overwrite)
+    data = RaggedSet(source)
+    groups = None if by is None else [str(x) for x in data.column(by)]
+    drawn = make_split(len(data), (val, test), seed, groups)
+    drawn.save(out)
+    _console().print(
+        f"{out}: {len(drawn.train):,} for training, {len(drawn.val):,} for validation, "
+        f"{len(drawn.test):,} for the test",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _keep_existing(out: Path, overwrite: bool) -> None:

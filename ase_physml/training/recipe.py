@@ -19,7 +19,7 @@ class Source:
 
     Attributes:
         path: Ragged HDF5 file.
-        split: JSON split file (`physml data split` or `make_split`); only its train
+        split: JSON split file (`physml data split`); only its train
             part is trained on, its val part watched. Without one all frames train.
         share: Part of the training frames to use.
     """

@@ -1,4 +1,4 @@
-"""`physml data import | info | label`, as typed."""
+"""`physml data import | info | label | split`, as typed."""
 
 import os
 import signal
@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from ase_physml.cli.data import app
 from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
 
 TOYS = Path(__file__).parents[1] / "data"
@@ -156,3 +157,31 @@ def test_label_survives_a_kill(
     run("label", images, whole, "--calculator", name)
     assert out.read_bytes() == whole.read_bytes()
     assert not results.parent.exists()
+
+
+def test_split_is_stored_by_index(images: Path, tmp_path: Path) -> None:
+    run("import", images, tmp_path / "set.h5")
+    out = tmp_path / "split.json"
+    text = run("split", tmp_path / "set.h5", out, "--val", 0.1, "--test", 0.2)
+    assert "28 for training, 4 for validation, 8 for the test" in text
+    drawn = Split.load(out)
+    assert sorted([*drawn.train, *drawn.val, *drawn.test]) == list(range(40))
+    with pytest.raises(DataError, match="--overwrite"):
+        run("split", tmp_path / "set.h5", out)
+
+
+def test_split_by_a_column_keeps_groups_together(images: Path, tmp_path: Path) -> None:
+    frames = ase.io.read(images, ":")
+    for index, atoms in enumerate(frames):
+        atoms.info["name"] = f"reaction {index // 4}"
+    ase.io.write(images, frames)
+    run("import", images, tmp_path / "set.h5")
+    out = tmp_path / "split.json"
+    run("split", tmp_path / "set.h5", out, "--val", 0.2, "--test", 0.2, "--by", "name")
+    drawn = Split.load(out)
+    groups = [set(part // 4) for part in (drawn.train, drawn.val, drawn.test)]
+    assert [len(group) for group in groups] == [6, 2, 2]
+    assert not groups[0] & groups[1]
+    assert not groups[1] & groups[2]
+    with pytest.raises(DataError, match="no smiles"):
+        run("split", tmp_path / "set.h5", tmp_path / "other.json", "--by", "smiles")
