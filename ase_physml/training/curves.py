@@ -25,29 +25,28 @@ def read_metrics(folder: Path) -> Series:
 
 
 def plot_curves(folder: Path, out: Path) -> None:
-    """Draw losses and validation errors against steps, one panel each."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    """Draw losses, validation errors and learning rate against steps."""
+    from matplotlib.figure import Figure
 
     series = read_metrics(folder)
     groups = {
         "losses (unweighted)": "train/",
         "validation error (eV, eV/Å)": "val/",
-        "learning rate": "lr",
+        "learning rate": "lr-",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
-    for axis, (title, prefix) in zip(axes, groups.items(), strict=True):
+    # A bare Figure: pyplot would settle the backend of the whole process.
+    figure = Figure(figsize=(15, 4.2), layout="constrained")
+    for axes, (title, prefix) in zip(
+        figure.subplots(1, 3), groups.items(), strict=True
+    ):
         for name, points in sorted(series.items()):
             if name.startswith(prefix) and name != "val/score":
                 steps, values = zip(*points, strict=True)
-                axis.plot(steps, values, label=name.removeprefix(prefix))
-        axis.set(title=title, xlabel="optimizer step", yscale="log")
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8)
-    partial = out.with_suffix(".part.png")
-    figure.savefig(partial, dpi=120)
-    plt.close(figure)
+                axes.plot(steps, values, label=name.removeprefix(prefix))
+        axes.set(title=title, xlabel="optimizer step", yscale="log")
+        axes.grid(alpha=0.3)
+        if len(axes.lines) > 1:
+            axes.legend(fontsize=8)
+    partial = out.with_name(out.name + ".part")
+    figure.savefig(partial, dpi=120, format="png")
     partial.replace(out)
