@@ -24,12 +24,13 @@ def train(
     max_time: Annotated[
         str | None, typer.Option(help="Stop, to be resumed, after DD:HH:MM:SS.")
     ] = None,
-    devices: Annotated[int, typer.Option(help="Processes.")] = 1,
+    devices: Annotated[int, typer.Option(help="Processes, one per GPU.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy.")] = "auto",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
 ) -> None:
     """Train or fine-tune a potential by a recipe."""
     import logging
+    import os
     import sys
 
     from ase_physml.errors import PhysMLError, RecipeError
@@ -53,7 +54,7 @@ def train(
         checkpoint = newest if newest.exists() else None
     elif resume is not None:
         checkpoint = Path(resume)
-    elif (folder / "checkpoints").exists():
+    elif (folder / "checkpoints").exists() and "LOCAL_RANK" not in os.environ:
         raise RecipeError(
             f"{folder} holds a run already: add --resume last to go on with it, or "
             "choose another --out"

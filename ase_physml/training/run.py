@@ -80,7 +80,7 @@ def fit(
         resume: Lightning checkpoint to continue from.
         max_time: Stop with a checkpoint at the end of the epoch after this long.
         devices: Processes.
-        strategy: Lightning strategy, for example "ddp".
+        strategy: Lightning strategy; "auto" is DDP where there are several processes.
         accelerator: Lightning accelerator.
         progress: Show a bar.
         callbacks: Further Lightning callbacks.
@@ -98,6 +98,9 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.yaml").write_text(yaml.safe_dump(_plain(recipe.to_dict())))
     torch.set_float32_matmul_precision("high")
+    if devices > 1 and strategy == "auto":
+        # Heads take part only in steps with their loss, MAM's for one.
+        strategy = "ddp_find_unused_parameters_true"
     trainer = pl.Trainer(
         default_root_dir=out,
         # Not max_steps: with it, Lightning skips an epoch when it resumes between two.

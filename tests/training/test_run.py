@@ -171,6 +171,18 @@ def test_missing_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_share_the_work(recipe_file: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "ase_physml.cli", "train", str(recipe_file),
+        "--out", str(tmp_path / "out"), "--devices", "2", "--accelerator", "cpu",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    _, card = load_potential(tmp_path / "out" / "tiny.pt")
+    assert card.training["steps"] == 32
+
+
+@pytest.mark.slow
 def test_compiled_evaluator_equals_the_plain_one() -> None:
     from ase_physml.models.physml.model import PhysML, PhysMLConfig
     from ase_physml.training.compiled import CompiledEvaluator, Evaluator
