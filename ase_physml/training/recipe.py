@@ -102,7 +102,6 @@ class Recipe:
         weight_decay: AdamW.
         clip: Gradient norm.
         ema: Decay of the averaged weights, which are what is saved.
-        precision: Lightning precision, "32-true" or "bf16-mixed".
         compile: Compile energy and forces into one graph (a minute at the start).
         patience: Epochs without a better validation loss before stopping early; null
             never stops.
@@ -129,7 +128,6 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = 10.0
     ema: float = 0.999
-    precision: str = "32-true"
     compile: bool = False
     patience: int | None = None
     seed: int = 0

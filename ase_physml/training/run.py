@@ -97,6 +97,8 @@ def fit(
     recipe = replace(recipe, model=model.config)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.yaml").write_text(yaml.safe_dump(_plain(recipe.to_dict())))
+    # TF32 on GPUs that have it. bfloat16 is not offered: a pair energy is a difference
+    # of large terms, and three digits of its parameters leave none of the force.
     torch.set_float32_matmul_precision("high")
     if devices > 1 and strategy == "auto":
         # Heads take part only in steps with their loss, MAM's for one.
@@ -106,7 +108,6 @@ def fit(
         # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
         max_epochs=recipe.total_steps // recipe.steps_per_epoch,
         gradient_clip_val=recipe.clip,
-        precision=recipe.precision,  # type: ignore[arg-type]
         devices=devices,
         strategy=strategy,
         accelerator=accelerator,
@@ -119,6 +120,7 @@ def fit(
             *([] if max_time is None else [Budget(max_time)]),
             *callbacks,
         ],
+        log_every_n_steps=recipe.steps_per_epoch,
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,

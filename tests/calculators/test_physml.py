@@ -264,7 +264,7 @@ def test_refused_options(
     tiny_potential: Path, options: dict[str, str], message: str
 ) -> None:
     with pytest.raises(PotentialError, match=message):
-        PhysMLCalculator(tiny_potential, **options)  # type: ignore[arg-type]
+        PhysMLCalculator(tiny_potential, **options)
 
 
 def test_a_changed_file_is_read_again(tiny_potential: Path, tmp_path: Path) -> None:

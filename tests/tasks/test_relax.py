@@ -88,7 +88,7 @@ def test_unusable_settings(
     methanol: Atoms, settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(StructureError, match=message):
-        relax(methanol, **settings)  # type: ignore[arg-type]
+        relax(methanol, **settings)
 
 
 def test_needs_atoms_and_a_calculator() -> None:

@@ -18,7 +18,7 @@ ALL = LossWeights(energy=1, zero_force=1, bound=1, mask=1, denoise=1, forces=1)
 def training(**values: object) -> PhysMLTraining:
     torch.manual_seed(0)
     config = PhysMLConfig(width=16, depth=1, heads=2, n_basis=8)
-    recipe = Recipe("test", (Source("none"),), config, **values)  # type: ignore[arg-type]
+    recipe = Recipe("test", (Source("none"),), config, **values)
     return PhysMLTraining(PhysML(config), recipe)
 
 

@@ -46,7 +46,7 @@ def recipe_file(sets: Path, tmp_path: Path) -> Path:
 
 def run(recipe_file: Path, out: Path, *overrides: str, **options: object) -> Path:
     recipe: Recipe = load_recipe(recipe_file, overrides)
-    return fit(recipe, recipe_file, out, progress=False, **options)  # type: ignore[arg-type]
+    return fit(recipe, recipe_file, out, progress=False, **options)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

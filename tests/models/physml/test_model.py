@@ -267,7 +267,7 @@ def test_reference_energy_is_float64_even_in_a_float32_model() -> None:
 )
 def test_unusable_architectures(change: dict[str, object], message: str) -> None:
     with pytest.raises(PotentialError, match=message):
-        PhysMLConfig(**{**SMALL.to_dict(), **change})  # type: ignore[arg-type]
+        PhysMLConfig(**{**SMALL.to_dict(), **change})
 
 
 def test_config_round_trip() -> None:
