@@ -43,18 +43,22 @@ def resolve(name: str | Path) -> Path:
             that was published.
     """
     text = str(name)
-    if Path(text).name == text:
-        shipped = text if text.endswith(".pt") else f"{text}.pt"
-        if shipped in entries():
-            path = folder() / shipped
-            _verify(path, entries()[shipped]["sha256"])
-            return path
-    path = Path(text).expanduser()
+    path = shipped(text) or Path(text).expanduser()
     if not path.exists():
         known = ", ".join(sorted(entries())) or "none"
         raise PotentialError(
             f"{text}: neither a file nor a shipped potential; shipped: {known}"
         )
+    return path
+
+
+def shipped(name: str) -> Path | None:
+    """File of a shipped potential, verified; None if there is none of this name."""
+    file = name if name.endswith(".pt") else f"{name}.pt"
+    if file not in entries():
+        return None
+    path = folder() / file
+    _verify(path, entries()[file]["sha256"])
     return path
 
 

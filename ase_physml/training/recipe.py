@@ -83,7 +83,8 @@ class Recipe:
         sources: HDF5 sets; sets without energies take part in the other losses.
         model: Architecture; ``elements`` is filled in from the data.
         stages: One after the other.
-        start_from: Potential whose weights training starts from (fine-tuning).
+        start_from: Potential, shipped or a file, whose weights training starts from
+            (fine-tuning).
         refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
         level_of_theory: For the card; taken from the data when absent.
         huber: Energy errors above it count linearly, eV; null for plain squares.

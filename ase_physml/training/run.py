@@ -24,6 +24,7 @@ from ase_physml.errors import RecipeError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.registry import shipped
 from ase_physml.training.callbacks import Budget, SavePotential
 from ase_physml.training.module import PhysMLTraining
 from ase_physml.training.recipe import Recipe, find
@@ -44,7 +45,8 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
         fit_self_energies(model, data.stores)
         fit_bias(model, data.stream)
         return model
-    model, _ = load_potential(find(recipe.start_from, path))
+    start = shipped(recipe.start_from) or find(recipe.start_from, path)
+    model, _ = load_potential(start)
     unknown = set(elements) - set(model.config.elements)
     if unknown:
         raise RecipeError(
