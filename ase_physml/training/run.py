@@ -57,7 +57,7 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
         model.element_bias.data.zero_()
         fit_self_energies(model, data.stores)
         fit_bias(model, data.stream)
-    return model.float().requires_grad_(True)
+    return model.float().requires_grad_(True).train()
 
 
 def fit(
