@@ -65,14 +65,14 @@ def physml(preset: str, losses: dict[str, float], compiled: bool) -> Step:
         sources=(Source("none"),),
         model=config,
         stages=(Stage(losses=weights),),
-        noise=Noise(power=2.0, thermal_share=0.6 if weights.denoise else 0.0),
         compile=compiled,
     )
     training = PhysMLTraining(PhysML(config), recipe)
+    noise = Noise(power=2.0, thermal_share=0.7 if weights.denoise else 0.0)
     optimizer = torch.optim.AdamW(training.model.parameters(), fused=True)
 
     def step(batch: Batch) -> None:
-        terms = training.loss_terms(batch, weights)
+        terms = training.loss_terms(batch, weights, noise)
         total = sum(getattr(weights, name) * value for name, value in terms.items())
         assert isinstance(total, Tensor)
         optimizer.zero_grad()

@@ -12,6 +12,7 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
+from ase_physml.training.noise import Noise
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.valence import ValenceField
 
@@ -48,7 +49,8 @@ class PhysMLTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of weighted losses; each is logged under ``train/``."""
         stage, _ = self.recipe.stage_at(self.global_step)
-        terms = self.loss_terms(batch, stage.losses)
+        noise = stage.noise or self.recipe.noise
+        terms = self.loss_terms(batch, stage.losses, noise)
         total = torch.zeros((), device=self.device)
         for name, value in terms.items():
             total = total + getattr(stage.losses, name) * value
@@ -62,7 +64,9 @@ class PhysMLTraining(pl.LightningModule):
             )
         return total
 
-    def loss_terms(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    def loss_terms(
+        self, batch: Batch, weights: LossWeights, noise: Noise
+    ) -> dict[str, Tensor]:
         """Unweighted losses of a batch; those with weight zero are not computed.
 
         Forces are what costs, so each molecule's are computed once: of the first,
@@ -70,7 +74,7 @@ class PhysMLTraining(pl.LightningModule):
         others where they are.
         """
         random = Generator().manual_seed(self.recipe.seed * 1_000_003 + batch.step)
-        moved = self._displace(batch, weights, random)
+        moved = self._displace(batch, weights, noise, random)
         numbers, positions = batch.numbers, batch.positions
         at_rest, some = None, 0
         if moved is not None:
@@ -113,14 +117,13 @@ class PhysMLTraining(pl.LightningModule):
         return {}
 
     def _displace(
-        self, batch: Batch, weights: LossWeights, random: Generator
+        self, batch: Batch, weights: LossWeights, noise: Noise, random: Generator
     ) -> Displaced | None:
         """Displacements of the first molecules: batches are in random order."""
         if not (batch.equilibrium and (weights.bound or weights.denoise)):
             return None
         some = math.ceil(self.recipe.displaced_share * len(batch.numbers))
         numbers, at_rest = batch.numbers[:some], batch.positions[:some]
-        noise = self.recipe.noise
         radii = self.model.radii[self.model.species_of[numbers]]
         field = ValenceField(at_rest, numbers, radii)
         hessian = field.hessian()

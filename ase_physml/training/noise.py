@@ -21,13 +21,17 @@ class Noise:
     Attributes:
         sigma: Largest standard deviation of Gaussian noise, Å.
         power: See above; 0 always takes the largest.
-        thermal: Largest kT of thermal noise, eV; kT is ``thermal * u**2``.
+        thermal: Largest kT of thermal noise, eV; kT is ``thermal * u**thermal_power``.
+        thermal_power: Large values make small displacements frequent. A model that
+            does not know a minimum better than the displacement answers them with no
+            force at all, and its wells get a flat bottom.
         thermal_share: Part of the molecules displaced thermally.
     """
 
     sigma: float = 0.5
     power: float = 1.0
     thermal: float = 0.05
+    thermal_power: float = 1.0
     thermal_share: float = 0.0
 
     def sample(self, hessian: Tensor | None, like: Tensor, random: Generator) -> Tensor:
@@ -44,7 +48,8 @@ class Noise:
         gaussian = self.sigma * u**self.power * normal
         if hessian is None:
             return gaussian
-        thermal = self.thermal**0.5 * u * _unit_thermal(hessian, normal)
+        kt = self.thermal * u**self.thermal_power
+        thermal = kt.sqrt() * _unit_thermal(hessian, normal)
         chosen = torch.rand(like.shape[0], generator=random) < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
 

@@ -15,6 +15,9 @@ from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
 ALL = LossWeights(energy=1, zero_force=1, bound=1, mask=1, denoise=1, forces=1)
 
 
+NOISE = Noise(power=1.0, thermal_share=0.5)
+
+
 def training(**values: object) -> PhysMLTraining:
     torch.manual_seed(0)
     config = PhysMLConfig(width=16, depth=1, heads=2, n_basis=8)
@@ -42,7 +45,7 @@ def batch(equilibrium: bool = True, labels: bool = True) -> Batch:
 
 def test_energies_are_those_at_rest_though_some_molecules_are_moved() -> None:
     module, rest = training(displaced_share=0.5), batch()
-    terms = module.loss_terms(rest, ALL)
+    terms = module.loss_terms(rest, ALL, NOISE)
     energies, forces = energy_and_forces(
         module.model, AllPairs(rest.numbers, rest.positions)
     )
@@ -56,14 +59,14 @@ def test_energies_are_those_at_rest_though_some_molecules_are_moved() -> None:
 
 def test_bound_compares_each_molecule_with_itself() -> None:
     # Noise of 3 Å throws atoms together or apart: every molecule must change.
-    module = training(displaced_share=1.0, noise=Noise(3.0, 0.0), margin=1e3)
+    module, noise = training(displaced_share=1.0, margin=1e3), Noise(3.0, 0.0)
     weights = LossWeights(energy=0, bound=1)
     rest = batch()
-    (name, value), *others = module.loss_terms(rest, weights).items()
+    (name, value), *others = module.loss_terms(rest, weights, noise).items()
     assert name == "bound"
     assert not others
     random = torch.Generator().manual_seed(rest.step)
-    moved = module._displace(rest, weights, random)
+    moved = module._displace(rest, weights, noise, random)
     assert moved is not None
     energy = [
         module.model(AllPairs(rest.numbers, positions)).molecules
@@ -74,17 +77,19 @@ def test_bound_compares_each_molecule_with_itself() -> None:
 
 
 def test_no_molecule_left_at_rest_gives_no_zero_force_term() -> None:
-    assert "zero_force" not in training(displaced_share=1.0).loss_terms(batch(), ALL)
+    assert "zero_force" not in training(displaced_share=1.0).loss_terms(
+        batch(), ALL, NOISE
+    )
 
 
 def test_labelled_forces_are_for_structures_off_equilibrium() -> None:
-    off = training().loss_terms(batch(equilibrium=False), ALL)
+    off = training().loss_terms(batch(equilibrium=False), ALL, NOISE)
     assert set(off) == {"energy", "forces", "mask"}
-    assert "forces" not in training().loss_terms(batch(), ALL)
+    assert "forces" not in training().loss_terms(batch(), ALL, NOISE)
 
 
 def test_unlabelled_structures_take_part_in_the_rest() -> None:
-    terms = training().loss_terms(batch(labels=False), ALL)
+    terms = training().loss_terms(batch(labels=False), ALL, NOISE)
     assert set(terms) == {"zero_force", "bound", "mask", "denoise"}
     assert all(value.isfinite() for value in terms.values())
 
@@ -96,16 +101,16 @@ def test_losses_of_weight_zero_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("forces were computed")
 
     monkeypatch.setattr(module.evaluator, "energies_and_forces", refuse)
-    assert set(module.loss_terms(batch(), LossWeights())) == {"energy"}
+    assert set(module.loss_terms(batch(), LossWeights(), NOISE)) == {"energy"}
 
 
 def test_masking_is_rarer_but_as_heavy() -> None:
     module = training(mask_every=2)
     weights = LossWeights(energy=0, mask=1)
-    assert not module.loss_terms(batch(), weights)  # step 3
+    assert not module.loss_terms(batch(), weights, NOISE)  # step 3
     even = Batch(**{**batch().__dict__, "step": 4})
-    twice = module.loss_terms(even, weights)["mask"]
-    once = training().loss_terms(even, weights)["mask"]
+    twice = module.loss_terms(even, weights, NOISE)["mask"]
+    once = training().loss_terms(even, weights, NOISE)["mask"]
     torch.testing.assert_close(twice, 2 * once)
 
 

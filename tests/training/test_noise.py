@@ -33,10 +33,10 @@ def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
     noise = Noise(thermal=0.04, thermal_share=1.0)
     shift = noise.sample(hessian.expand(4000, 6, 6), LIKE, Generator().manual_seed(1))
     modes = shift.reshape(-1, 6) @ turn
-    # <k x^2> = kT, and kT = 0.04 u^2 averages 0.04 / 3.
+    # <k x^2> = kT, and kT = 0.04 u averages 0.02.
     energies = (stiffness * modes.square()).mean(0)
     torch.testing.assert_close(
-        energies, torch.full_like(energies, 0.04 / 3), rtol=0.12, atol=0.0
+        energies, torch.full_like(energies, 0.02), rtol=0.12, atol=0.0
     )
 
 
