@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+# Thresholds of settling, eV/Å^2: below every real mode, and above all.
+_SOFTEST, _STIFFEST = 0.1, 1000.0
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -26,6 +29,9 @@ class Noise:
             does not know a minimum better than the displacement answers them with no
             force at all, and its wells get a flat bottom.
         thermal_share: Part of the molecules displaced thermally.
+        settled: Let the stiff modes of thermal displacements relax, those stiffer than
+            a threshold drawn for each molecule, as the first steps of an optimizer do.
+            Otherwise a model learns that nothing is displaced where no bond is.
     """
 
     sigma: float = 0.5
@@ -33,6 +39,7 @@ class Noise:
     thermal: float = 0.05
     thermal_power: float = 1.0
     thermal_share: float = 0.0
+    settled: bool = False
 
     def sample(self, hessian: Tensor | None, like: Tensor, random: Generator) -> Tensor:
         """Displacements (M, N, 3) in Å.
@@ -50,6 +57,11 @@ class Noise:
             return gaussian
         kt = self.thermal * u**self.thermal_power
         thermal = kt.sqrt() * _unit_thermal(hessian, normal)
+        if self.settled:
+            v = torch.rand(like.shape[0], generator=random).to(like)[:, None, None]
+            thermal = _low_pass(
+                hessian, thermal, _SOFTEST * (_STIFFEST / _SOFTEST) ** v
+            )
         chosen = torch.rand(like.shape[0], generator=random) < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
 
@@ -60,3 +72,11 @@ def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:
     flat = normal.reshape(normal.shape[0], -1, 1)
     x: Tensor = torch.linalg.solve_triangular(factor.mT, flat, upper=True)
     return x.reshape(normal.shape)
+
+
+def _low_pass(hessian: Tensor, shift: Tensor, threshold: Tensor) -> Tensor:
+    """``c (H + c)^-1 x``: modes much stiffer than c come to rest, softer ones stay."""
+    eye = torch.eye(hessian.shape[-1], dtype=shift.dtype, device=shift.device)
+    flat = shift.reshape(shift.shape[0], -1, 1)
+    settled: Tensor = torch.linalg.solve(hessian + threshold * eye, threshold * flat)
+    return settled.reshape(shift.shape)

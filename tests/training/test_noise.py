@@ -46,3 +46,20 @@ def test_share_of_thermal_molecules() -> None:
     shift = noise.sample(stiff, LIKE, Generator().manual_seed(0))
     still = (shift.abs() < 1e-3).all(2).all(1)
     assert still.double().mean().item() == pytest.approx(0.25, abs=0.03)
+
+
+def test_settling_brings_stiff_modes_to_rest_first() -> None:
+    stiffness = torch.tensor([0.1, 0.5, 2.0, 10.0, 40.0, 80.0], dtype=torch.float64)
+    hessian = torch.diag(stiffness).expand(4000, 6, 6)
+    shifts = [
+        Noise(thermal=0.04, thermal_share=1.0, settled=settled).sample(
+            hessian, LIKE, Generator().manual_seed(1)
+        )
+        for settled in (False, True)
+    ]
+    left = shifts[1].square().mean(0).flatten() / shifts[0].square().mean(0).flatten()
+    assert (left.diff() < 0).all()
+    assert left[0] > 0.6
+    assert left[-1] < 0.4
+    # By another threshold in each molecule, never beyond where it was.
+    assert (shifts[1].abs() <= shifts[0].abs()).all()
