@@ -25,11 +25,13 @@ class Displaced:
         shift: (M, N, 3) Å.
         pull: Forces of the generic force field there, (M, N, 3) eV/Å.
         hessian: Of that force field at rest, (M, 3N, 3N) eV/Å^2.
+        near: Displaced by less than the reach of denoising, (M,).
     """
 
     shift: Tensor
     pull: Tensor
     hessian: Tensor
+    near: Tensor
 
 
 class PhysMLTraining(pl.LightningModule):
@@ -127,9 +129,11 @@ class PhysMLTraining(pl.LightningModule):
         radii = self.model.radii[self.model.species_of[numbers]]
         field = ValenceField(at_rest, numbers, radii)
         hessian = field.hessian()
-        shift = noise.sample(hessian if noise.thermal_share else None, at_rest, random)
+        thermal = hessian if noise.thermal_share else None
+        shift = noise.sample(at_rest, random, thermal, field.bonds)
         _, pull = field.energies_and_forces(at_rest + shift)
-        return Displaced(shift, pull, hessian)
+        near = shift.square().mean((1, 2)) < noise.reach**2
+        return Displaced(shift, pull, hessian, near)
 
     def _displaced_terms(
         self,
@@ -144,8 +148,8 @@ class PhysMLTraining(pl.LightningModule):
         if weights.bound:
             margin = 0.5 * self.recipe.margin * moved.shift.square().sum((1, 2))
             terms["bound"] = losses.bound_loss(at_rest, energies[:some], margin)
-        near = moved.shift.square().mean((1, 2)) < self.recipe.denoise_reach**2
-        if weights.denoise and forces is not None and near.any():
+        if weights.denoise and forces is not None and moved.near.any():
+            near = moved.near
             compliance = torch.linalg.inv(moved.hessian[near])
             terms["denoise"] = losses.denoising_loss(
                 forces[:some][near], moved.pull[near], compliance

@@ -29,6 +29,11 @@ class Noise:
             does not know a minimum better than the displacement answers them with no
             force at all, and its wells get a flat bottom.
         thermal_share: Part of the molecules displaced thermally.
+        stretch: Largest elongation of the bond that is pulled, Å; see `pulled_share`.
+        pulled_share: Part of the thermally displaced molecules in which a bond drawn at
+            random is pulled as well, the rest following as far as it has to: the way in
+            which strained rings open on a surface that has no wall there.
+        reach: Only molecules displaced by less are denoised, Å (root mean square).
         settled: Let the stiff modes of thermal displacements relax, those stiffer than
             a threshold drawn for each molecule, as the first steps of an optimizer do.
             Otherwise a model learns that nothing is displaced where no bond is.
@@ -39,16 +44,25 @@ class Noise:
     thermal: float = 0.05
     thermal_power: float = 1.0
     thermal_share: float = 0.0
+    reach: float = 0.3
     settled: bool = False
+    stretch: float = 0.6
+    pulled_share: float = 0.0
 
-    def sample(self, hessian: Tensor | None, like: Tensor, random: Generator) -> Tensor:
+    def sample(
+        self,
+        like: Tensor,
+        random: Generator,
+        hessian: Tensor | None = None,
+        bonds: Tensor | None = None,
+    ) -> Tensor:
         """Displacements (M, N, 3) in Å.
 
         Args:
-            hessian: (M, 3N, 3N) in eV/Å^2, positive definite; None if
-                ``thermal_share`` is zero.
-            like: Positions (M, N, 3), for shape, type and device.
+            like: Positions (M, N, 3).
             random: Source of randomness.
+            hessian: (M, 3N, 3N) in eV/Å^2, positive definite; needed by thermal noise.
+            bonds: Flat indices of bonded atoms (B, 2); needed by pulling.
         """
         u = torch.rand(like.shape[0], generator=random).to(like)[:, None, None]
         normal = torch.randn(like.shape, generator=random).to(like)
@@ -62,6 +76,12 @@ class Noise:
             thermal = _low_pass(
                 hessian, thermal, _SOFTEST * (_STIFFEST / _SOFTEST) ** v
             )
+        if self.pulled_share and bonds is not None:
+            v = torch.rand(2, like.shape[0], generator=random).to(like)
+            # From a third of that much shorter to that much longer.
+            elongation = self.stretch * (4.0 * v[0] - 1.0) / 3.0
+            elongation = elongation * (v[1] < self.pulled_share)
+            thermal = thermal + _pull(like, hessian, bonds, elongation, random)
         chosen = torch.rand(like.shape[0], generator=random) < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
 
@@ -80,3 +100,32 @@ def _low_pass(hessian: Tensor, shift: Tensor, threshold: Tensor) -> Tensor:
     flat = shift.reshape(shift.shape[0], -1, 1)
     settled: Tensor = torch.linalg.solve(hessian + threshold * eye, threshold * flat)
     return settled.reshape(shift.shape)
+
+
+def _pull(
+    like: Tensor, hessian: Tensor, bonds: Tensor, elongation: Tensor, random: Generator
+) -> Tensor:
+    """Where a force along a random bond moves a molecule, so that it is so much longer.
+
+    Args:
+        like: Positions (M, N, 3) Å.
+        hessian: (M, 3N, 3N) eV/Å^2.
+        bonds: Flat indices (B, 2).
+        elongation: Of the bond, (M,) Å.
+        random: Source of randomness.
+    """
+    m, n, _ = like.shape
+    owner = bonds[:, 0] // n
+    ticket = torch.rand(len(bonds), generator=random).to(like)
+    highest = ticket.new_zeros(m).scatter_reduce(0, owner, ticket, "amax")
+    drawn = bonds[ticket == highest[owner]]
+    flat = like.reshape(-1, 3)
+    along = flat[drawn[:, 0]] - flat[drawn[:, 1]]
+    along = along / along.norm(dim=1, keepdim=True)
+    force = torch.zeros_like(flat).index_add(0, drawn[:, 0], along)
+    force = force.index_add(0, drawn[:, 1], -along).reshape(m, 3 * n, 1)
+    shift = torch.linalg.solve(hessian, force)
+    # Its own work on the bond: by how much a unit force lengthens it.
+    unit = (shift * force).sum((1, 2)).clamp(min=1e-6)
+    scaled: Tensor = shift * (elongation / unit)[:, None, None]
+    return scaled.reshape(like.shape)

@@ -95,7 +95,6 @@ class Recipe:
             moved it, for the denoising loss; of the others they are those at rest, for
             the zero-force loss.
         margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
-        denoise_reach: Denoise only molecules displaced by less (Å, root mean square).
         mask_share: Part of the atoms that MAM hides.
         mask_every: Steps between two MAM passes; its weight is scaled up to match.
         batch_size: Molecules of equal size per step.
@@ -122,7 +121,6 @@ class Recipe:
     noise: Noise = field(default_factory=Noise)
     displaced_share: float = 0.5
     margin: float = 0.0
-    denoise_reach: float = 0.3
     mask_share: float = 0.3
     mask_every: int = 1
     batch_size: int = 32

@@ -11,7 +11,7 @@ vectors, not angles, so that no structure makes them singular.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ _BONDED = 1.3  # of the sum of covalent radii
 # Badger's rule: stiffness grows as the sixth power of how much shorter than a single
 # bond it is (30 eV/Å^2 for C-C and C-H, 80 for C=O, 130 for C#N).
 _BOND, _BADGER = 30.0, 6
+# 1/Å; with the stiffness above a C-C bond is 4.2 eV deep.
+_MORSE = 1.9
 # eV/rad^2 of an angle with none, one and two hydrogens at its ends.
 _ANGLE = (5.3, 4.0, 3.2)
 _LINEAR = 0.35  # of that at 180 degrees
@@ -36,19 +38,21 @@ _Coordinate = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class _Terms:
-    """Terms ``k/2 |q(x) - q0|^2`` of one kind.
+    """Terms ``k/2 |q(x) - q0|^2`` of one kind, or Morse terms of that stiffness.
 
     Attributes:
         atoms: Flat atom indices, (T, a).
         coordinate: q of positions (T, a, 3), as (T, c).
         rest: q0 (T, c).
         stiffness: k (T,).
+        morse: Whether the difference saturates, as that of a bond which breaks.
     """
 
     atoms: Tensor
     coordinate: _Coordinate
     rest: Tensor
     stiffness: Tensor
+    morse: bool = False
 
 
 class ValenceField:
@@ -82,7 +86,13 @@ class ValenceField:
     def _bonds(self, bonded: Tensor, ratio: Tensor, first: Tensor) -> _Terms:
         m, i, j = bonded.triu().nonzero(as_tuple=True)
         stiffness = _BOND * ratio[m, i, j].clamp(min=0.6) ** -_BADGER
-        return self._term(first[m, None] + torch.stack([i, j], 1), _length, stiffness)
+        atoms = first[m, None] + torch.stack([i, j], 1)
+        return replace(self._term(atoms, _length, stiffness), morse=True)
+
+    @property
+    def bonds(self) -> Tensor:
+        """Flat indices of bonded atoms, (B, 2)."""
+        return self.terms[0].atoms
 
     def _angles(self, bonded: Tensor, hydrogen: Tensor, first: Tensor) -> _Terms:
         # (m, j, i, k): i and k on j, each pair once.
@@ -136,6 +146,8 @@ class ValenceField:
             energies = flat.new_zeros(m)
             for terms in self.terms:
                 stretch = terms.coordinate(flat[terms.atoms]) - terms.rest
+                if terms.morse:
+                    stretch = -torch.expm1(-_MORSE * stretch) / _MORSE
                 each = 0.5 * terms.stiffness * stretch.square().sum(1)
                 energies = energies.index_add(0, terms.atoms[:, 0] // n, each)
             (gradient,) = torch.autograd.grad(energies.sum(), flat)

@@ -5,21 +5,22 @@ import torch
 from torch import Generator
 
 from ase_physml.training.noise import Noise
+from ase_physml.training.valence import ValenceField
 
 LIKE = torch.zeros(4000, 2, 3, dtype=torch.float64)
 
 
 def test_gaussian_noise_has_the_amplitude_it_says() -> None:
-    fixed = Noise(0.5, 0.0).sample(None, LIKE, Generator().manual_seed(3))
+    fixed = Noise(0.5, 0.0).sample(LIKE, Generator().manual_seed(3))
     assert fixed.std().item() == pytest.approx(0.5, abs=0.01)
     # The mean square of sigma * u over uniform u is sigma^2 / 3.
-    drawn = Noise(0.5, 1.0).sample(None, LIKE, Generator().manual_seed(3))
+    drawn = Noise(0.5, 1.0).sample(LIKE, Generator().manual_seed(3))
     assert drawn.square().mean().item() == pytest.approx(0.25 / 3, rel=0.05)
 
 
 def test_noise_is_reproducible() -> None:
     first, again = (
-        Noise(0.5).sample(None, LIKE, Generator().manual_seed(3)) for _ in range(2)
+        Noise(0.5).sample(LIKE, Generator().manual_seed(3)) for _ in range(2)
     )
     assert torch.equal(first, again)
 
@@ -31,7 +32,7 @@ def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
     )
     hessian = (turn * stiffness) @ turn.T
     noise = Noise(thermal=0.04, thermal_share=1.0)
-    shift = noise.sample(hessian.expand(4000, 6, 6), LIKE, Generator().manual_seed(1))
+    shift = noise.sample(LIKE, Generator().manual_seed(1), hessian.expand(4000, 6, 6))
     modes = shift.reshape(-1, 6) @ turn
     # <k x^2> = kT, and kT = 0.04 u averages 0.02.
     energies = (stiffness * modes.square()).mean(0)
@@ -43,7 +44,7 @@ def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
 def test_share_of_thermal_molecules() -> None:
     stiff = 1e12 * torch.eye(6, dtype=torch.float64).expand(4000, 6, 6)
     noise = Noise(0.5, 0.0, thermal_share=0.25)
-    shift = noise.sample(stiff, LIKE, Generator().manual_seed(0))
+    shift = noise.sample(LIKE, Generator().manual_seed(0), stiff)
     still = (shift.abs() < 1e-3).all(2).all(1)
     assert still.double().mean().item() == pytest.approx(0.25, abs=0.03)
 
@@ -53,7 +54,7 @@ def test_settling_brings_stiff_modes_to_rest_first() -> None:
     hessian = torch.diag(stiffness).expand(4000, 6, 6)
     shifts = [
         Noise(thermal=0.04, thermal_share=1.0, settled=settled).sample(
-            hessian, LIKE, Generator().manual_seed(1)
+            LIKE, Generator().manual_seed(1), hessian
         )
         for settled in (False, True)
     ]
@@ -63,3 +64,23 @@ def test_settling_brings_stiff_modes_to_rest_first() -> None:
     assert left[-1] < 0.4
     # By another threshold in each molecule, never beyond where it was.
     assert (shifts[1].abs() <= shifts[0].abs()).all()
+
+
+def test_pulling_lengthens_one_bond_of_each_molecule() -> None:
+    rest = torch.tensor([[0, 0, 0], [1.5, 0, 0], [1.5, 1.2, 0], [0, 1.2, 0.4]])
+    rest = rest.double().expand(50, 4, 3)
+    numbers = torch.full((50, 4), 6)
+    radii = torch.full((50, 4), 0.6, dtype=torch.float64)
+    field = ValenceField(rest, numbers, radii)
+    noise = Noise(thermal=0.0, thermal_share=1.0, stretch=0.03, pulled_share=1.0)
+    shift = noise.sample(rest, Generator().manual_seed(0), field.hessian(), field.bonds)
+    i, j = field.bonds.T
+    before, after = rest.reshape(-1, 3), (rest + shift).reshape(-1, 3)
+    longer = (after[i] - after[j]).norm(dim=1) - (before[i] - before[j]).norm(dim=1)
+    most = longer.reshape(50, -1).abs().max(1).values
+    assert most.max() <= 0.031
+    assert most.min() > 0.0
+    assert longer.max() > 0.02
+    assert -0.011 < longer.min() < 0.0
+    # Only moved, not pushed: no force or turn on the whole molecule.
+    assert shift.sum(1).abs().max() < 1e-9
