@@ -43,7 +43,7 @@ def main() -> None:
     images = [first, *(first.copy() for _ in range(options.images - 2)), last]
     for image in images:
         image.calc = copy.copy(calculator)
-    path = NEB(images, climb=False)
+    path = NEB(images, method="improvedtangent")
     path.interpolate("idpp")
     FIRE(path, logfile=None).run(fmax=0.05, steps=options.steps)
     # All images in one pass; each gets its own results.

@@ -220,7 +220,7 @@ def test_neb_images_share_the_model(calculator: PhysMLCalculator) -> None:
     images = [first, *(first.copy() for _ in range(3)), last]
     for image in images:
         image.calc = copy.copy(calculator)
-    path = NEB(images)
+    path = NEB(images, method="improvedtangent")
     path.interpolate()
     forces = path.get_forces()
     assert forces.shape == (9, 3)
