@@ -12,7 +12,7 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
-from ase_physml.training.noise import Noise
+from ase_physml.training.noise import Noise, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.valence import ValenceField
 
@@ -131,6 +131,8 @@ class PhysMLTraining(pl.LightningModule):
         hessian = field.hessian()
         thermal = hessian if noise.thermal_share else None
         shift = noise.sample(at_rest, random, thermal, field.bonds)
+        if noise.relaxed:
+            shift = relax_stiff(shift, at_rest, field, hessian, noise.relaxed, random)
         _, pull = field.energies_and_forces(at_rest + shift)
         near = shift.square().mean((1, 2)) < noise.reach**2
         return Displaced(shift, pull, hessian, near)

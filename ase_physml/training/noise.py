@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ase_physml.training.valence import ValenceField
+
 # Thresholds of settling, eV/Å^2: below every real mode, and above all.
 _SOFTEST, _STIFFEST = 0.1, 1000.0
 
@@ -37,6 +39,8 @@ class Noise:
         settled: Let the stiff modes of thermal displacements relax, those stiffer than
             a threshold drawn for each molecule, as the first steps of an optimizer do.
             Otherwise a model learns that nothing is displaced where no bond is.
+        relaxed: Steps towards the minimum that stiff modes then take in the force field
+            itself: a large turn along a straight line stretches bonds.
     """
 
     sigma: float = 0.5
@@ -48,6 +52,7 @@ class Noise:
     settled: bool = False
     stretch: float = 0.6
     pulled_share: float = 0.0
+    relaxed: int = 0
 
     def sample(
         self,
@@ -84,6 +89,37 @@ class Noise:
             thermal = thermal + _pull(like, hessian, bonds, elongation, random)
         chosen = torch.rand(like.shape[0], generator=random) < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
+
+
+def relax_stiff(
+    shift: Tensor,
+    at_rest: Tensor,
+    field: ValenceField,
+    hessian: Tensor,
+    steps: int,
+    random: Generator,
+) -> Tensor:
+    """Damped Newton steps ``x + (H + c)^-1 F(x)``, c drawn for each molecule.
+
+    Modes much stiffer than c come to rest; softer ones hardly move.
+
+    Args:
+        shift: Displacements (M, N, 3) Å.
+        at_rest: Positions (M, N, 3) Å.
+        field: Its forces.
+        hessian: Its second derivatives at rest, (M, 3N, 3N) eV/Å^2.
+        steps: How many.
+        random: Source of randomness.
+    """
+    v = torch.rand(len(shift), generator=random).to(shift)[:, None, None]
+    threshold = _STIFFEST**v
+    eye = torch.eye(hessian.shape[-1], dtype=shift.dtype, device=shift.device)
+    damped = torch.linalg.inv(hessian + threshold * eye)
+    for _ in range(steps):
+        _, forces = field.energies_and_forces(at_rest + shift)
+        move = damped @ forces.flatten(1).unsqueeze(2)
+        shift = shift + move.reshape(shift.shape).clamp(-0.1, 0.1)
+    return shift
 
 
 def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:

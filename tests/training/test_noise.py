@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from ase.build import molecule
+from ase.data import covalent_radii
 from torch import Generator
 
-from ase_physml.training.noise import Noise
+from ase_physml.training.noise import Noise, relax_stiff
 from ase_physml.training.valence import ValenceField
 
 LIKE = torch.zeros(4000, 2, 3, dtype=torch.float64)
@@ -84,3 +86,22 @@ def test_pulling_lengthens_one_bond_of_each_molecule() -> None:
     assert -0.011 < longer.min() < 0.0
     # Only moved, not pushed: no force or turn on the whole molecule.
     assert shift.sum(1).abs().max() < 1e-9
+
+
+def test_relaxing_stiff_modes_takes_off_energy_and_leaves_the_turn() -> None:
+    ethane = molecule("C2H6")
+    rest = torch.tensor(ethane.positions).expand(20, 8, 3)
+    numbers = torch.tensor(ethane.numbers).expand(20, 8)
+    radii = torch.tensor(covalent_radii)[numbers]
+    field = ValenceField(rest, numbers, radii)
+    hessian = field.hessian()
+    random = Generator().manual_seed(0)
+    noise = Noise(thermal=0.2, thermal_power=0.0, thermal_share=1.0)
+    shift = noise.sample(rest, random, hessian)
+    settled = relax_stiff(shift, rest, field, hessian, 5, random)
+    before, _ = field.energies_and_forces(rest + shift)
+    after, _ = field.energies_and_forces(rest + settled)
+    assert (after < before).all()
+    assert after.median() < 0.5 * before.median()
+    # Still displaced: only what costs much has gone.
+    assert settled.norm() > 0.5 * shift.norm()
