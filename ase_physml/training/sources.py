@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
-from ase_physml.errors import DataError
+from ase_physml.errors import DataError, RecipeError
 from ase_physml.training.batches import (
     Batch,
     BatchStream,
@@ -36,7 +36,22 @@ class Data(pl.LightningDataModule):
         self.split_hashes: dict[str, str] = {}
         for source in recipe.sources:
             self._add(source, path)
+        self._check_labels()
         self.stream = self.stream_of(recipe.stages[0])
+
+    def _check_labels(self) -> None:
+        """Energies of two methods differ by hundreds of eV: refuse to mix them."""
+        stated = {
+            data.metadata.level_of_theory: data.path
+            for data in (store.data for store in self.stores)
+            if data.has("energy") and data.metadata.level_of_theory
+        }
+        if len(stated) > 1:
+            said = "; ".join(f"{path}: {level}" for level, path in stated.items())
+            raise RecipeError(
+                f"the sets differ in level of theory ({said}); train on one of them, "
+                "or label the other anew"
+            )
 
     def stream_of(self, stage: Stage) -> BatchStream:
         """Batches of a stage, from the first on."""

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError
 from ase_physml.graph import AllPairs
 from ase_physml.potentials.checkpoint import load_potential
@@ -163,6 +165,15 @@ def test_fine_tuning_needs_the_elements(
     save_potential(tmp_path / "ch.pt", PhysML(config), card)
     with pytest.raises(RecipeError, match=r"does not know the elements \[7, 8\]"):
         run(recipe_file, tmp_path / "out", f"start_from={tmp_path / 'ch.pt'}")
+
+
+def test_sets_of_two_methods_are_not_mixed(
+    recipe_file: Path, tmp_path: Path, sets: Path
+) -> None:
+    frames = list(RaggedSet(sets / "labelled.h5"))
+    write(tmp_path / "other.h5", frames, Metadata("PBE", equilibrium=True))
+    with pytest.raises(RecipeError, match=r"differ in level of theory \(.*EMT; .*PBE"):
+        run(recipe_file, tmp_path / "out", f"sources.1.path={tmp_path / 'other.h5'}")
 
 
 def test_missing_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
