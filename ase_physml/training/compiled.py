@@ -108,8 +108,22 @@ class CompiledEvaluator(Evaluator):
         positions = like.new_zeros((*sizes, 3)).normal_()
         tracing = make_fx(energy_and_gradient, tracing_mode="symbolic")
         graph = tracing(*self._weights(), numbers, positions)
+        _let_gradients_through(graph)
         traced: _Compiled = torch.compile(graph, dynamic=True)
         return traced
+
+
+def _let_gradients_through(graph: torch.fx.GraphModule) -> None:
+    """Drop the detachments that tracing a gradient leaves behind.
+
+    Results that a backward formula saves (of exp, sigmoid, ...) are recorded detached;
+    the gradient of the forces with respect to the weights would lose those paths.
+    """
+    for node in graph.graph.nodes:
+        if node.target is torch.ops.aten.detach.default:
+            node.replace_all_uses_with(node.args[0])
+            graph.graph.erase_node(node)
+    graph.recompile()
 
 
 def _awkward(numbers: Tensor) -> bool:
