@@ -20,10 +20,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ase_physml.segment import offsets, segment_sum
+from ase_physml.neighbours import pairs_within
+from ase_physml.segment import segment_sum
 
 # Keeps the derivative of a distance finite at zero; below float64 rounding at 1 Å.
 _TINY = 1e-16
+
+# Pairs whose energies are computed at a time: features of each, several times over.
+_PAIRS = 50_000
 
 MASK = 0
 """Atomic number that stands for the [MASK] token."""
@@ -79,6 +83,10 @@ class AtomGraph(ABC):
     @abstractmethod
     def to_atoms(self, x: Tensor) -> Tensor:
         """Give each atom the features (M, d) of its molecule: (*A, d)."""
+
+    @abstractmethod
+    def pair_parts(self) -> list[Self]:
+        """Graphs of the same atoms, each with so many pairs as fit into memory."""
 
     @abstractmethod
     def pair_distances(self, edge_distances: Tensor) -> Tensor:
@@ -137,6 +145,9 @@ class AllPairs(AtomGraph):
     def to_atoms(self, x: Tensor) -> Tensor:
         return x.unsqueeze(1)
 
+    def pair_parts(self) -> list[Self]:
+        return [self]
+
     def pair_distances(self, edge_distances: Tensor) -> Tensor:
         # Any positive number serves on the diagonal: sum_pairs leaves it out.
         return edge_distances + self.self_edge.to(edge_distances.dtype)
@@ -161,7 +172,7 @@ class EdgeList(AtomGraph):
         counts: Atoms per molecule, int64 (M,).
         edges: Receiver i and sender j of each directed edge, (2, E); self edges
             included, both directions present.
-        pairs: Atoms i < j of each pair in a molecule, (2, P), at any distance.
+        pairs: Atoms i < j of each pair in a molecule that carries an energy, (2, P).
     """
 
     molecule: Tensor = field(kw_only=True)
@@ -171,7 +182,12 @@ class EdgeList(AtomGraph):
 
     @classmethod
     def build(
-        cls, numbers: Tensor, positions: Tensor, n_atoms: Tensor, cutoff: float
+        cls,
+        numbers: Tensor,
+        positions: Tensor,
+        n_atoms: Tensor,
+        cutoff: float,
+        pair_cutoff: float | None = None,
     ) -> EdgeList:
         """Connect atoms of the same molecule that are closer than ``cutoff``.
 
@@ -180,11 +196,13 @@ class EdgeList(AtomGraph):
             positions: (A, 3) Å.
             n_atoms: Atoms per molecule, (M,) int64.
             cutoff: Å; at this distance every message has faded to zero.
+            pair_cutoff: Å, not below ``cutoff``; where pair terms have faded to zero,
+                or None where they never do.
         """
         molecule = torch.repeat_interleave(
             torch.arange(len(n_atoms), device=n_atoms.device), n_atoms
         )
-        pairs = _pairs_within_molecules(n_atoms)
+        pairs = pairs_within(positions, n_atoms, pair_cutoff)
         with torch.no_grad():
             gaps = (positions[pairs[0]] - positions[pairs[1]]).square().sum(-1)
         near = pairs[:, gaps < cutoff**2]
@@ -223,6 +241,9 @@ class EdgeList(AtomGraph):
     def to_atoms(self, x: Tensor) -> Tensor:
         return x.index_select(0, self.molecule)
 
+    def pair_parts(self) -> list[Self]:
+        return [replace(self, pairs=some) for some in self.pairs.split(_PAIRS, dim=1)]
+
     def pair_distances(self, edge_distances: Tensor) -> Tensor:
         first, second = self.pair_atoms(self.positions)
         return ((second - first).square().sum(-1) + _TINY).sqrt()
@@ -238,17 +259,3 @@ class EdgeList(AtomGraph):
         n_atoms = self.numbers.shape[0]
         both = torch.cat([energy, energy])
         return 0.5 * segment_sum(both, self.pairs.flatten(), n_atoms)
-
-
-def _pairs_within_molecules(n_atoms: Tensor) -> Tensor:
-    """All i < j of the same molecule, (2, P), without an A x A table."""
-    starts = offsets(n_atoms)
-    total = int(n_atoms.sum())
-    device = n_atoms.device
-    first = torch.arange(total, device=device)
-    ends = torch.repeat_interleave(starts + n_atoms, n_atoms)
-    partners = ends - first - 1
-    i = torch.repeat_interleave(first, partners)
-    step = torch.arange(len(i), device=device)
-    j = i + 1 + step - torch.repeat_interleave(offsets(partners), partners)
-    return torch.stack([i, j])

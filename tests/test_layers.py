@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
-GRAPH = {"errors", "graph", "segment"}
+GRAPH = {"errors", "graph", "neighbours", "segment"}
 MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators"}
@@ -18,6 +18,7 @@ EVALUATION = TASKS | {"data", "evaluation"}
 ALLOWED = {
     "errors": {"errors"},
     "segment": {"errors", "segment"},
+    "neighbours": {"errors", "neighbours", "segment"},
     "graph": GRAPH,
     "models": MODELS,
     "potentials": POTENTIALS,
@@ -53,7 +54,7 @@ def test_imports_point_downward(path: Path) -> None:
     names = [name.split(".") for name in imported(ast.parse(path.read_text("utf-8")))]
     rooms = {name[1] for name in names if name[0] == "ase_physml"} - {"__version__"}
     assert rooms <= ALLOWED[room]
-    if room in {"models", "graph", "segment"}:
+    if room in {"models", "graph", "neighbours", "segment"}:
         assert not {name[0] for name in names} & FOREIGN
 
 

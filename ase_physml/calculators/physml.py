@@ -187,7 +187,10 @@ class PhysMLCalculator(Calculator):
             shape = (len(structures), sizes.pop())
             return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
         n_atoms = torch.tensor([len(a) for a in structures], device=self.device)
-        return EdgeList.build(numbers, positions, n_atoms, self.model.config.cutoff)
+        config = self.model.config
+        return EdgeList.build(
+            numbers, positions, n_atoms, config.cutoff, config.pair_cutoff
+        )
 
     def _tensors(
         self, structures: Sequence[Atoms]

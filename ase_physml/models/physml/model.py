@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
+from torch.utils.checkpoint import checkpoint
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AtomGraph
@@ -202,17 +203,48 @@ class PhysML(nn.Module):
         if self.atom_head is not None:
             atoms = atoms + self.atom_head(x).squeeze(-1)
         if self.pair_energy is not None:
-            betas = self.pair_energy.parameters_of(graph, x, self.radii[species])
-            between = graph.pair_distances(distance)
-            pairs = self.pair_energy.energy(betas, between)
-            if self.config.pair_cutoff is not None:
-                pairs = pairs * taper(between, self.config.pair_cutoff)
-            atoms = atoms + graph.sum_pairs(pairs)
+            pairs, halves = self._all_pair_terms(
+                graph, x, self.radii[species], distance
+            )
+            atoms = atoms + halves
         molecules = graph.sum_atoms(atoms.unsqueeze(-1)).squeeze(-1)
         if self.cls_head is not None and x_cls is not None:
             size = graph.atom_counts().log().unsqueeze(-1)
             molecules = molecules + self.cls_head(torch.cat([x_cls, size], -1))[:, 0]
         return Energies(molecules, atoms, pairs)
+
+    def _all_pair_terms(
+        self, graph: AtomGraph, x: Tensor, radii: Tensor, distance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As `_pair_terms`; of large molecules a part at a time.
+
+        The parts are computed again for the gradient: what it needs of a million pairs
+        would fill the memory.
+        """
+        parts = graph.pair_parts()
+        if len(parts) == 1:
+            return self._pair_terms(graph, x, radii, distance)
+        terms = [
+            checkpoint(
+                self._pair_terms, part, x, radii, distance,
+                use_reentrant=False, preserve_rng_state=False,
+            )
+            for part in parts
+        ]  # fmt: skip
+        pairs = torch.cat([energies for energies, _ in terms])
+        return pairs, torch.stack([halves for _, halves in terms]).sum(0)
+
+    def _pair_terms(
+        self, graph: AtomGraph, x: Tensor, radii: Tensor, distance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Energies of the pairs (*P), and halves of them on their atoms (*A)."""
+        assert self.pair_energy is not None
+        betas = self.pair_energy.parameters_of(graph, x, radii)
+        between = graph.pair_distances(distance)
+        pairs = self.pair_energy.energy(betas, between)
+        if self.config.pair_cutoff is not None:
+            pairs = pairs * taper(between, self.config.pair_cutoff)
+        return pairs, graph.sum_pairs(pairs)
 
     def encode(
         self, graph: AtomGraph, species: Tensor, distance: Tensor

@@ -155,6 +155,37 @@ def test_layouts_agree(model: PhysML, graph: AllPairs) -> None:
     torch.testing.assert_close(forces, dense_forces.reshape(-1, 3), **close)
 
 
+def test_pairs_in_parts_give_the_same_to_second_order(
+    graph: AllPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(SMALL)
+    ragged = EdgeList.build(
+        graph.numbers.flatten(), graph.positions.reshape(-1, 3), torch.tensor([5, 5]),
+        model.config.cutoff, model.config.pair_cutoff,
+    )  # fmt: skip
+    results = []
+    for size in (50_000, 3):
+        monkeypatch.setattr("ase_physml.graph._PAIRS", size)
+        energies, forces = energy_and_forces(model, ragged, create_graph=True)
+        model.zero_grad()
+        forces.square().sum().backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        results.append([energies.molecules, energies.pairs, forces, *gradients])
+    for whole, parts in zip(*results, strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-9, rtol=1e-9)
+
+
+def test_pairs_beyond_their_cutoff_can_be_left_out(graph: AllPairs) -> None:
+    model = build(replace(SMALL, pair_cutoff=5.0))
+    flat = graph.numbers.flatten(), graph.positions.reshape(-1, 3)
+    every = EdgeList.build(*flat, torch.tensor([5, 5]), 5.0)
+    near = EdgeList.build(*flat, torch.tensor([5, 5]), 5.0, 5.0)
+    assert near.pairs.shape[1] < every.pairs.shape[1]
+    torch.testing.assert_close(
+        energy(model, near), energy(model, every), atol=1e-12, rtol=0
+    )
+
+
 def test_batch_equals_single(model: PhysML, graph: AllPairs) -> None:
     alone = [
         energy(model, AllPairs(graph.numbers[i : i + 1], graph.positions[i : i + 1]))
