@@ -7,8 +7,8 @@ from torch import Generator, Tensor
 
 from ase_physml.training.valence import ValenceField
 
-# Thresholds of settling, eV/Å^2: below every real mode, and above all.
-_SOFTEST, _STIFFEST = 0.1, 1000.0
+# eV/Å^2; above every real mode.
+_STIFFEST = 1000.0
 
 
 @dataclass(frozen=True)
@@ -26,30 +26,27 @@ class Noise:
     Attributes:
         sigma: Largest standard deviation of Gaussian noise, Å.
         power: See above; 0 always takes the largest.
-        thermal: Largest kT of thermal noise, eV; kT is ``thermal * u**thermal_power``.
-        thermal_power: Large values make small displacements frequent. A model that
-            does not know a minimum better than the displacement answers them with no
-            force at all, and its wells get a flat bottom.
+        thermal: Largest kT of thermal noise, eV; kT is ``thermal * u``. Were small
+            displacements more frequent, a model that does not know a minimum better
+            than those would answer them with no force at all: flat bottoms.
         thermal_share: Part of the molecules displaced thermally.
         stretch: Largest elongation of the bond that is pulled, Å; see `pulled_share`.
         pulled_share: Part of the thermally displaced molecules in which a bond drawn at
             random is pulled as well, the rest following as far as it has to: the way in
             which strained rings open on a surface that has no wall there.
         reach: Only molecules displaced by less are denoised, Å (root mean square).
-        settled: Let the stiff modes of thermal displacements relax, those stiffer than
-            a threshold drawn for each molecule, as the first steps of an optimizer do.
-            Otherwise a model learns that nothing is displaced where no bond is.
-        relaxed: Steps towards the minimum that stiff modes then take in the force field
-            itself: a large turn along a straight line stretches bonds.
+        relaxed: Steps towards the minimum that all displacements then take in the
+            force field, in modes stiffer than a threshold drawn for each molecule, as
+            the first steps of an optimizer do. Otherwise a model learns that nothing is
+            displaced where no bond is; and a large turn along a straight line stretches
+            bonds.
     """
 
     sigma: float = 0.5
     power: float = 1.0
     thermal: float = 0.05
-    thermal_power: float = 1.0
     thermal_share: float = 0.0
     reach: float = 0.3
-    settled: bool = False
     stretch: float = 0.6
     pulled_share: float = 0.0
     relaxed: int = 0
@@ -74,13 +71,7 @@ class Noise:
         gaussian = self.sigma * u**self.power * normal
         if hessian is None:
             return gaussian
-        kt = self.thermal * u**self.thermal_power
-        thermal = kt.sqrt() * _unit_thermal(hessian, normal)
-        if self.settled:
-            v = torch.rand(like.shape[0], generator=random).to(like)[:, None, None]
-            thermal = _low_pass(
-                hessian, thermal, _SOFTEST * (_STIFFEST / _SOFTEST) ** v
-            )
+        thermal = (self.thermal * u).sqrt() * _unit_thermal(hessian, normal)
         if self.pulled_share and bonds is not None:
             v = torch.rand(2, like.shape[0], generator=random).to(like)
             # From a third of that much shorter to that much longer.
@@ -128,14 +119,6 @@ def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:
     flat = normal.reshape(normal.shape[0], -1, 1)
     x: Tensor = torch.linalg.solve_triangular(factor.mT, flat, upper=True)
     return x.reshape(normal.shape)
-
-
-def _low_pass(hessian: Tensor, shift: Tensor, threshold: Tensor) -> Tensor:
-    """``c (H + c)^-1 x``: modes much stiffer than c come to rest, softer ones stay."""
-    eye = torch.eye(hessian.shape[-1], dtype=shift.dtype, device=shift.device)
-    flat = shift.reshape(shift.shape[0], -1, 1)
-    settled: Tensor = torch.linalg.solve(hessian + threshold * eye, threshold * flat)
-    return settled.reshape(shift.shape)
 
 
 def _pull(

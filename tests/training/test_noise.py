@@ -51,23 +51,6 @@ def test_share_of_thermal_molecules() -> None:
     assert still.double().mean().item() == pytest.approx(0.25, abs=0.03)
 
 
-def test_settling_brings_stiff_modes_to_rest_first() -> None:
-    stiffness = torch.tensor([0.1, 0.5, 2.0, 10.0, 40.0, 80.0], dtype=torch.float64)
-    hessian = torch.diag(stiffness).expand(4000, 6, 6)
-    shifts = [
-        Noise(thermal=0.04, thermal_share=1.0, settled=settled).sample(
-            LIKE, Generator().manual_seed(1), hessian
-        )
-        for settled in (False, True)
-    ]
-    left = shifts[1].square().mean(0).flatten() / shifts[0].square().mean(0).flatten()
-    assert (left.diff() < 0).all()
-    assert left[0] > 0.6
-    assert left[-1] < 0.4
-    # By another threshold in each molecule, never beyond where it was.
-    assert (shifts[1].abs() <= shifts[0].abs()).all()
-
-
 def test_pulling_lengthens_one_bond_of_each_molecule() -> None:
     rest = torch.tensor([[0, 0, 0], [1.5, 0, 0], [1.5, 1.2, 0], [0, 1.2, 0.4]])
     rest = rest.double().expand(50, 4, 3)
@@ -96,7 +79,7 @@ def test_relaxing_stiff_modes_takes_off_energy_and_leaves_the_turn() -> None:
     field = ValenceField(rest, numbers, radii)
     hessian = field.hessian()
     random = Generator().manual_seed(0)
-    noise = Noise(thermal=0.2, thermal_power=0.0, thermal_share=1.0)
+    noise = Noise(thermal=0.4, thermal_share=1.0)
     shift = noise.sample(rest, random, hessian)
     settled = relax_stiff(shift, rest, field, hessian, 5, random)
     before, _ = field.energies_and_forces(rest + shift)
