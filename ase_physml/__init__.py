@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.relax_many import relax_many
 
 __version__ = "0.1.0"
-__all__ = ["PhysMLCalculator", "__version__"]
+__all__ = ["PhysMLCalculator", "__version__", "relax_many"]
 
 # Loaded when first asked for: importing the package takes no torch.
-_LAZY = {"PhysMLCalculator": "ase_physml.calculators.physml"}
+_LAZY = {
+    "PhysMLCalculator": "ase_physml.calculators.physml",
+    "relax_many": "ase_physml.tasks.relax_many",
+}
 
 
 def __getattr__(name: str) -> Any:

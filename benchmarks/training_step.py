@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from candidates import PRESETS, build_et
 
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
@@ -30,7 +31,6 @@ from ase_physml.training.module import PhysMLTraining
 from ase_physml.training.noise import Noise
 from ase_physml.training.recipe import LossWeights, Recipe, Source
 
-PRESETS = {"64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
 PHYSICS = {"energy": 1.0, "zero_force": 10.0, "bound": 0.1, "mask": 0.01}
 LOSSES = {
     "energy": {"energy": 1.0},
@@ -85,22 +85,8 @@ def _physml_step(
 
 def torchmd_et(preset: str, losses: dict[str, float]) -> Step:
     """An ET training step, by its own model class with its QM9 settings."""
-    from torchmdnet.models.model import create_model
-
-    width, depth, heads, n_basis = PRESETS[preset]
     needs_forces = "zero_force" in losses
-    model: Any = create_model(
-        {
-            "model": "equivariant-transformer", "precision": 32, "prior_model": None,
-            "embedding_dimension": width, "num_layers": depth, "num_heads": heads,
-            "num_rbf": n_basis, "rbf_type": "expnorm", "trainable_rbf": False,
-            "activation": "silu", "attn_activation": "silu", "cutoff_lower": 0.0,
-            "cutoff_upper": 5.0, "max_z": 100, "max_num_neighbors": 64,
-            "neighbor_embedding": True, "distance_influence": "both", "atom_filter": -1,
-            "derivative": needs_forces, "output_model": "Scalar",
-            "reduce_op": "add", "check_errors": True,
-        }
-    )  # fmt: skip
+    model = build_et(preset, forces=needs_forces)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step(batch: Batch) -> None:

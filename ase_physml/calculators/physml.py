@@ -129,7 +129,7 @@ class PhysMLCalculator(Calculator):
         Returns:
             Tensors (N, N), symmetric; the diagonal means nothing.
         """
-        self._check(atoms)
+        self.check(atoms)
         numbers, positions = self._tensors([atoms])
         with torch.no_grad():
             found = self.model.pair_parameters(AllPairs(numbers[None], positions[None]))
@@ -160,7 +160,7 @@ class PhysMLCalculator(Calculator):
 
     def _evaluate(self, structures: Sequence[Atoms]) -> list[Results]:
         for atoms in structures:
-            self._check(atoms)
+            self.check(atoms)
         if not structures:
             return []
         start = perf_counter()
@@ -190,7 +190,8 @@ class PhysMLCalculator(Calculator):
         energies, forces = energy_and_forces(self.model, graph)
         return energies.molecules.detach(), energies.atoms.detach(), forces
 
-    def _check(self, atoms: Atoms) -> None:
+    def check(self, atoms: Atoms) -> None:
+        """Raise `StructureError` for what the potential cannot treat."""
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
 

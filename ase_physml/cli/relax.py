@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from rich.console import Console
 
-    from ase_physml.tasks.relax import Progress, Relaxed
+    from ase_physml.tasks.relaxation import Progress, Relaxed
 
 
 class Optimizer(StrEnum):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ase_physml.errors import PhysMLError
-from ase_physml.tasks.relax import Relaxed
+from ase_physml.tasks.relaxation import Relaxed
 
 
 def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:

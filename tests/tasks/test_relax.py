@@ -14,7 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_physml.errors import StructureError
 from ase_physml.tasks.plots import plot_relaxation
-from ase_physml.tasks.relax import mean_displacement, relax, relax_to_files
+from ase_physml.tasks.relax import relax, relax_to_files
+from ase_physml.tasks.relaxation import mean_displacement
 
 
 class Broken(Calculator):

@@ -1,0 +1,132 @@
+"""Relaxation of many structures, their forces computed together."""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.errors import StructureError
+from ase_physml.tasks.relaxation import Relaxation, Relaxed, check_settings
+
+Outcome = Relaxed | StructureError
+
+
+def relax_many(
+    structures: Sequence[Atoms],
+    calculator: Calculator,
+    *,
+    optimizer: str = "BFGS",
+    fmax: float = 0.01,
+    steps: int = 500,
+    batch_size: int = 256,
+    on_done: Callable[[int, Outcome], None] | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+    trajectories: Sequence[Path] | None = None,
+) -> list[Outcome]:
+    """Relax copies of structures, each by an ASE optimizer of its own.
+
+    All structures move at once: one batch of forces serves a step of every one. A
+    structure that has converged leaves, and the next takes its place. The result is
+    that of `relax`, one structure after the other.
+
+    Args:
+        structures: Any sizes; they stay as they are. Constraints are kept.
+        calculator: A PhysML calculator computes batches; any other of ASE's works, but
+            one structure after the other.
+        optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
+        fmax: Threshold of the largest force, eV/Å.
+        steps: Steps at most; 0 evaluates the structures as they are.
+        batch_size: Structures under way at a time; fewer are computed together if
+            memory runs out.
+        on_done: Called with the index of a structure and what became of it, as it
+            leaves: to write results, to show progress.
+        on_step: Called with the index, the step and the largest force.
+        trajectories: An ASE trajectory for each; see `relax`.
+
+    Returns:
+        For each structure what became of it: a `StructureError` where the calculator
+        refuses it or its energy stops being finite; the others go on.
+
+    Raises:
+        StructureError: A setting out of range.
+    """
+    check_settings(optimizer, fmax, steps)
+    if batch_size < 1:
+        raise StructureError(f"batch_size must be 1 or more, got {batch_size}")
+    evaluate = BatchEvaluator(calculator, batch_size)
+    outcomes: dict[int, Outcome] = {}
+
+    def leave(index: int, outcome: Outcome) -> None:
+        outcomes[index] = outcome
+        if on_done is not None:
+            on_done(index, outcome)
+
+    def start(index: int) -> Relaxation:
+        atoms = structures[index].copy()
+        evaluate.attach(atoms)
+        path = trajectories[index] if trajectories is not None else None
+        report = None if on_step is None else _about(index, on_step)
+        return Relaxation(atoms, optimizer, fmax, steps, path, report)
+
+    waiting = iter(range(len(structures)))
+    running: dict[int, Relaxation] = {}
+    try:
+        while True:
+            for index in islice(waiting, batch_size - len(running)):
+                try:
+                    running[index] = start(index)
+                except StructureError as error:
+                    leave(index, error)
+            if not running:
+                break
+            _evaluate(evaluate, running, leave)
+            for index, one in list(running.items()):
+                outcome = _advance(one)
+                if outcome is not None:
+                    del running[index]
+                    leave(index, outcome)
+    except BaseException:
+        for one in running.values():
+            one.abandon()
+        raise
+    return [outcomes[index] for index in range(len(structures))]
+
+
+def _about(
+    index: int, on_step: Callable[[int, int, float], None]
+) -> Callable[[int, float], None]:
+    return lambda step, force: on_step(index, step, force)
+
+
+def _evaluate(
+    evaluate: BatchEvaluator,
+    running: dict[int, Relaxation],
+    leave: Callable[[int, Outcome], None],
+) -> None:
+    """Forces of all; those that have moved where no calculator follows leave."""
+    try:
+        evaluate([one.atoms for one in running.values()])
+    except StructureError:
+        for index, one in list(running.items()):
+            try:
+                evaluate([one.atoms])
+            except StructureError as error:
+                one.abandon()
+                del running[index]
+                leave(index, error)
+
+
+def _advance(one: Relaxation) -> Outcome | None:
+    """One step; what became of the structure if it was the last."""
+    try:
+        one.record()
+        if one.finished:
+            return one.result()
+        one.step()
+    except StructureError as error:
+        one.abandon()
+        return error
+    return None

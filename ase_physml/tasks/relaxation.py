@@ -1,0 +1,198 @@
+"""One relaxation, step by step: what `relax` runs alone and `relax_many` in turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.io.trajectory import TrajectoryWriter
+from ase.optimize import BFGS, FIRE, LBFGS
+
+from ase_physml.errors import StructureError
+
+OPTIMIZERS = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
+
+Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """What became of a structure.
+
+    Attributes:
+        atoms: Final structure, with the calculator that relaxed it.
+        energies: eV, the start and every step.
+        forces: Largest force in eV/Å, the start and every step.
+        converged: The largest force fell below the threshold.
+        seconds: Wall time.
+        moved: Mean displacement of the atoms in Å, molecules after alignment.
+    """
+
+    atoms: Atoms
+    energies: list[float]
+    forces: list[float]
+    converged: bool
+    seconds: float
+    moved: float
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return len(self.energies) - 1
+
+
+class Relaxation:
+    """A relaxation under way: a copy of a structure, its optimizer, what has happened.
+
+    `record` wants the energy and the forces of `atoms`, `step` moves them; whoever runs
+    it may compute them in between, together with those of other structures.
+
+    Args:
+        start: Structure with a calculator; stays as it is.
+        optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
+        fmax: Threshold of the largest force, eV/Å.
+        steps: Steps at most.
+        trajectory: ASE trajectory of the start and every step. The file appears under
+            its name when the relaxation has ended.
+        on_step: Called with the step and the largest force, at the start (step 0) too.
+
+    Raises:
+        StructureError: A setting out of range, or no atoms or calculator.
+    """
+
+    def __init__(
+        self,
+        start: Atoms,
+        optimizer: str,
+        fmax: float,
+        steps: int,
+        trajectory: Path | None = None,
+        on_step: Progress | None = None,
+    ) -> None:
+        check_settings(optimizer, fmax, steps)
+        _check_start(start)
+        self.start = start
+        self.atoms = start.copy()
+        self.atoms.calc = start.calc
+        self.fmax, self.steps = fmax, steps
+        self.energies: list[float] = []
+        self.forces: list[float] = []
+        self._on_step = on_step
+        self._driver = OPTIMIZERS[optimizer](self.atoms, logfile=None)
+        self._began = perf_counter()
+        self._trajectory = trajectory
+        self._log: TrajectoryWriter | None = None
+        if trajectory is not None:
+            self._log = TrajectoryWriter(self._partial(trajectory), "w", self.atoms)
+
+    @property
+    def converged(self) -> bool:
+        """The largest force is below the threshold."""
+        return bool(self.forces) and self.forces[-1] < self.fmax
+
+    @property
+    def finished(self) -> bool:
+        """Converged, or out of steps."""
+        return self.converged or len(self.forces) > self.steps
+
+    def record(self) -> None:
+        """Take down energy and forces where the atoms are.
+
+        Raises:
+            StructureError: They are not finite; or the calculator's own refusal.
+        """
+        energy = float(self.atoms.get_potential_energy())
+        force = float(np.linalg.norm(self.atoms.get_forces(), axis=1).max())
+        if not np.isfinite([energy, force]).all():
+            raise StructureError(
+                f"at step {len(self.energies)} the energy is {energy} eV and the "
+                f"largest force {force} eV/Å; check the starting structure for "
+                "atoms that are too close"
+            )
+        self.energies.append(energy)
+        self.forces.append(force)
+        if self._log is not None:
+            self._log.write()
+        if self._on_step is not None:
+            self._on_step(len(self.energies) - 1, force)
+
+    def step(self) -> None:
+        """Move the atoms by one step of the optimizer."""
+        self._driver.step()
+        self._driver.nsteps += 1
+
+    def result(self) -> Relaxed:
+        """What became of it; completes the trajectory."""
+        if self._log is not None and self._trajectory is not None:
+            self._log.close()
+            self._partial(self._trajectory).replace(self._trajectory)
+        return Relaxed(
+            atoms=self.atoms,
+            energies=self.energies,
+            forces=self.forces,
+            converged=self.converged,
+            seconds=perf_counter() - self._began,
+            moved=_moved(self.atoms, self.start),
+        )
+
+    def abandon(self) -> None:
+        """Leave no trajectory."""
+        if self._log is not None and self._trajectory is not None:
+            self._log.close()
+            self._partial(self._trajectory).unlink(missing_ok=True)
+
+    @staticmethod
+    def _partial(trajectory: Path) -> Path:
+        return trajectory.with_name(trajectory.name + ".part")
+
+
+def mean_displacement(
+    positions: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]
+) -> float:
+    """Mean distance in Å between two structures after the best proper rotation.
+
+    Kabsch, Acta Cryst. A 32, 922 (1976).
+
+    Args:
+        positions: (N, 3).
+        reference: (N, 3), atoms in the same order.
+    """
+    a = positions - positions.mean(axis=0)
+    b = reference - reference.mean(axis=0)
+    u, _, v = np.linalg.svd(a.T @ b)
+    # A mirror image is another molecule: only proper rotations may align it.
+    u[:, -1] *= np.sign(np.linalg.det(u @ v))
+    return float(np.linalg.norm(a @ (u @ v) - b, axis=1).mean())
+
+
+def _moved(atoms: Atoms, start: Atoms) -> float:
+    # A crystal cannot turn in its cell: its displacements count as they are.
+    if start.pbc.any():
+        shift = atoms.positions - start.positions
+        return float(np.linalg.norm(shift, axis=1).mean())
+    return mean_displacement(atoms.positions, start.positions)
+
+
+def check_settings(optimizer: str, fmax: float, steps: int) -> None:
+    """Refuse settings out of range.
+
+    Raises:
+        StructureError: Naming the setting.
+    """
+    if optimizer not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise StructureError(f"optimizer {optimizer!r} is not one of {known}")
+    if not fmax > 0:
+        raise StructureError(f"fmax must be above 0 eV/Å, got {fmax}")
+    if steps < 0:
+        raise StructureError(f"steps must be 0 or more, got {steps}")
+
+
+def _check_start(atoms: Atoms) -> None:
+    if len(atoms) == 0:
+        raise StructureError("the structure has no atoms")
+    if atoms.calc is None:
+        raise StructureError("the structure has no calculator; set atoms.calc first")

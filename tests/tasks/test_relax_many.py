@@ -1,0 +1,167 @@
+"""Many relaxations at once are the same relaxations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import read
+
+from ase_physml import PhysMLCalculator, relax_many
+from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.errors import StructureError
+from ase_physml.tasks.relax import relax
+from ase_physml.tasks.relaxation import Relaxed
+
+NAMES = ["H2O", "CH4", "CH3OH", "NH3", "C2H4", "CH3CH2OH"]
+
+
+@pytest.fixture
+def calculator(tiny_potential: Path) -> PhysMLCalculator:
+    return PhysMLCalculator(tiny_potential, device="cpu")
+
+
+@pytest.fixture
+def structures() -> list[Atoms]:
+    found = [molecule(name) for name in NAMES]
+    for seed, atoms in enumerate(found):
+        atoms.rattle(0.1, seed=seed)
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["BFGS", "LBFGS", "FIRE"])
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_equals_one_by_one(
+    calculator: PhysMLCalculator,
+    structures: list[Atoms],
+    optimizer: str,
+    batch_size: int,
+) -> None:
+    starts = [atoms.positions.copy() for atoms in structures]
+    settings = {"optimizer": optimizer, "fmax": 0.05, "steps": 15}
+    together = relax_many(structures, calculator, batch_size=batch_size, **settings)
+    for atoms, start, many in zip(structures, starts, together, strict=True):
+        np.testing.assert_array_equal(atoms.positions, start)
+        atoms.calc = calculator
+        one = relax(atoms, **settings)
+        assert isinstance(many, Relaxed)
+        assert (many.steps, many.converged) == (one.steps, one.converged)
+        np.testing.assert_allclose(many.energies, one.energies, atol=1e-8)
+        np.testing.assert_allclose(many.atoms.positions, one.atoms.positions, atol=1e-6)
+
+
+def test_every_force_comes_from_a_batch(
+    calculator: PhysMLCalculator, structures: list[Atoms]
+) -> None:
+    done = relax_many(structures, calculator, fmax=1e-9, steps=4)
+    # The start and four steps: five batches, and no structure computed alone.
+    assert calculator.evaluations == 5
+    assert all(one.atoms.calc.evaluations == 0 for one in done)
+
+
+def test_refused_and_broken_structures_leave_the_others(
+    calculator: PhysMLCalculator, structures: list[Atoms]
+) -> None:
+    charged = molecule("H2O")
+    charged.info["charge"] = 1
+    mixed = [structures[0], molecule("SiH4"), charged, structures[1]]
+    seen: list[int] = []
+    done = relax_many(
+        mixed, calculator, steps=2, on_done=lambda index, _outcome: seen.append(index)
+    )
+    assert isinstance(done[0], Relaxed) and isinstance(done[3], Relaxed)
+    assert isinstance(done[1], StructureError) and "Si" in str(done[1])
+    assert isinstance(done[2], StructureError) and "charge" in str(done[2])
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_structures_that_collapse_on_the_way(
+    calculator: PhysMLCalculator,
+    structures: list[Atoms],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    check = PhysMLCalculator.check
+
+    def strict(self: PhysMLCalculator, atoms: Atoms) -> None:
+        check(self, atoms)
+        if len(atoms) == 5 and self.evaluations > 1:
+            raise StructureError("atoms coincide")
+
+    monkeypatch.setattr(PhysMLCalculator, "check", strict)
+    paths = [tmp_path / f"{i}.traj" for i in range(3)]
+    done = relax_many(structures[:3], calculator, steps=5, trajectories=paths)
+    assert [type(one) for one in done] == [Relaxed, StructureError, Relaxed]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.traj", "2.traj"]
+
+
+def test_trajectories_hold_every_step(
+    calculator: PhysMLCalculator, structures: list[Atoms], tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{i}.traj" for i in range(len(structures))]
+    done = relax_many(structures, calculator, steps=3, trajectories=paths)
+    for path, one in zip(paths, done, strict=True):
+        assert isinstance(one, Relaxed)
+        frames = read(path, ":")
+        energies = [frame.get_potential_energy() for frame in frames]
+        np.testing.assert_allclose(energies, one.energies)
+
+
+def test_constraints_are_kept(
+    calculator: PhysMLCalculator, structures: list[Atoms]
+) -> None:
+    structures[2].set_constraint(FixAtoms([0, 1]))
+    (done,) = relax_many([structures[2]], calculator, steps=5)
+    assert isinstance(done, Relaxed)
+    shift = np.abs(done.atoms.positions - structures[2].positions).max(axis=1)
+    assert (shift[:2] == 0.0).all() and (shift[2:] > 0.0).all()
+
+
+def test_any_calculator_of_ase_will_do() -> None:
+    metals = [Atoms("Cu2", [[0, 0, 0], [0, 0, 2.0 + 0.2 * i]]) for i in range(3)]
+    done = relax_many(metals, EMT(), fmax=0.01, steps=50)
+    assert all(isinstance(one, Relaxed) and one.converged for one in done)
+    lengths = [one.atoms.get_distance(0, 1) for one in done]
+    assert max(lengths) - min(lengths) < 0.01
+
+
+def test_batches_shrink_when_memory_runs_out(
+    calculator: PhysMLCalculator,
+    structures: list[Atoms],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = calculator.calculate_many
+    sizes: list[int] = []
+
+    def scarce(some: list[Atoms]) -> object:
+        sizes.append(len(some))
+        if len(some) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(some)
+
+    monkeypatch.setattr(calculator, "calculate_many", scarce)
+    evaluate = BatchEvaluator(calculator, batch_size=6)
+    for atoms in structures:
+        evaluate.attach(atoms)
+    evaluate(structures)
+    assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert all(atoms.calc.results for atoms in structures)
+    monkeypatch.setattr(calculator, "calculate_many", _full)
+    with pytest.raises(MemoryError, match="one structure alone"):
+        evaluate(structures)
+
+
+def _full(_some: list[Atoms]) -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
+
+
+def test_settings_are_checked(calculator: PhysMLCalculator) -> None:
+    with pytest.raises(StructureError, match="fmax"):
+        relax_many([], calculator, fmax=0.0)
+    with pytest.raises(StructureError, match="batch_size"):
+        relax_many([], calculator, batch_size=0)
+    assert relax_many([], calculator) == []
