@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.band import BatchedNEB
     from ase_physml.tasks.relax_many import relax_many
 
 __version__ = "0.1.0"
-__all__ = ["PhysMLCalculator", "__version__", "relax_many"]
+__all__ = ["BatchedNEB", "PhysMLCalculator", "__version__", "relax_many"]
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
+    "BatchedNEB": "ase_physml.tasks.band",
     "PhysMLCalculator": "ase_physml.calculators.physml",
     "relax_many": "ase_physml.tasks.relax_many",
 }

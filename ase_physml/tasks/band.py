@@ -1,0 +1,154 @@
+"""Nudged elastic bands whose images are evaluated together."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.build import minimize_rotation_and_translation
+from ase.calculators.calculator import Calculator
+from ase.mep import NEB
+from ase.optimize import FIRE
+
+from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.errors import StructureError
+
+NEEDED = ["energy", "free_energy", "forces"]
+
+
+class BatchedNEB(NEB):
+    """``ase.mep.NEB``, for PhysML calculators, with one batch for all images.
+
+    Works with every optimizer of ASE, and with every option of its NEB: the methods,
+    ``climb``, ``remove_rotation_and_translation``, ``interpolate("idpp")``.
+
+    Args:
+        images: The path. Its ends stay where they are.
+        calculator: Given to every image, each its own copy; by default that of the
+            first image.
+        k: Spring constants, eV/Å^2.
+        climb: Let the highest image climb.
+        method: "improvedtangent", "string", "spline", "eb" or "aseneb".
+        batch_size: Images at a time; fewer if memory runs out.
+        **options: Of ``ase.mep.NEB``.
+
+    Raises:
+        StructureError: No PhysML calculator, or an image that it cannot treat.
+        ValueError: Images that are not of one composition (from ASE).
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Atoms],
+        calculator: Calculator | None = None,
+        k: float | Sequence[float] = 0.1,
+        climb: bool = False,
+        method: str = "improvedtangent",
+        batch_size: int = 256,
+        **options: Any,
+    ) -> None:
+        super().__init__(images, k=k, climb=climb, method=method, **options)
+        calculator = calculator or images[0].calc
+        if not isinstance(calculator, PhysMLCalculator):
+            raise StructureError(
+                "BatchedNEB needs a PhysML calculator, of the first image or as its "
+                "argument; for others use ase.mep.NEB"
+            )
+        self.evaluator = BatchEvaluator(calculator, batch_size)
+        for image in images:
+            self.evaluator.attach(image)
+        self._aligned_at: npt.NDArray[np.float64] | None = None
+
+    def waiting(self) -> list[Atoms]:
+        """Images that have moved since they were evaluated, aligned if that is asked.
+
+        Someone who runs several bands evaluates those of all of them at once.
+        """
+        self._align()
+        return [
+            image
+            for image in self.images
+            if isinstance(image.calc, PhysMLCalculator)
+            and image.calc.calculation_required(image, NEEDED)
+        ]
+
+    def get_forces(self) -> npt.NDArray[np.float64]:
+        """Forces on the images between the ends, ((n - 2) N, 3), as of ASE's NEB."""
+        self.evaluator(self.waiting())
+        # Turning images that are aligned moves them by a rounding error, and what was
+        # computed for them would count no more.
+        turn = self.remove_rotation_and_translation
+        self.remove_rotation_and_translation = False
+        try:
+            forces: npt.NDArray[np.float64] = super().get_forces()
+        finally:
+            self.remove_rotation_and_translation = turn
+        return forces
+
+    def _align(self) -> None:
+        if not self.remove_rotation_and_translation:
+            return
+        where = np.concatenate([image.positions for image in self.images])
+        if self._aligned_at is not None and np.array_equal(where, self._aligned_at):
+            return
+        for before, image in zip(self.images, self.images[1:], strict=False):
+            minimize_rotation_and_translation(before, image)
+        self._aligned_at = np.concatenate([image.positions for image in self.images])
+
+    @property
+    def barrier(self) -> float:
+        """Highest energy of an image above the first, eV."""
+        return float(max(self._energies()) - self._energies()[0])
+
+    @property
+    def reaction_energy(self) -> float:
+        """Energy of the last image above the first, eV."""
+        energies = self._energies()
+        return float(energies[-1] - energies[0])
+
+    def _energies(self) -> list[float]:
+        self.evaluator(self.waiting())
+        return [image.get_potential_energy() for image in self.images]
+
+
+def run_bands(
+    bands: Sequence[BatchedNEB],
+    optimizer: Callable[..., Any] = FIRE,
+    fmax: float = 0.05,
+    steps: int = 500,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> list[bool]:
+    """Optimise many bands, their images in one batch; each band by its own optimizer.
+
+    Args:
+        bands: Of the same calculator.
+        optimizer: Of ASE, one that looks at the forces once a step.
+        fmax: Threshold of the largest force on a band, eV/Å.
+        steps: Steps at most, of each band.
+        on_step: Called with the index of a band, the step and its largest force.
+
+    Returns:
+        Which bands have converged.
+    """
+    drivers = [optimizer(band, logfile=None) for band in bands]
+    converged = [False] * len(bands)
+    running = list(range(len(bands)))
+    for step in range(steps + 1):
+        if not running:
+            break
+        bands[running[0]].evaluator(
+            [image for index in running for image in bands[index].waiting()]
+        )
+        for index in list(running):
+            force = float(np.linalg.norm(bands[index].get_forces(), axis=1).max())
+            converged[index] = force < fmax
+            if on_step is not None:
+                on_step(index, step, force)
+            if converged[index] or step == steps:
+                running.remove(index)
+                continue
+            drivers[index].step()
+            drivers[index].nsteps += 1
+    return converged
