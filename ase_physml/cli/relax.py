@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from ase import Atoms
     from rich.console import Console
 
-    from ase_physml.tasks.relaxation import Progress, Relaxed
+    from ase_physml.tasks.relax_many import Outcome
+    from ase_physml.tasks.relaxation import Relaxed
+
+# With more structures than this, plots are drawn only if asked for: each takes longer
+# than a small molecule.
+_PLOTTED = 20
 
 
 class Optimizer(StrEnum):
@@ -45,17 +50,25 @@ def relax(
     ] = Optimizer.BFGS,
     fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.01,
     steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
+    batch_size: Annotated[int, typer.Option(min=1, help="Relaxed at a time.")] = 256,
+    plot: Annotated[
+        bool | None,
+        typer.Option(help=f"Draw each (if not said: up to {_PLOTTED} structures)."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    compiled: Annotated[bool, typer.Option(help="Compile first; for many.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
 ) -> None:
-    """Relax molecules; write trajectory, structure and a plot of each.
+    """Relax molecules together; write trajectory, structure and a plot of each.
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
     from rich.console import Console
 
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.relax_many import relax_many
     from ase_physml.tasks.structures import read_inputs
 
     if not fmax > 0:
@@ -63,45 +76,80 @@ def relax(
             f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
         )
     _refuse_overwriting(inputs, out)
-    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    calculator = PhysMLCalculator(
+        model, device=device, dtype=dtype.value, compiled=compiled
+    )
     out.mkdir(parents=True, exist_ok=True)
     # A pipe has no width of its own: leave room for long names.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    results: dict[str, Relaxed | Exception] = {}
+    results: dict[str, Outcome | None] = {}
+    starts: dict[str, Atoms] = {}
     for name, start in read_inputs(inputs, seed):
         if isinstance(start, PhysMLError):
             results[name] = start
-            continue
-        start.calc = calculator
-        with _bar(console, name, fmax) as show:
-            results[name] = _relax_one(start, out / name, optimizer, fmax, steps, show)
+        elif resume and (done := _earlier(start, out / name, fmax)):
+            results[name] = done
+        else:
+            results[name] = None  # keeps the order of the table
+            starts[name] = start
+    names = list(starts)
+    plotted = len(names) <= _PLOTTED if plot is None else plot
+
+    def leave(index: int, outcome: "Outcome") -> None:
+        stem = out / names[index]
+        results[names[index]] = _write(outcome, stem, fmax, plotted)
+
+    with _bar(console, len(names), fmax) as show:
+        relax_many(
+            list(starts.values()),
+            calculator,
+            optimizer=optimizer.value,
+            fmax=fmax,
+            steps=steps,
+            batch_size=batch_size,
+            on_done=leave,
+            on_step=show,
+            trajectories=[_beside(out / name, ".traj") for name in names],
+            resume=resume,
+        )
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     if _print_errors(results):
         raise typer.Exit(1)
 
 
-def _relax_one(
-    start: "Atoms",
-    stem: Path,
-    optimizer: str,
-    fmax: float,
-    steps: int,
-    show: "Progress",
-) -> "Relaxed | Exception":
-    from ase_physml.tasks.plots import plot_relaxation
-    from ase_physml.tasks.relax import relax_to_files
+def _beside(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
 
+
+def _earlier(start: "Atoms", stem: Path, fmax: float) -> "Relaxed | None":
+    """The result of an earlier run, whose last file is the final structure."""
+    from ase_physml.tasks.relaxation import finished
+
+    if not _beside(stem, ".xyz").is_file():
+        return None
+    return finished(start, _beside(stem, ".traj"), fmax)
+
+
+def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
+    """Write plot and final structure of a relaxation; the error of one that failed."""
+    from ase_physml.tasks.plots import plot_relaxation
+    from ase_physml.tasks.relax import write_final
+
+    if isinstance(outcome, Exception):
+        if not isinstance(outcome, PhysMLError):
+            # Not foreseen, so its place matters.
+            traceback.print_exception(outcome)
+        return outcome
     try:
-        done = relax_to_files(start, stem, optimizer, fmax, steps, show)
-        plot_relaxation(done, stem.with_name(stem.name + ".png"), fmax)
-    except PhysMLError as error:
-        return error
+        if plotted:
+            plot_relaxation(outcome, _beside(stem, ".png"), fmax)
+        write_final(outcome, stem)
     except Exception as error:
-        # Not foreseen, so its place matters; the other inputs still have their turn.
-        traceback.print_exc()
+        if not isinstance(error, PhysMLError):
+            traceback.print_exc()
         return error
-    return done
+    return outcome
 
 
 def _refuse_overwriting(inputs: list[str], out: Path) -> None:
@@ -116,8 +164,10 @@ def _refuse_overwriting(inputs: list[str], out: Path) -> None:
 
 
 @contextmanager
-def _bar(console: "Console", name: str, fmax: float) -> "Iterator[Progress]":
-    """A live bar that fills as the force falls; silent where nobody looks."""
+def _bar(
+    console: "Console", total: int, fmax: float
+) -> "Iterator[Callable[[int, int, float], None]]":
+    """A live bar that fills as the forces fall; silent where nobody looks."""
     from rich import progress
 
     columns = (
@@ -130,15 +180,16 @@ def _bar(console: "Console", name: str, fmax: float) -> "Iterator[Progress]":
     with progress.Progress(
         *columns, console=console, disable=quiet, transient=True
     ) as bars:
-        task = bars.add_task(name, total=1.0, state="step 0")
-        first: list[float] = []
+        task = bars.add_task("relaxing", total=max(total, 1), state="")
+        first: dict[int, float] = {}
+        shares: dict[int, float] = {}
 
-        def show(step: int, force: float) -> None:
-            if not first:
-                first.append(force)
-            share = _share_of_the_way(first[0], force, fmax)
-            state = f"step {step}  fmax {force:.4f} eV/Å"
-            bars.update(task, completed=share, state=state)
+        def show(index: int, step: int, force: float) -> None:
+            first.setdefault(index, force)
+            shares[index] = _share_of_the_way(first[index], force, fmax)
+            done = sum(share == 1.0 for share in shares.values())
+            state = f"{done} of {total}  step {step}  fmax {force:.4f} eV/Å"
+            bars.update(task, completed=sum(shares.values()), state=state)
 
         yield show
 
@@ -153,7 +204,7 @@ def _share_of_the_way(first: float, now: float, goal: float) -> float:
 
 
 def _print_table(
-    console: "Console", results: "dict[str, Relaxed | Exception]", potential: str
+    console: "Console", results: "dict[str, Outcome | None]", potential: str
 ) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
@@ -172,6 +223,8 @@ def _print_table(
         table.add_column(column, justify="right")
     for name, result in results.items():
         # Names hold brackets, as of [nH], that rich would take for markup.
+        if result is None:
+            continue
         if isinstance(result, Exception):
             table.add_row(escape(name), "", "", "", "", "[red]failed[/]", "", "")
             continue
@@ -188,7 +241,7 @@ def _print_table(
     console.print(table)
 
 
-def _print_errors(results: "dict[str, Relaxed | Exception]") -> bool:
+def _print_errors(results: "dict[str, Outcome | None]") -> bool:
     """One line on stderr for each failure; whether there was any."""
     from rich.console import Console
     from rich.markup import escape

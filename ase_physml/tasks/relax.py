@@ -43,22 +43,6 @@ def relax(
     return running.result()
 
 
-def relax_to_files(
-    atoms: Atoms,
-    stem: Path,
-    optimizer: str,
-    fmax: float,
-    steps: int,
-    on_step: Progress | None = None,
-) -> Relaxed:
-    """As `relax`; writes ``stem.traj`` and ``stem.xyz``, each once it is complete."""
-    done = relax(
-        atoms, optimizer, fmax, steps, on_step, stem.with_name(stem.name + ".traj")
-    )
-    write_final(done, stem)
-    return done
-
-
 def write_final(done: Relaxed, stem: Path) -> None:
     """Write ``stem.xyz``, the final structure with its energy and forces."""
     final = stem.with_name(stem.name + ".xyz")

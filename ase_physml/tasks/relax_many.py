@@ -11,7 +11,7 @@ from ase_physml.calculators.batch import BatchEvaluator
 from ase_physml.errors import StructureError
 from ase_physml.tasks.relaxation import Relaxation, Relaxed, check_settings
 
-Outcome = Relaxed | StructureError
+Outcome = Relaxed | Exception
 
 
 def relax_many(
@@ -25,6 +25,7 @@ def relax_many(
     on_done: Callable[[int, Outcome], None] | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
     trajectories: Sequence[Path] | None = None,
+    resume: bool = False,
 ) -> list[Outcome]:
     """Relax copies of structures, each by an ASE optimizer of its own.
 
@@ -44,11 +45,15 @@ def relax_many(
         on_done: Called with the index of a structure and what became of it, as it
             leaves: to write results, to show progress.
         on_step: Called with the index, the step and the largest force.
-        trajectories: An ASE trajectory for each; see `relax`.
+        trajectories: An ASE trajectory for each; see `relax`. Those of an interrupted
+            run stay as ``*.part``.
+        resume: Go on from the unfinished trajectories of a run that was killed, with
+            the outcome of one run. Complete ones are for the caller to leave out.
 
     Returns:
-        For each structure what became of it: a `StructureError` where the calculator
-        refuses it or its energy stops being finite; the others go on.
+        For each structure what became of it: an exception, mostly a `StructureError`,
+        where the calculator refuses it or its energy stops being finite; the others go
+        on.
 
     Raises:
         StructureError: A setting out of range.
@@ -69,7 +74,7 @@ def relax_many(
         evaluate.attach(atoms)
         path = trajectories[index] if trajectories is not None else None
         report = None if on_step is None else _about(index, on_step)
-        return Relaxation(atoms, optimizer, fmax, steps, path, report)
+        return Relaxation(atoms, optimizer, fmax, steps, path, report, resume)
 
     waiting = iter(range(len(structures)))
     running: dict[int, Relaxation] = {}
@@ -78,7 +83,7 @@ def relax_many(
             for index in islice(waiting, batch_size - len(running)):
                 try:
                     running[index] = start(index)
-                except StructureError as error:
+                except Exception as error:
                     leave(index, error)
             if not running:
                 break
@@ -90,7 +95,7 @@ def relax_many(
                     leave(index, outcome)
     except BaseException:
         for one in running.values():
-            one.abandon()
+            one.pause()
         raise
     return [outcomes[index] for index in range(len(structures))]
 
@@ -109,11 +114,12 @@ def _evaluate(
     """Forces of all; those that have moved where no calculator follows leave."""
     try:
         evaluate([one.atoms for one in running.values()])
-    except StructureError:
+    except Exception:
+        # One of them is to blame: it alone shall leave.
         for index, one in list(running.items()):
             try:
                 evaluate([one.atoms])
-            except StructureError as error:
+            except Exception as error:
                 one.abandon()
                 del running[index]
                 leave(index, error)
@@ -126,7 +132,7 @@ def _advance(one: Relaxation) -> Outcome | None:
         if one.finished:
             return one.result()
         one.step()
-    except StructureError as error:
+    except Exception as error:
         one.abandon()
         return error
     return None

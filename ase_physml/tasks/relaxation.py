@@ -8,7 +8,9 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.io.trajectory import TrajectoryWriter
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
+from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from ase_physml.errors import StructureError
@@ -58,6 +60,7 @@ class Relaxation:
         trajectory: ASE trajectory of the start and every step. The file appears under
             its name when the relaxation has ended.
         on_step: Called with the step and the largest force, at the start (step 0) too.
+        resume: Go on from the unfinished trajectory of a run that was killed.
 
     Raises:
         StructureError: A setting out of range, or no atoms or calculator.
@@ -71,6 +74,7 @@ class Relaxation:
         steps: int,
         trajectory: Path | None = None,
         on_step: Progress | None = None,
+        resume: bool = False,
     ) -> None:
         check_settings(optimizer, fmax, steps)
         _check_start(start)
@@ -86,7 +90,10 @@ class Relaxation:
         self._trajectory = trajectory
         self._log: TrajectoryWriter | None = None
         if trajectory is not None:
-            self._log = TrajectoryWriter(self._partial(trajectory), "w", self.atoms)
+            partial = self._partial(trajectory)
+            earlier = _frames(partial) if resume else []
+            self._log = TrajectoryWriter(partial, "w", self.atoms)
+            self._replay(earlier)
 
     @property
     def converged(self) -> bool:
@@ -124,6 +131,20 @@ class Relaxation:
         self._driver.step()
         self._driver.nsteps += 1
 
+    def _replay(self, frames: list[Atoms]) -> None:
+        """Take the steps of an earlier run again, from the forces it had found.
+
+        The optimizer then knows all it knew: the outcome is that of one run.
+        """
+        calculator = self.atoms.calc
+        for frame in frames:
+            self.atoms.calc = SinglePointCalculator(self.atoms, **frame.calc.results)
+            self.record()
+            if self.finished:
+                break
+            self.step()
+        self.atoms.calc = calculator
+
     def result(self) -> Relaxed:
         """What became of it; completes the trajectory."""
         if self._log is not None and self._trajectory is not None:
@@ -138,6 +159,11 @@ class Relaxation:
             moved=_moved(self.atoms, self.start),
         )
 
+    def pause(self) -> None:
+        """Leave an unfinished trajectory, to resume from."""
+        if self._log is not None:
+            self._log.close()
+
     def abandon(self) -> None:
         """Leave no trajectory."""
         if self._log is not None and self._trajectory is not None:
@@ -147,6 +173,31 @@ class Relaxation:
     @staticmethod
     def _partial(trajectory: Path) -> Path:
         return trajectory.with_name(trajectory.name + ".part")
+
+
+def finished(start: Atoms, trajectory: Path, fmax: float) -> Relaxed | None:
+    """What became of a structure in an earlier run that completed its trajectory."""
+    frames = _frames(trajectory)
+    if not frames:
+        return None
+    forces = [float(np.linalg.norm(f.get_forces(), axis=1).max()) for f in frames]
+    return Relaxed(
+        atoms=frames[-1],
+        energies=[float(frame.get_potential_energy()) for frame in frames],
+        forces=forces,
+        converged=forces[-1] < fmax,
+        seconds=0.0,
+        moved=_moved(frames[-1], start),
+    )
+
+
+def _frames(trajectory: Path) -> list[Atoms]:
+    """Frames of a trajectory; none where there is no file, or a broken one."""
+    try:
+        with TrajectoryReader(trajectory) as frames:
+            return list(frames)
+    except (OSError, ValueError, UlmError):
+        return []
 
 
 def mean_displacement(

@@ -77,20 +77,57 @@ def test_an_error_nobody_foresaw_does_not_stop_the_others(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from ase_physml.tasks import relax as task
+    from ase_physml.calculators.physml import PhysMLCalculator
 
-    original = task.relax_to_files
+    original = PhysMLCalculator.calculate_many
 
-    def sometimes(atoms: Atoms, *arguments: Any) -> task.Relaxed:
-        if len(atoms) == 5:
-            raise MemoryError("too large")
-        return original(atoms, *arguments)
+    def sometimes(
+        self: PhysMLCalculator, structures: list[Atoms], *arguments: Any
+    ) -> Any:
+        if any(len(atoms) == 5 for atoms in structures):
+            raise ValueError("too large")
+        return original(self, structures, *arguments)
 
-    monkeypatch.setattr(task, "relax_to_files", sometimes)
+    monkeypatch.setattr(PhysMLCalculator, "calculate_many", sometimes)
     result = run("C", "O", "--steps", "1")
     assert result.exit_code == 1
-    assert "C: MemoryError: too large" in result.stderr
+    assert "C: ValueError: too large" in result.stderr
     assert "H2O" in result.stdout
+
+
+def test_a_killed_run_is_resumed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ase_physml.tasks import relax as task
+
+    write(tmp_path / "set.xyz", [molecule(name) for name in ("H2O", "CH4", "NH3")])
+    arguments = (tmp_path / "set.xyz", "--fmax", "1e-9", "--steps", "4")
+    whole = run(*arguments, "--batch-size", "1")
+    energies = [
+        read(tmp_path / "out" / f"set-{i}.xyz").get_potential_energy() for i in range(3)
+    ]
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    original = task.write_final
+
+    def dies(done: Any, stem: Path) -> None:
+        if stem.name == "set-1":
+            raise KeyboardInterrupt
+        original(done, stem)
+
+    with monkeypatch.context() as kept:
+        kept.setattr(task, "write_final", dies)
+        assert run(*arguments, "--batch-size", "1").exit_code == 130
+    assert {p.name for p in (tmp_path / "out").glob("*.xyz")} == {"set-0.xyz"}
+    kept_time = (tmp_path / "out" / "set-0.xyz").stat().st_mtime_ns
+    resumed = run(*arguments, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert (tmp_path / "out" / "set-0.xyz").stat().st_mtime_ns == kept_time
+    again = [
+        read(tmp_path / "out" / f"set-{i}.xyz").get_potential_energy() for i in range(3)
+    ]
+    assert again == pytest.approx(energies, abs=1e-9)
+    assert resumed.stdout.count(" no ") == whole.stdout.count(" no ") == 3
 
 
 def test_inputs_are_not_overwritten(tiny_potential: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_physml.errors import StructureError
 from ase_physml.tasks.plots import plot_relaxation
-from ase_physml.tasks.relax import relax, relax_to_files
-from ase_physml.tasks.relaxation import mean_displacement
+from ase_physml.tasks.relax import relax, write_final
+from ase_physml.tasks.relaxation import Relaxation, finished, mean_displacement
 
 
 class Broken(Calculator):
@@ -100,7 +100,9 @@ def test_needs_atoms_and_a_calculator() -> None:
 
 
 def test_files_hold_what_the_result_holds(methanol: Atoms, tmp_path: Path) -> None:
-    done = relax_to_files(methanol, tmp_path / "a.b", "BFGS", fmax=0.02, steps=100)
+    path = tmp_path / "a.b.traj"
+    done = relax(methanol, fmax=0.02, steps=100, trajectory=path)
+    write_final(done, tmp_path / "a.b")
     plot_relaxation(done, tmp_path / "a.b.png", 0.02)
     assert {p.name for p in tmp_path.iterdir()} == {"a.b.traj", "a.b.xyz", "a.b.png"}
     frames = read(tmp_path / "a.b.traj", ":")
@@ -111,6 +113,56 @@ def test_files_hold_what_the_result_holds(methanol: Atoms, tmp_path: Path) -> No
     np.testing.assert_allclose(final.positions, done.atoms.positions, atol=1e-7)
     assert final.get_potential_energy() == pytest.approx(done.energies[-1])
     assert (tmp_path / "a.b.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Killed(BaseException):
+    """As if the process had gone."""
+
+
+@pytest.mark.parametrize("optimizer", ["BFGS", "LBFGS", "FIRE"])
+def test_a_killed_run_goes_on_to_the_same_end(
+    methanol: Atoms, tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(step: int, _force: float) -> None:
+        if step == 6:
+            raise Killed
+
+    settings = {"optimizer": optimizer, "fmax": 0.02, "steps": 60}
+    whole = relax(methanol, **settings)
+    path = tmp_path / "a.traj"
+    with monkeypatch.context() as kept:
+        kept.setattr(Relaxation, "abandon", lambda _self: None)
+        with pytest.raises(Killed):
+            relax(methanol, **settings, trajectory=path, on_step=stop)
+    calls = EMT.calculate
+    fresh: list[int] = []
+    monkeypatch.setattr(
+        EMT, "calculate", lambda *args, **kw: (fresh.append(1), calls(*args, **kw))
+    )
+    resumed = Relaxation(methanol, optimizer, 0.02, 60, trajectory=path, resume=True)
+    assert not fresh
+    while not resumed.finished:
+        resumed.record()
+        if not resumed.finished:
+            resumed.step()
+    done = resumed.result()
+    np.testing.assert_allclose(done.energies, whole.energies, atol=1e-9)
+    assert len(read(path, ":")) == done.steps + 1
+    earlier = finished(methanol, path, 0.02)
+    assert earlier is not None
+    assert (earlier.steps, earlier.converged) == (whole.steps, whole.converged)
+    assert finished(methanol, tmp_path / "none.traj", 0.02) is None
+
+
+def test_a_broken_unfinished_trajectory_is_started_over(
+    methanol: Atoms, tmp_path: Path
+) -> None:
+    (tmp_path / "a.traj.part").write_bytes(b"half a header")
+    running = Relaxation(
+        methanol, "BFGS", 0.02, 60, trajectory=tmp_path / "a.traj", resume=True
+    )
+    assert running.energies == []
+    running.abandon()
 
 
 def test_failure_is_named_and_leaves_no_file(tmp_path: Path) -> None:

@@ -111,6 +111,28 @@ def test_trajectories_hold_every_step(
         np.testing.assert_allclose(energies, one.energies)
 
 
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    calculator: PhysMLCalculator, structures: list[Atoms], tmp_path: Path
+) -> None:
+    def interrupt(index: int, step: int, _force: float) -> None:
+        if index == 1 and step == 3:
+            raise KeyboardInterrupt
+
+    paths = [tmp_path / f"{i}.traj" for i in range(len(structures))]
+    settings = {"fmax": 1e-6, "steps": 6, "trajectories": paths}
+    with pytest.raises(KeyboardInterrupt):
+        relax_many(structures, calculator, on_step=interrupt, **settings)
+    assert len(list(tmp_path.glob("*.part"))) == len(structures)
+    before = calculator.evaluations
+    resumed = relax_many(structures, calculator, resume=True, **settings)
+    # Steps 0 to 2 were done of all; 3 to 6 are left.
+    assert calculator.evaluations - before == 4
+    whole = relax_many(structures, calculator, fmax=1e-6, steps=6)
+    for one, other in zip(resumed, whole, strict=True):
+        assert isinstance(one, Relaxed) and isinstance(other, Relaxed)
+        np.testing.assert_allclose(one.energies, other.energies, atol=1e-9)
+
+
 def test_constraints_are_kept(
     calculator: PhysMLCalculator, structures: list[Atoms]
 ) -> None:
