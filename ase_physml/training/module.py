@@ -51,7 +51,8 @@ class PhysMLTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of weighted losses; each is logged under ``train/``."""
         stage, _ = self.recipe.stage_at(self.global_step)
-        terms = self.loss_terms(batch, stage.losses, self.recipe.noise)
+        noise = stage.noise or self.recipe.noise
+        terms = self.loss_terms(batch, stage.losses, noise)
         total = torch.zeros((), device=self.device)
         for name, value in terms.items():
             total = total + getattr(stage.losses, name) * value

@@ -65,6 +65,7 @@ class Stage:
         learning_rate: Peak, reached after ``warmup`` steps.
         warmup: Steps of linear warm-up.
         final: Learning rate at the end of the cosine, as a part of the peak.
+        noise: Of this stage, if not that of the recipe.
     """
 
     steps: int = 10_000
@@ -72,6 +73,7 @@ class Stage:
     learning_rate: float = 1e-3
     warmup: int = 500
     final: float = 0.01
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True)
