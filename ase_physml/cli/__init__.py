@@ -7,6 +7,7 @@ import typer
 from ase_physml import __version__
 from ase_physml.cli.data import app as data_app
 from ase_physml.cli.info import info
+from ase_physml.cli.neb import neb
 from ase_physml.cli.relax import relax
 from ase_physml.cli.train import train
 from ase_physml.errors import PhysMLError
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command()(relax)
+app.command()(neb)
 app.command()(train)
 app.command()(info)
 

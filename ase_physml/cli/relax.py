@@ -1,15 +1,20 @@
 """`physml relax`: structures in, relaxed structures out."""
 
-import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.shared import (
+    Dtype,
+    Optimizer,
+    beside,
+    live_bar,
+    make_console,
+    make_table,
+    print_errors,
+)
 from ase_physml.errors import PhysMLError, StructureError
 
 if TYPE_CHECKING:
@@ -22,21 +27,6 @@ if TYPE_CHECKING:
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
 _PLOTTED = 20
-
-
-class Optimizer(StrEnum):
-    """Optimizers of ASE."""
-
-    BFGS = "BFGS"
-    LBFGS = "LBFGS"
-    FIRE = "FIRE"
-
-
-class Dtype(StrEnum):
-    """Floating point types of a calculation."""
-
-    float64 = "float64"
-    float32 = "float32"
 
 
 def relax(
@@ -65,8 +55,6 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
-    from rich.console import Console
-
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.relax_many import relax_many
     from ase_physml.tasks.structures import read_inputs
@@ -80,8 +68,7 @@ def relax(
         model, device=device, dtype=dtype.value, compiled=compiled
     )
     out.mkdir(parents=True, exist_ok=True)
-    # A pipe has no width of its own: leave room for long names.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = make_console()
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
     for name, start in read_inputs(inputs, seed):
@@ -99,7 +86,7 @@ def relax(
         stem = out / names[index]
         results[names[index]] = _write(outcome, stem, fmax, plotted)
 
-    with _bar(console, len(names), fmax) as show:
+    with live_bar(console, "relaxing", len(names), fmax) as show:
         relax_many(
             list(starts.values()),
             calculator,
@@ -109,26 +96,22 @@ def relax(
             batch_size=batch_size,
             on_done=leave,
             on_step=show,
-            trajectories=[_beside(out / name, ".traj") for name in names],
+            trajectories=[beside(out / name, ".traj") for name in names],
             resume=resume,
         )
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
-    if _print_errors(results):
+    if print_errors(results):
         raise typer.Exit(1)
-
-
-def _beside(stem: Path, suffix: str) -> Path:
-    return stem.with_name(stem.name + suffix)
 
 
 def _earlier(start: "Atoms", stem: Path, fmax: float) -> "Relaxed | None":
     """The result of an earlier run, whose last file is the final structure."""
     from ase_physml.tasks.relaxation import finished
 
-    if not _beside(stem, ".xyz").is_file():
+    if not beside(stem, ".xyz").is_file():
         return None
-    return finished(start, _beside(stem, ".traj"), fmax)
+    return finished(start, beside(stem, ".traj"), fmax)
 
 
 def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
@@ -143,7 +126,7 @@ def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outco
         return outcome
     try:
         if plotted:
-            plot_relaxation(outcome, _beside(stem, ".png"), fmax)
+            plot_relaxation(outcome, beside(stem, ".png"), fmax)
         write_final(outcome, stem)
     except Exception as error:
         if not isinstance(error, PhysMLError):
@@ -163,57 +146,12 @@ def _refuse_overwriting(inputs: list[str], out: Path) -> None:
             )
 
 
-@contextmanager
-def _bar(
-    console: "Console", total: int, fmax: float
-) -> "Iterator[Callable[[int, int, float], None]]":
-    """A live bar that fills as the forces fall; silent where nobody looks."""
-    from rich import progress
-
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[state]}"),
-        progress.TimeElapsedColumn(),
-    )
-    quiet = not console.is_terminal
-    with progress.Progress(
-        *columns, console=console, disable=quiet, transient=True
-    ) as bars:
-        task = bars.add_task("relaxing", total=max(total, 1), state="")
-        first: dict[int, float] = {}
-        shares: dict[int, float] = {}
-
-        def show(index: int, step: int, force: float) -> None:
-            first.setdefault(index, force)
-            shares[index] = _share_of_the_way(first[index], force, fmax)
-            done = sum(share == 1.0 for share in shares.values())
-            state = f"{done} of {total}  step {step}  fmax {force:.4f} eV/Å"
-            bars.update(task, completed=sum(shares.values()), state=state)
-
-        yield show
-
-
-def _share_of_the_way(first: float, now: float, goal: float) -> float:
-    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
-    from math import log
-
-    if now <= goal or first <= goal:
-        return 1.0
-    return max(0.0, min(1.0, log(first / now) / log(first / goal)))
-
-
 def _print_table(
     console: "Console", results: "dict[str, Outcome | None]", potential: str
 ) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
-    from rich.table import Table
 
-    title = f"relaxed with {escape(potential)}"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    table = make_table(f"relaxed with {potential}")
     table.add_column("name", overflow="fold")
     table.add_column("formula", overflow="fold")
     for column in ("energy (eV)", "fmax (eV/Å)", "steps"):
@@ -239,16 +177,3 @@ def _print_table(
             f"{result.moved:.3f}",
         )
     console.print(table)
-
-
-def _print_errors(results: "dict[str, Outcome | None]") -> bool:
-    """One line on stderr for each failure; whether there was any."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    failed = {n: r for n, r in results.items() if isinstance(r, Exception)}
-    for name, error in failed.items():
-        kind = "" if isinstance(error, PhysMLError) else f"{type(error).__name__}: "
-        stderr.print(f"[bold red]{escape(name)}:[/] {escape(kind + str(error))}")
-    return bool(failed)

@@ -87,6 +87,10 @@ class BatchedNEB(NEB):
             self.remove_rotation_and_translation = turn
         return forces
 
+    def largest_force(self) -> float:
+        """On an atom of an image between the ends, eV/Å."""
+        return float(np.linalg.norm(self.get_forces(), axis=1).max())
+
     def _align(self) -> None:
         if not self.remove_rotation_and_translation:
             return
@@ -119,7 +123,8 @@ def run_bands(
     fmax: float = 0.05,
     steps: int = 500,
     on_step: Callable[[int, int, float], None] | None = None,
-) -> list[bool]:
+    climb_below: float = 0.0,
+) -> list[bool | Exception]:
     """Optimise many bands, their images in one batch; each band by its own optimizer.
 
     Args:
@@ -128,21 +133,26 @@ def run_bands(
         fmax: Threshold of the largest force on a band, eV/Å.
         steps: Steps at most, of each band.
         on_step: Called with the index of a band, the step and its largest force.
+        climb_below: A band starts to climb when its largest force falls below, eV/Å.
 
     Returns:
-        Which bands have converged.
+        Of each band whether it has converged, or the exception that ended it; the
+        others go on.
     """
     drivers = [optimizer(band, logfile=None) for band in bands]
-    converged = [False] * len(bands)
+    converged: list[bool | Exception] = [False] * len(bands)
     running = list(range(len(bands)))
     for step in range(steps + 1):
+        for index, error in _evaluate(bands, running).items():
+            converged[index] = error
+            running.remove(index)
         if not running:
             break
-        bands[running[0]].evaluator(
-            [image for index in running for image in bands[index].waiting()]
-        )
         for index in list(running):
-            force = float(np.linalg.norm(bands[index].get_forces(), axis=1).max())
+            force = bands[index].largest_force()
+            if force < climb_below and not bands[index].climb:
+                bands[index].climb = True
+                force = bands[index].largest_force()
             converged[index] = force < fmax
             if on_step is not None:
                 on_step(index, step, force)
@@ -152,3 +162,25 @@ def run_bands(
             drivers[index].step()
             drivers[index].nsteps += 1
     return converged
+
+
+def _evaluate(
+    bands: Sequence[BatchedNEB], running: Sequence[int]
+) -> dict[int, Exception]:
+    """Forces of all images in one batch; the bands that cannot have any."""
+    if not running:
+        return {}
+    try:
+        bands[running[0]].evaluator(
+            [image for index in running for image in bands[index].waiting()]
+        )
+    except Exception:
+        # One image is to blame: its band alone shall leave.
+        failed = {}
+        for index in running:
+            try:
+                bands[index].get_forces()
+            except Exception as error:
+                failed[index] = error
+        return failed
+    return {}

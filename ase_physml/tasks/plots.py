@@ -1,11 +1,17 @@
 """Plots of what a task did."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.utils.forcecurve import fit_images
 
 from ase_physml.errors import PhysMLError
+from ase_physml.tasks.neb import ReactionPath
 from ase_physml.tasks.relaxation import Relaxed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
@@ -19,14 +25,7 @@ def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     Raises:
         PhysMLError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise PhysMLError(
-            "plots need the extra: pip install 'ase-physml[plot]'"
-        ) from error
-    # A bare Figure: pyplot would keep it, and settle the backend of the whole process.
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = _figure()
     left, right = figure.subplots(1, 2)
     above = 1000.0 * (np.array(result.energies) - result.energies[-1])
     left.plot(above, ".-")
@@ -38,9 +37,57 @@ def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     right.legend()
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
+    _save(figure, out, f"{result.energies[-1]:.4f} eV")
+
+
+def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
+    """Energy along a path and its largest force at each step, as a PNG.
+
+    The curve between images has their forces for slopes, as ASE draws it.
+
+    Args:
+        path: Of `find_paths`.
+        out: File to write, replaced if it exists.
+        fmax: Threshold that the search aimed at, eV/Å.
+
+    Raises:
+        PhysMLError: matplotlib is missing.
+    """
+    figure = _figure()
+    left, right = figure.subplots(1, 2)
+    fit = fit_images(path.images)
+    left.plot(fit.fit_path, fit.fit_energies, color="tab:blue", lw=1)
+    left.plot(fit.path, fit.energies, "o", color="tab:blue")
+    left.annotate(
+        f"{path.barrier:.3f} eV",
+        (fit.path[path.saddle], fit.energies[path.saddle]),
+        textcoords="offset points",
+        xytext=(0, 6),
+        ha="center",
+    )
+    left.margins(y=0.15)
+    left.set(xlabel="path (Å)", ylabel="energy above the first image (eV)")
+    right.semilogy(path.forces, color="tab:red")
+    right.axhline(fmax, color="black", lw=0.8, ls="--", label=f"{fmax:g} eV/Å")
+    right.set(xlabel="step", ylabel="largest force on the band (eV/Å)")
+    right.legend()
+    _save(figure, out, f"reaction energy {path.reaction_energy:+.3f} eV")
+
+
+def _figure() -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise PhysMLError(
+            "plots need the extra: pip install 'ase-physml[plot]'"
+        ) from error
+    # A bare Figure: pyplot would keep it, and settle the backend of the whole process.
+    return Figure(figsize=(9, 3.6), layout="constrained")
+
+
+def _save(figure: "Figure", out: Path, about: str) -> None:
     # "$" is a bond order in SMILES and would start a formula here.
-    title = out.stem.replace("$", r"\$")
-    figure.suptitle(f"{title}: {result.energies[-1]:.4f} eV")
+    figure.suptitle(out.stem.replace("$", r"\$") + f": {about}")
     partial = out.with_name(out.name + ".part")
     figure.savefig(partial, dpi=120, format="png")
     partial.replace(out)

@@ -13,7 +13,7 @@ from ase.io import read, write
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app, main
-from ase_physml.cli.relax import _share_of_the_way
+from ase_physml.cli.shared import share_of_the_way
 from ase_physml.errors import PotentialError, StructureError
 
 Run = Callable[..., Result]
@@ -173,8 +173,8 @@ def test_a_missing_potential_is_a_potential_error(tmp_path: Path) -> None:
 
 
 def test_the_bar_fills_as_the_force_falls() -> None:
-    assert _share_of_the_way(1.0, 1.0, 0.01) == 0.0
-    assert _share_of_the_way(1.0, 0.1, 0.01) == pytest.approx(0.5)
-    assert _share_of_the_way(1.0, 0.01, 0.01) == 1.0
-    assert _share_of_the_way(1.0, 7.0, 0.01) == 0.0
-    assert _share_of_the_way(0.005, 0.02, 0.01) == 1.0
+    assert share_of_the_way(1.0, 1.0, 0.01) == 0.0
+    assert share_of_the_way(1.0, 0.1, 0.01) == pytest.approx(0.5)
+    assert share_of_the_way(1.0, 0.01, 0.01) == 1.0
+    assert share_of_the_way(1.0, 7.0, 0.01) == 0.0
+    assert share_of_the_way(0.005, 0.02, 0.01) == 1.0

@@ -1,0 +1,168 @@
+"""`physml neb`: reaction paths between structures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_physml.cli.shared import (
+    Dtype,
+    Optimizer,
+    beside,
+    live_bar,
+    make_console,
+    make_table,
+    print_errors,
+)
+from ase_physml.errors import StructureError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from rich.console import Console
+
+    from ase_physml.tasks.neb import Outcome
+
+Ends = dict[str, "tuple[Atoms, Atoms]"]
+
+
+def neb(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
+    ],
+    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
+    images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
+    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
+    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
+    climb: Annotated[bool, typer.Option(help="Let the highest image climb.")] = True,
+    optimizer: Annotated[
+        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
+    ] = Optimizer.FIRE,
+    relax_ends: Annotated[bool, typer.Option(help="Relax the ends first.")] = True,
+    match: Annotated[
+        bool, typer.Option(help="Reorder atoms of the product to those near.")
+    ] = False,
+    any_domain: Annotated[
+        bool, typer.Option(help="Even with a potential that has seen minima only.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Of a set: so many reactions.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+) -> None:
+    """Find minimum energy paths; write path, barrier and a plot of each.
+
+    Exit code 1 if a reaction failed; the others are searched all the same.
+    """
+    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.neb import Search, find_paths
+
+    if not fmax > 0:
+        raise typer.BadParameter(
+            f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
+        )
+    ends = _read(inputs, limit)
+    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    search = Search(
+        images=images,
+        fmax=fmax,
+        steps=steps,
+        climb=climb,
+        optimizer=optimizer.value,
+        relax_ends=relax_ends,
+        match=match,
+        any_domain=any_domain,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    console = make_console()
+    states = [beside(out / name, ".state.traj") for name in ends]
+    with live_bar(console, "searching", len(ends), fmax) as show:
+        found = find_paths(
+            list(ends.values()), calculator, search, show, states, resume
+        )
+    results = dict(zip(ends, found, strict=True))
+    for name, state in zip(ends, states, strict=True):
+        results[name] = _write(results[name], out / name, fmax)
+        state.unlink(missing_ok=True)
+    _print_table(console, results, calculator.potential)
+    console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    if print_errors(results):
+        raise typer.Exit(1)
+
+
+def _read(inputs: list[Path], limit: int | None) -> Ends:
+    """Names and ends of the reactions."""
+    from ase_physml.data.atoms import to_atoms
+    from ase_physml.data.ragged import RaggedSet
+    from ase_physml.data.reactions import reactions
+
+    if len(inputs) == 1 and inputs[0].suffix in (".h5", ".hdf5"):
+        ends: Ends = {}
+        for reaction in reactions(RaggedSet(inputs[0])):
+            if limit is not None and len(ends) == limit:
+                break
+            pair = to_atoms(reaction.reactant), to_atoms(reaction.product)
+            ends[reaction.name.replace("/", "_")] = pair
+        return ends
+    if len(inputs) != 2:
+        raise StructureError(
+            "give a reactant and a product, or one HDF5 set of reactions; got "
+            f"{len(inputs)} inputs"
+        )
+    return {f"{inputs[0].stem}-{inputs[1].stem}": (_one(inputs[0]), _one(inputs[1]))}
+
+
+def _one(path: Path) -> "Atoms":
+    from ase_physml.tasks.structures import read_inputs
+
+    if not path.is_file():
+        raise StructureError(f"{path}: no such file")
+    found = [structure for _, structure in read_inputs([str(path)])]
+    if isinstance(found[-1], Exception):
+        raise found[-1]
+    # Of a trajectory, say of a relaxation, the end.
+    return found[-1]
+
+
+def _write(outcome: "Outcome", stem: Path, fmax: float) -> "Outcome":
+    """Write path and plot; the error if there is none."""
+    from ase_physml.tasks.neb import write_images
+    from ase_physml.tasks.plots import plot_path
+
+    if isinstance(outcome, Exception):
+        return outcome
+    try:
+        write_images(outcome.images, beside(stem, ".traj"))
+        plot_path(outcome, beside(stem, ".png"), fmax)
+    except Exception as error:
+        return error
+    return outcome
+
+
+def _print_table(
+    console: "Console", results: "dict[str, Outcome]", potential: str
+) -> None:
+    from rich.markup import escape
+
+    table = make_table(f"paths on the surface of {potential}")
+    table.add_column("reaction", overflow="fold")
+    for column in ("barrier (eV)", "reaction (eV)", "saddle", "fmax (eV/Å)", "steps"):
+        table.add_column(column, justify="right")
+    table.add_column("converged")
+    for name, result in results.items():
+        if isinstance(result, Exception):
+            table.add_row(escape(name), "", "", "", "", "", "[red]failed[/]")
+            continue
+        table.add_row(
+            escape(name),
+            f"{result.barrier:.3f}",
+            f"{result.reaction_energy:+.3f}",
+            f"image {result.saddle}",
+            f"{result.forces[-1]:.3f}",
+            str(len(result.forces) - 1),
+            "yes" if result.converged else "[yellow]no[/]",
+        )
+    console.print(table)

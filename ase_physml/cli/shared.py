@@ -1,0 +1,112 @@
+"""What several verbs share: choices, a live bar, lines about errors."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ase_physml.errors import PhysMLError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+class Optimizer(StrEnum):
+    """Optimizers of ASE."""
+
+    BFGS = "BFGS"
+    LBFGS = "LBFGS"
+    FIRE = "FIRE"
+
+
+class Dtype(StrEnum):
+    """Floating point types of a calculation."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+def beside(stem: Path, suffix: str) -> Path:
+    """A file of that stem; unlike `with_suffix`, dots of the stem are kept."""
+    return stem.with_name(stem.name + suffix)
+
+
+def make_console() -> "Console":
+    """For tables on stdout."""
+    from rich.console import Console
+
+    # A pipe has no width of its own: leave room for long names.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def make_table(title: str) -> "Table":
+    """Without lines between cells."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    return Table(
+        title=escape(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+
+
+@contextmanager
+def live_bar(
+    console: "Console", what: str, total: int, fmax: float
+) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar that fills as the forces of many fall; silent where nobody looks.
+
+    Yields:
+        A function of an index, a step and its largest force.
+    """
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[state]}"),
+        progress.TimeElapsedColumn(),
+    )
+    quiet = not console.is_terminal
+    with progress.Progress(
+        *columns, console=console, disable=quiet, transient=True
+    ) as bars:
+        task = bars.add_task(what, total=max(total, 1), state="")
+        first: dict[int, float] = {}
+        shares: dict[int, float] = {}
+
+        def show(index: int, step: int, force: float) -> None:
+            first.setdefault(index, force)
+            shares[index] = share_of_the_way(first[index], force, fmax)
+            done = sum(share == 1.0 for share in shares.values())
+            state = f"{done} of {total}  step {step}  fmax {force:.4f} eV/Å"
+            bars.update(task, completed=sum(shares.values()), state=state)
+
+        yield show
+
+
+def share_of_the_way(first: float, now: float, goal: float) -> float:
+    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
+    if now <= goal or first <= goal:
+        return 1.0
+    return max(0.0, min(1.0, log(first / now) / log(first / goal)))
+
+
+def print_errors(results: Mapping[str, object]) -> bool:
+    """One line on stderr for each failure among results; whether there was any."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    failed = {n: r for n, r in results.items() if isinstance(r, Exception)}
+    for name, error in failed.items():
+        kind = "" if isinstance(error, PhysMLError) else f"{type(error).__name__}: "
+        stderr.print(f"[bold red]{escape(name)}:[/] {escape(kind + str(error))}")
+    return bool(failed)
