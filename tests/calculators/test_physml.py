@@ -283,3 +283,24 @@ def test_a_changed_file_is_read_again(tiny_potential: Path, tmp_path: Path) -> N
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
     (second,) = PhysMLCalculator(path).calculate_many([atoms])
     assert second["energy"] == pytest.approx(first["energy"] + 3.0, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_gives_the_same(tiny_potential: Path) -> None:
+    plain = PhysMLCalculator(tiny_potential, device="cpu")
+    fused = PhysMLCalculator(tiny_potential, device="cpu", compiled=True)
+    for structures in (
+        [molecule("CH3OH")],
+        [molecule("C6H6")],
+        [molecule("H2")],  # too small to compile for
+        [molecule("CH4"), molecule("CH4")],
+        [molecule("CH4"), molecule("H2O")],  # not of equal size
+    ):
+        for one, other in zip(
+            plain.calculate_many(structures),
+            fused.calculate_many(structures),
+            strict=True,
+        ):
+            assert one["energy"] == pytest.approx(other["energy"], abs=1e-9)
+            np.testing.assert_allclose(one["energies"], other["energies"], atol=1e-9)
+            np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-9)
