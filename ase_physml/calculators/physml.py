@@ -44,8 +44,8 @@ class PhysMLCalculator(Calculator):
         spin: Multiplicity 2S+1, unless the structure says otherwise; only 1 works.
         compiled: Fuse energies and forces into compiled kernels. Takes a minute or two
             and a C++ compiler at the first evaluation, seconds when a later process
-            finds the kernels again; several times faster from then on. For dynamics
-            and large batches of molecules up to 100 atoms; others are computed as ever.
+            finds the kernels again; up to twice as fast from then on. For dynamics and
+            large batches of molecules up to 100 atoms; others are computed as ever.
 
     Raises:
         PotentialError: The potential cannot be loaded, or the device cannot do dtype.

@@ -1,6 +1,6 @@
 """Energies and forces as compiled graphs, for training.
 
-Shapes are symbolic: one compilation (about a minute) serves every batch.
+Shapes are symbolic: one compilation (some minutes) serves every batch.
 """
 
 from collections.abc import Callable

@@ -104,7 +104,7 @@ class Recipe:
         weight_decay: AdamW.
         clip: Gradient norm.
         ema: Decay of the averaged weights, which are what is saved.
-        compile: Compile energy and forces into one graph (a minute at the start).
+        compile: Compile energy and forces into one graph (some minutes at the start).
         patience: Epochs without a better validation loss before stopping early; null
             never stops.
         seed: Of weights, batches and noise.
