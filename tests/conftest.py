@@ -1,29 +1,49 @@
 """Fixtures that several rooms share."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
-from ase_physml.potentials.card import PotentialCard
+from ase_physml.potentials.card import Domain, PotentialCard
 from ase_physml.potentials.checkpoint import save_potential
+
+CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
 
 
 @pytest.fixture(scope="session")
 def tiny_potential(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For H, C, N and O, with random weights: right rules, no chemistry."""
-    config = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = PhysML(config)
-    card = PotentialCard.for_model(
-        config,
-        name="tiny",
-        level_of_theory="none, random weights",
-        domain="equilibrium",
-        errors={"mae_energy_meV": 1234.5},
-    )
     path = tmp_path_factory.mktemp("potentials") / "tiny.pt"
-    save_potential(path, model, card)
+    card = _card("tiny", "equilibrium", errors={"mae_energy_meV": 1234.5})
+    save_potential(path, _random(0), card)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_committee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three members that say rather different things, and a threshold between."""
+    path = tmp_path_factory.mktemp("potentials") / "three.pt"
+    uncertainty = {
+        "energy_scale": 2.0,
+        "forces_scale": 3.0,
+        "threshold_eV_per_A": 1e-3,
+    }
+    card = _card("three", "off-equilibrium", uncertainty=uncertainty)
+    save_potential(path, [_random(seed) for seed in range(3)], card)
+    return path
+
+
+def _card(name: str, domain: Domain, **values: Any) -> PotentialCard:
+    level = "none, random weights"
+    return PotentialCard.for_model(
+        CONFIG, name=name, level_of_theory=level, domain=domain, **values
+    )
+
+
+def _random(seed: int) -> PhysML:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PhysML(CONFIG)

@@ -1,13 +1,16 @@
 """Weights ready to compute with: on a device, in a precision, shared and frozen."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import build, load_potential
+from ase_physml.potentials.checkpoint import build, load_committee
 
 
 def pick_device(device: str, dtype: str) -> torch.device:
@@ -31,13 +34,53 @@ def pick_device(device: str, dtype: str) -> torch.device:
     return chosen
 
 
+def load_all(
+    paths: Sequence[Path], device: torch.device, dtype: str
+) -> tuple[tuple[PhysML, ...], PotentialCard]:
+    """The members in all files, and the card of the first.
+
+    Raises:
+        PotentialError: A file cannot be used, or the files do not belong together.
+    """
+    members: tuple[PhysML, ...] = ()
+    cards = []
+    for path in paths:
+        modified = path.stat().st_mtime_ns if path.exists() else 0
+        found, card = _load(str(path), modified, str(device), dtype)
+        members += found
+        cards.append(card)
+    for path, card in zip(paths, cards, strict=True):
+        if card.level_of_theory != cards[0].level_of_theory:
+            raise PotentialError(
+                f"{paths[0]} is of {cards[0].level_of_theory} and {path} of "
+                f"{card.level_of_theory}: their energies have no common mean"
+            )
+    check_alike(members)
+    # What one file says of its own members does not hold for more of them.
+    card = cards[0] if len(cards) == 1 else replace(cards[0], uncertainty={})
+    return members, card
+
+
+def check_alike(members: Sequence[PhysML]) -> None:
+    """Members see one list of neighbours.
+
+    Raises:
+        PotentialError: They differ in elements or cutoffs, or there are none.
+    """
+    if not members:
+        raise PotentialError("a committee needs a member")
+    seen = {(c.elements, c.cutoff, c.pair_cutoff) for c in (m.config for m in members)}
+    if len(seen) > 1:
+        raise PotentialError("members of a committee share elements and cutoffs")
+
+
 @lru_cache(maxsize=8)
-def load(
+def _load(
     path: str, _modified: int, device: str, dtype: str
-) -> tuple[PhysML, PotentialCard]:
+) -> tuple[tuple[PhysML, ...], PotentialCard]:
     """Calculators of the same file share its weights; a changed file is read again."""
-    model, card = load_potential(path)
-    return prepared(model, torch.device(device), dtype), card
+    members, card = load_committee(path)
+    return tuple(prepared(m, torch.device(device), dtype) for m in members), card
 
 
 def prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:

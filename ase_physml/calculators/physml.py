@@ -6,13 +6,27 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.outputs import Properties, all_outputs
 
 from ase_physml.calculators.checks import check_neutral_singlet, check_structure
-from ase_physml.calculators.loading import copy_of, load, pick_device, prepared
+from ase_physml.calculators.committee import (
+    SPREADS,
+    Calibration,
+    Prediction,
+    Results,
+    results_of,
+)
+from ase_physml.calculators.loading import (
+    check_alike,
+    copy_of,
+    load_all,
+    pick_device,
+    prepared,
+)
+from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList
 from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.models.physml.model import PhysML
@@ -20,8 +34,6 @@ from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.models.physml.traced import compiled_forces
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.registry import resolve
-
-Results = dict[str, Any]
 
 # Up to this many atoms all pairs, computed without an index, are faster than a list of
 # the pairs within the cutoff.
@@ -36,8 +48,13 @@ class PhysMLCalculator(Calculator):
     theory. Copies of a calculator share its weights, so that every image of a path can
     have its own.
 
+    A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
+    ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
+    `get_property`; see `Calibration` for their scale.
+
     Args:
-        model: Name of a shipped potential ("qm9.pt"), path of one, or a PhysML module.
+        model: Name of a shipped potential ("qm9.pt"), path of one, or a PhysML module;
+            several of them are a committee.
         device: "auto" (CUDA where there is one), or a torch device.
         dtype: "float64", which optimisers want, or "float32".
         charge: Total charge in e, unless the structure says otherwise; only 0 works.
@@ -57,7 +74,7 @@ class PhysMLCalculator(Calculator):
 
     def __init__(
         self,
-        model: str | Path | PhysML = "qm9.pt",
+        model: str | Path | PhysML | Sequence[str | Path | PhysML] = "qm9.pt",
         *,
         device: str = "auto",
         dtype: Literal["float64", "float32"] = "float64",
@@ -71,17 +88,39 @@ class PhysMLCalculator(Calculator):
         self.charge, self.spin = charge, spin
         self.compiled = compiled
         self.card: PotentialCard | None = None
-        if isinstance(model, PhysML):
-            self.potential, self.source = "this potential", None
-            self.model = prepared(copy_of(model), self.device, dtype)
+        self.sources: tuple[Path, ...] = ()
+        given = [model] if isinstance(model, str | Path | PhysML) else list(model)
+        files = [one for one in given if not isinstance(one, PhysML)]
+        modules = [one for one in given if isinstance(one, PhysML)]
+        if files and modules:
+            raise PotentialError("a committee is of files or of modules, not of both")
+        if files:
+            self.sources = tuple(resolve(one) for one in files)
+            self.potential = " + ".join(source.name for source in self.sources)
+            self.members, self.card = load_all(self.sources, self.device, dtype)
         else:
-            self.source = resolve(model)
-            self.potential = self.source.name
-            modified = self.source.stat().st_mtime_ns if self.source.exists() else 0
-            loaded = load(str(self.source), modified, str(self.device), dtype)
-            self.model, self.card = loaded
+            self.potential = "this potential"
+            check_alike(modules)
+            self.members = tuple(
+                prepared(copy_of(one), self.device, dtype) for one in modules
+            )
+        self.calibration = Calibration.of_card(
+            self.card.uncertainty if self.card is not None else {}
+        )
+        if self.is_committee:
+            self.implemented_properties = [*self.implemented_properties, *SPREADS]
         self.evaluations = 0
         self.seconds = 0.0
+
+    @property
+    def model(self) -> PhysML:
+        """The first member, most often the only one."""
+        return self.members[0]
+
+    @property
+    def is_committee(self) -> bool:
+        """Whether results have a spread."""
+        return len(self.members) > 1
 
     def calculate(
         self,
@@ -118,13 +157,15 @@ class PhysMLCalculator(Calculator):
             results += self._evaluate(structures[start : start + size])
         for atoms, result in zip(structures, results, strict=True):
             calc = atoms.calc
-            if isinstance(calc, PhysMLCalculator) and calc.model is self.model:
+            if isinstance(calc, PhysMLCalculator) and calc.members == self.members:
                 calc.atoms = atoms.copy()
                 calc.results = dict(result)
         return results
 
     def pair_parameters(self, atoms: Atoms) -> PairParameters:
         """Learned charge product, depth, exponent and distance of each pair.
+
+        Those of the first member, if there are several.
 
         Returns:
             Tensors (N, N), symmetric; the diagonal means nothing.
@@ -138,7 +179,8 @@ class PhysMLCalculator(Calculator):
     def info(self) -> dict[str, Any]:
         """Where the potential comes from, and what it has done so far."""
         return {
-            "potential": str(self.source or "module"),
+            "potential": " + ".join(map(str, self.sources)) or "module",
+            "members": len(self.members),
             "device": str(self.device),
             "dtype": self.dtype,
             "evaluations": self.evaluations,
@@ -154,6 +196,10 @@ class PhysMLCalculator(Calculator):
             changes += [f"info[{k!r}]" for k in read if was.get(k) != now.get(k)]
         return changes
 
+    def export_properties(self) -> Properties:
+        """ASE's export, of what ASE knows: it stumbles over anything else."""
+        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
+
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
@@ -165,29 +211,32 @@ class PhysMLCalculator(Calculator):
             return []
         start = perf_counter()
         graph = self._graph(structures)
-        molecules, per_atom, forces = self._energies_and_forces(graph)
-        reference = self.model.reference_energy(graph.numbers)
-        per_atom = (per_atom.double() + reference).flatten().cpu()
-        flat = graph.replace(positions=graph.positions.double())
-        total = molecules.double()
-        total = total + flat.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
+        said = [self._predict(member, graph) for member in self.members]
+        sizes = [len(atoms) for atoms in structures]
+        results = results_of(sizes, said, self.calibration)
         self.evaluations += 1
-        results = _split(
-            [len(atoms) for atoms in structures],
-            total.cpu().numpy(),
-            per_atom.numpy(),
-            forces.double().reshape(-1, 3).cpu().numpy(),
-        )
         self.seconds += perf_counter() - start
         return results
 
+    def _predict(self, member: PhysML, graph: AtomGraph) -> Prediction:
+        molecules, per_atom, forces = self._energies_and_forces(member, graph)
+        reference = member.reference_energy(graph.numbers)
+        flat = graph.replace(positions=graph.positions.double())
+        total = molecules.double()
+        total = total + flat.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
+        return Prediction(
+            total.cpu().numpy(),
+            (per_atom.double() + reference).flatten().cpu().numpy(),
+            forces.double().reshape(-1, 3).cpu().numpy(),
+        )
+
     def _energies_and_forces(
-        self, graph: AtomGraph
+        self, member: PhysML, graph: AtomGraph
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # Sizes of 0 and 1 are never symbolic: each would be compiled for on its own.
         if self.compiled and isinstance(graph, AllPairs) and graph.numbers.shape[1] > 2:
-            return compiled_forces(self.model)(graph)
-        energies, forces = energy_and_forces(self.model, graph)
+            return compiled_forces(member)(graph)
+        energies, forces = energy_and_forces(member, graph)
         return energies.molecules.detach(), energies.atoms.detach(), forces
 
     def check(self, atoms: Atoms) -> None:
@@ -235,35 +284,11 @@ class PhysMLCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        if self.source is not None:
-            del state["model"]
+        if self.sources:
+            del state["members"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self.source is not None:
-            modified = self.source.stat().st_mtime_ns
-            self.model, self.card = load(
-                str(self.source), modified, str(self.device), self.dtype
-            )
-
-
-def _split(
-    sizes: list[int],
-    total: npt.NDArray[np.float64],
-    per_atom: npt.NDArray[np.float64],
-    forces: npt.NDArray[np.float64],
-) -> list[Results]:
-    """Rows of a batch to results of each structure, none a view of the batch."""
-    cuts = np.cumsum(sizes)[:-1]
-    return [
-        {
-            "energy": float(energy),
-            "free_energy": float(energy),
-            "energies": atoms.copy(),
-            "forces": force.copy(),
-        }
-        for energy, atoms, force in zip(
-            total, np.split(per_atom, cuts), np.split(forces, cuts), strict=True
-        )
-    ]
+        if self.sources:
+            self.members, self.card = load_all(self.sources, self.device, self.dtype)

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from ase_physml import __version__
+from ase_physml.cli.committee import committee
 from ase_physml.cli.data import app as data_app
 from ase_physml.cli.info import info
 from ase_physml.cli.neb import neb
@@ -22,6 +23,7 @@ app.add_typer(data_app, name="data")
 app.command()(relax)
 app.command()(neb)
 app.command()(train)
+app.command()(committee)
 app.command()(info)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ase_physml.models.physml.model import PhysML
     from ase_physml.potentials.card import PotentialCard
 
 
@@ -19,19 +20,18 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
-    from ase_physml.potentials.checkpoint import load_potential
+    from ase_physml.potentials.checkpoint import load_committee
     from ase_physml.potentials.registry import resolve
 
     path = resolve(model)
-    loaded, card = load_potential(path)
+    members, card = load_committee(path)
     if as_json:
         typer.echo(_json(card))
         return
-    weights = sum(p.numel() for p in loaded.parameters())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _rows(card, path, weights).items():
+    for name, value in _rows(card, path, members).items():
         table.add_row(escape(name), escape(value))
     # A pipe has no width of its own: leave room for a hash on one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -44,7 +44,7 @@ def info(
         )
 
 
-def _rows(card: "PotentialCard", path: Path, weights: int) -> dict[str, str]:
+def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[str, str]:
     import ase
     import torch
     from ase.data import chemical_symbols
@@ -53,6 +53,8 @@ def _rows(card: "PotentialCard", path: Path, weights: int) -> dict[str, str]:
     from ase_physml.potentials.registry import sha256
 
     config = card.config
+    weights = sum(p.numel() for p in members[0].parameters())
+    spread = {f"  {name}": _number(value) for name, value in card.uncertainty.items()}
     measured = {f"  {name}": _number(value) for name, value in card.errors.items()}
     return {
         "name": card.name,
@@ -64,6 +66,7 @@ def _rows(card: "PotentialCard", path: Path, weights: int) -> dict[str, str]:
         "domain": card.domain,
         "measured errors": "" if measured else "none recorded",
         **measured,
+        **({"members": str(len(members)), **spread} if len(members) > 1 else {}),
         "architecture": f"width {config.width}, depth {config.depth}, "
         f"{config.heads} heads, [CLS] {config.cls}, {weights:,} weights",
         "units": ", ".join(f"{k} {v}" for k, v in card.units.items()),

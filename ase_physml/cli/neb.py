@@ -9,9 +9,11 @@ from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     beside,
+    check_export,
     live_bar,
     make_console,
     make_table,
+    print_doubts,
     print_errors,
 )
 from ase_physml.errors import StructureError
@@ -49,6 +51,10 @@ def neb(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Of a set: so many reactions.")
     ] = None,
+    uncertain: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 set of what a committee is uncertain about."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
@@ -58,7 +64,7 @@ def neb(
     Exit code 1 if a reaction failed; the others are searched all the same.
     """
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.tasks.neb import Search, find_paths
+    from ase_physml.tasks.neb import ReactionPath, Search, find_paths
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -76,6 +82,7 @@ def neb(
         match=match,
         any_domain=any_domain,
     )
+    check_export(calculator, uncertain)
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     states = [beside(out / name, ".state.traj") for name in ends]
@@ -89,6 +96,9 @@ def neb(
         state.unlink(missing_ok=True)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
+    doubts = {name: path.doubt for name, path in paths.items()}
+    print_doubts(console, doubts, calculator, uncertain)
     if print_errors(results):
         raise typer.Exit(1)
 
@@ -158,7 +168,7 @@ def _print_table(
             continue
         table.add_row(
             escape(name),
-            f"{result.barrier:.3f}",
+            f"{result.barrier:.3f}" + _plus_minus(result.barrier_std),
             f"{result.reaction_energy:+.3f}",
             f"image {result.saddle}",
             f"{result.forces[-1]:.3f}",
@@ -166,3 +176,7 @@ def _print_table(
             "yes" if result.converged else "[yellow]no[/]",
         )
     console.print(table)
+
+
+def _plus_minus(spread: float | None) -> str:
+    return "" if spread is None else f" ± {spread:.3f}"

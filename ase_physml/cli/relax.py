@@ -10,9 +10,11 @@ from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     beside,
+    check_export,
     live_bar,
     make_console,
     make_table,
+    print_doubts,
     print_errors,
 )
 from ase_physml.errors import PhysMLError, StructureError
@@ -45,6 +47,13 @@ def relax(
         bool | None,
         typer.Option(help=f"Draw each (if not said: up to {_PLOTTED} structures)."),
     ] = None,
+    uncertain: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 set of what a committee is uncertain about."),
+    ] = None,
+    collect: Annotated[
+        Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
@@ -56,7 +65,9 @@ def relax(
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.relax import write_relaxed
     from ase_physml.tasks.relax_many import relax_many
+    from ase_physml.tasks.relaxation import Relaxed
     from ase_physml.tasks.structures import read_inputs
 
     if not fmax > 0:
@@ -67,6 +78,7 @@ def relax(
     calculator = PhysMLCalculator(
         model, device=device, dtype=dtype.value, compiled=compiled
     )
+    check_export(calculator, uncertain)
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     results: dict[str, Outcome | None] = {}
@@ -101,6 +113,11 @@ def relax(
         )
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
+    doubts = {name: one.doubt for name, one in relaxed.items()}
+    print_doubts(console, doubts, calculator, uncertain)
+    if collect is not None and relaxed:
+        write_relaxed(collect, relaxed, calculator.potential)
     if print_errors(results):
         raise typer.Exit(1)
 

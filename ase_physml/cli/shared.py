@@ -8,11 +8,14 @@ from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_physml.errors import PhysMLError
+from ase_physml.errors import PhysMLError, PotentialError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.uncertainty import Doubt
 
 
 class Optimizer(StrEnum):
@@ -97,6 +100,52 @@ def share_of_the_way(first: float, now: float, goal: float) -> float:
     if now <= goal or first <= goal:
         return 1.0
     return max(0.0, min(1.0, log(first / now) / log(first / goal)))
+
+
+def print_doubts(
+    console: "Console",
+    doubts: "Mapping[str, Doubt | None]",
+    calculator: "PhysMLCalculator",
+    export: Path | None,
+) -> None:
+    """A line for each structure that a committee is uncertain about; export them."""
+    from rich.markup import escape
+
+    from ase_physml.tasks.uncertainty import write_doubtful
+
+    threshold = calculator.calibration.threshold
+    if threshold is None:
+        return
+    above = {n: d for n, d in doubts.items() if d is not None and d.largest > threshold}
+    for name, doubt in above.items():
+        console.print(
+            f"[yellow]{escape(name)}: the forces on atoms {doubt.about(threshold)} are "
+            f"uncertain by up to {doubt.largest:.2f} eV/Å (threshold "
+            f"{threshold:.2f})[/]",
+            soft_wrap=True,
+        )
+    if export is not None:
+        count = write_doubtful(export, above, calculator.potential)
+        said = (
+            f"{count} uncertain structures written to {export}"
+            if count
+            else (f"nothing is uncertain: {export} is not written")
+        )
+        console.print(said, markup=False, soft_wrap=True)
+
+
+def check_export(calculator: "PhysMLCalculator", export: Path | None) -> None:
+    """Refuse, before any work, to export what nobody will be uncertain about.
+
+    Raises:
+        PotentialError: The potential is no committee, or has no threshold.
+    """
+    if export is None or calculator.calibration.threshold is not None:
+        return
+    raise PotentialError(
+        f"--uncertain {export}: {calculator.potential} is not a committee with a "
+        "measured threshold; make one with `physml committee`"
+    )
 
 
 def print_errors(results: Mapping[str, object]) -> bool:

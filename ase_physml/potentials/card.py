@@ -8,7 +8,8 @@ from typing import Any, Literal
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.model import PhysMLConfig
 
-FORMAT_VERSION = 1
+# Files of one member are of version 1, committees of version 2.
+FORMAT_VERSION = 2
 
 Domain = Literal["equilibrium", "off-equilibrium"]
 
@@ -25,6 +26,7 @@ class PotentialCard:
             potential has never seen a barrier.
         split_hashes: Data file to the hash of the split it was trained on.
         errors: Measured errors with their units in the key, e.g. ``mae_energy_meV``.
+        uncertainty: Of a committee, how its spread is to be read; see `Calibration`.
         training: Recipe, steps and anything else worth knowing.
         commit: Revision of the code that trained it.
         created: UTC time, ISO 8601.
@@ -38,6 +40,7 @@ class PotentialCard:
     domain: Domain
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
+    uncertainty: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     commit: str = ""
     created: str = ""
@@ -48,7 +51,7 @@ class PotentialCard:
             "forces": "eV/angstrom",
         }
     )
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
 
     @classmethod
     def for_model(cls, config: PhysMLConfig, **values: Any) -> "PotentialCard":

@@ -2,11 +2,14 @@
 
 A file is a `torch.save` of ``{"format", "format_version", "metadata", "state"}`` and is
 read with ``weights_only=True``: a file that holds anything else is refused unopened.
+Of a committee, ``state`` is a list with the weights of every member.
 """
 
 import os
 import pickle
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +22,43 @@ from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 _FORMAT = "ase_physml"
 
 
-def save_potential(path: str | Path, model: PhysML, card: PotentialCard) -> None:
+def save_potential(
+    path: str | Path, model: PhysML | Sequence[PhysML], card: PotentialCard
+) -> None:
     """Write a potential; the file appears under its name only when it is complete.
 
     Args:
         path: File to write, replaced if it exists.
-        model: Weights.
+        model: Weights, or those of all members of a committee.
         card: Metadata; its architecture must be that of the model.
 
     Raises:
         PotentialError: The card describes another architecture.
     """
-    if card.config != model.config:
+    members = [model] if isinstance(model, PhysML) else list(model)
+    if any(card.config != member.config for member in members):
         raise PotentialError(
             f"{path}: the card describes another architecture than the model has"
         )
-    path = Path(path)
+    version = 1 if len(members) == 1 else FORMAT_VERSION
+    states = [
+        {k: v.detach().cpu().clone() for k, v in member.state_dict().items()}
+        for member in members
+    ]
+    _write(
+        Path(path),
+        {
+            "format": _FORMAT,
+            "format_version": version,
+            "metadata": replace(card, format_version=version).to_json(),
+            "state": states[0] if len(members) == 1 else states,
+        },
+    )
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    content = {
-        "format": _FORMAT,
-        "format_version": FORMAT_VERSION,
-        "metadata": card.to_json(),
-        "state": {k: v.detach().cpu().clone() for k, v in model.state_dict().items()},
-    }
     try:
         with partial.open("wb") as file:
             torch.save(content, file)
@@ -54,8 +70,32 @@ def save_potential(path: str | Path, model: PhysML, card: PotentialCard) -> None
         raise
 
 
-def load_potential(path: str | Path) -> tuple[PhysML, PotentialCard]:
-    """Read a potential on the CPU, in evaluation mode.
+def load_potential(
+    path: str | Path, member: int | None = None
+) -> tuple[PhysML, PotentialCard]:
+    """Read one set of weights on the CPU, in evaluation mode.
+
+    Args:
+        path: A potential.
+        member: Of a committee, which; with None it must have one member only.
+
+    Raises:
+        PotentialError: As `load_committee`, or no such member.
+    """
+    members, card = load_committee(path)
+    if member is None and len(members) > 1:
+        raise PotentialError(
+            f"{path}: a committee of {len(members)}; say which member is meant"
+        )
+    if not 0 <= (member or 0) < len(members):
+        raise PotentialError(
+            f"{path}: has members 0 to {len(members) - 1}, not {member}"
+        )
+    return members[member or 0], card
+
+
+def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
+    """Read all members of a potential on the CPU, in evaluation mode.
 
     Raises:
         PotentialError: Missing, truncated, not a potential, from a newer version, or
@@ -70,22 +110,28 @@ def load_potential(path: str | Path) -> tuple[PhysML, PotentialCard]:
         )
     try:
         card = PotentialCard.from_json(content["metadata"])
-        state = content["state"]
-        model = build(card.config, state["element_bias"].dtype)
-        model.load_state_dict(state)
-        finite = all(value.isfinite().all() for value in state.values())
+        states = content["state"]
+        states = states if isinstance(states, list) else [states]
+        members = [_filled(card.config, state) for state in states]
+        finite = all(v.isfinite().all() for state in states for v in state.values())
     except Exception as error:
         # A damaged file can hold any value in any place.
         raise PotentialError(
             f"{path}: the weights do not fit the architecture in it ({error}); "
             "the file is damaged, get it again"
         ) from error
-    if not finite:
+    if not members or not finite:
         raise PotentialError(
-            f"{path}: has weights that are not finite; the file is damaged or its "
-            "training diverged, get it again"
+            f"{path}: has weights that are not finite, or none; the file is damaged or "
+            "its training diverged, get it again"
         )
-    return model.eval(), card
+    return members, card
+
+
+def _filled(config: PhysMLConfig, state: dict[str, torch.Tensor]) -> PhysML:
+    model = build(config, state["element_bias"].dtype)
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
@@ -98,6 +144,14 @@ def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
         model = PhysML(config).float().to(dtype)
     model.self_energies = model.self_energies.double()
     return model
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        # It has an end record, with nonsense in it.
+        return False
 
 
 def _verify_checksums(path: Path) -> None:
@@ -113,7 +167,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise PotentialError(f"{path}: no such file")
     # Anything but a zip archive would go to torch's reader of old pickles.
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         raise PotentialError(f"{path}: truncated or not a potential file; get it again")
     try:
         _verify_checksums(path)

@@ -11,12 +11,14 @@ from ase import Atoms
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.mep import NEB
 
+from ase_physml.calculators.committee import energy_spread
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.errors import StructureError
 from ase_physml.tasks.band import BatchedNEB, run_bands
 from ase_physml.tasks.ends import align_ends, check_path
 from ase_physml.tasks.relax_many import relax_many
 from ase_physml.tasks.relaxation import OPTIMIZERS, check_settings
+from ase_physml.tasks.uncertainty import Doubt, doubt_about, most_doubtful
 
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
@@ -33,6 +35,8 @@ class ReactionPath:
         forces: Largest force on the band at the start and every step, eV/Å.
         converged: The last of them is below the threshold.
         seconds: Wall time since the search began, of all bands together.
+        barrier_std: Calibrated standard deviation of the barrier, eV, of a committee.
+        doubt: Its most doubtful image.
     """
 
     images: list[Atoms]
@@ -40,6 +44,8 @@ class ReactionPath:
     forces: list[float]
     converged: bool
     seconds: float
+    barrier_std: float | None = None
+    doubt: Doubt | None = None
 
     @property
     def barrier(self) -> float:
@@ -201,8 +207,25 @@ def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list
 def _path(
     band: BatchedNEB, forces: list[float], converged: bool, seconds: float
 ) -> ReactionPath:
-    energies = np.array([image.get_potential_energy() for image in band.images])
-    return ReactionPath(list(band.images), energies, forces, converged, seconds)
+    images = list(band.images)
+    energies = np.array([image.get_potential_energy() for image in images])
+    return ReactionPath(
+        images,
+        energies,
+        forces,
+        converged,
+        seconds,
+        _spread_of_barrier(images[0], images[int(energies.argmax())]),
+        most_doubtful(map(doubt_about, images)),
+    )
+
+
+def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
+    # Of the differences, member by member: much of what they err cancels.
+    if "energy_members" not in first.calc.results:
+        return None
+    members = [image.calc.results["energy_members"] for image in (first, saddle)]
+    return energy_spread(members[1] - members[0], first.calc.calibration)
 
 
 def write_images(images: Sequence[Atoms], path: Path) -> None:

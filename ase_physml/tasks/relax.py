@@ -1,10 +1,15 @@
 """Relaxation of one structure with an ASE optimizer."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ase import Atoms
 from ase.io import write
 
+from ase_physml.data.atoms import from_atoms
+from ase_physml.data.metadata import Metadata
+from ase_physml.data.writer import write as write_set
 from ase_physml.tasks.relaxation import Progress, Relaxation, Relaxed
 
 
@@ -49,3 +54,18 @@ def write_final(done: Relaxed, stem: Path) -> None:
     partial = final.with_name(final.name + ".part")
     write(partial, done.atoms, format="extxyz")
     partial.replace(final)
+
+
+def write_relaxed(path: Path, done: Mapping[str, Relaxed], potential: str) -> None:
+    """Write final structures with their energies and forces as one HDF5 set.
+
+    Args:
+        path: File to write, replaced if it exists.
+        done: By name.
+        potential: That relaxed them, for the metadata.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    frames = (replace(from_atoms(one.atoms), name=name) for name, one in done.items())
+    write_set(path, frames, Metadata(potential, source=f"relaxed with {potential}"))

@@ -14,6 +14,7 @@ from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from ase_physml.errors import StructureError
+from ase_physml.tasks.uncertainty import Doubt, doubt_about, most_doubtful
 
 OPTIMIZERS = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 
@@ -31,6 +32,7 @@ class Relaxed:
         converged: The largest force fell below the threshold.
         seconds: Wall time.
         moved: Mean displacement of the atoms in Å, molecules after alignment.
+        doubt: The most doubtful structure on the way, if a committee relaxed it.
     """
 
     atoms: Atoms
@@ -39,6 +41,7 @@ class Relaxed:
     converged: bool
     seconds: float
     moved: float
+    doubt: Doubt | None = None
 
     @property
     def steps(self) -> int:
@@ -84,6 +87,7 @@ class Relaxation:
         self.fmax, self.steps = fmax, steps
         self.energies: list[float] = []
         self.forces: list[float] = []
+        self.doubt: Doubt | None = None
         self._on_step = on_step
         self._driver = OPTIMIZERS[optimizer](self.atoms, logfile=None)
         self._began = perf_counter()
@@ -121,6 +125,7 @@ class Relaxation:
             )
         self.energies.append(energy)
         self.forces.append(force)
+        self.doubt = most_doubtful([self.doubt, doubt_about(self.atoms)])
         if self._log is not None:
             self._log.write()
         if self._on_step is not None:
@@ -157,6 +162,7 @@ class Relaxation:
             converged=self.converged,
             seconds=perf_counter() - self._began,
             moved=_moved(self.atoms, self.start),
+            doubt=self.doubt,
         )
 
     def pause(self) -> None:

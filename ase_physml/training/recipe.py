@@ -87,6 +87,7 @@ class Recipe:
         stages: One after the other.
         start_from: Potential, shipped or a file, whose weights training starts from
             (fine-tuning).
+        start_member: Of a committee to start from, which.
         refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
         level_of_theory: For the card; taken from the data when absent.
         huber: Energy errors above it count linearly, eV; null for plain squares.
@@ -115,6 +116,7 @@ class Recipe:
     model: PhysMLConfig = field(default_factory=PhysMLConfig)
     stages: tuple[Stage, ...] = (Stage(),)
     start_from: str | None = None
+    start_member: int = 0
     refit_self_energies: bool = False
     level_of_theory: str | None = None
     huber: float | None = None

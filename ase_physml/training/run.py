@@ -46,7 +46,7 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, _ = load_potential(start)
+    model, _ = load_potential(start, recipe.start_member)
     unknown = set(elements) - set(model.config.elements)
     if unknown:
         raise RecipeError(

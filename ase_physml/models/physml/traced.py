@@ -84,7 +84,7 @@ class CompiledForces:
         return found
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def compiled_forces(model: PhysML) -> CompiledForces:
     """Calculators that share a model share what was compiled for it."""
     return CompiledForces(model)

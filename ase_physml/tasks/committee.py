@@ -1,0 +1,128 @@
+"""Potentials joined to a committee whose spread is measured against known errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from ase_physml.calculators.committee import Calibration
+from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.data.atoms import to_atoms
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.errors import DataError, PotentialError
+from ase_physml.potentials.checkpoint import load_committee, save_potential
+
+Array = npt.NDArray[np.float64]
+
+# Of the atoms of held-out frames, those above the threshold.
+_DOUBTED = 0.05
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Errors of a committee on labelled frames, and what its spread said of them.
+
+    Attributes:
+        energy_errors: Mean of the members minus label (F,), eV.
+        energy_std: (F,), eV.
+        force_errors: Norm of the error of the force on each atom (A,), eV/Å.
+        force_std: Norm of the standard deviation of that force (A,), eV/Å.
+    """
+
+    energy_errors: Array
+    energy_std: Array
+    force_errors: Array
+    force_std: Array
+
+    def uncertainty(self) -> dict[str, float]:
+        """For the card: scales, threshold and rank correlations.
+
+        Raises:
+            DataError: The members agree everywhere: they are one potential.
+        """
+        if not self.energy_std.any() or not self.force_std.any():
+            raise DataError("the members agree everywhere; train them with other seeds")
+        forces_scale = _rms(self.force_errors) / _rms(self.force_std)
+        threshold = forces_scale * np.quantile(self.force_std, 1.0 - _DOUBTED)
+        return {
+            "energy_scale": _rms(self.energy_errors) / _rms(self.energy_std),
+            "forces_scale": forces_scale,
+            "threshold_eV_per_A": float(threshold),
+            "rank_correlation_energy": _rank(self.energy_errors, self.energy_std),
+            "rank_correlation_forces": _rank(self.force_errors, self.force_std),
+            "frames": float(len(self.energy_errors)),
+        }
+
+
+def make_committee(
+    files: Sequence[Path], out: Path, data: RaggedSet, frames: Sequence[int]
+) -> dict[str, float]:
+    """Join potentials, calibrate their spread on held-out frames, write one file.
+
+    Args:
+        files: Potentials of one architecture, trained apart (other seeds, other data).
+        out: Potential to write; its name on the card is that of the file.
+        data: Set with energies and forces, at the level of theory of the members.
+        frames: Of it, such as no member was trained on.
+
+    Returns:
+        What the card says of the spread.
+
+    Raises:
+        PotentialError: The members do not belong together.
+        DataError: No labels, or a file that cannot be read.
+    """
+    # Refuses members whose elements, cutoffs or levels of theory differ.
+    calculator = PhysMLCalculator(list(files))
+    calculator.calibration = Calibration()
+    loaded = [load_committee(file) for file in files]
+    members = [member for found, _ in loaded for member in found]
+    if any(member.config != members[0].config for member in members):
+        raise PotentialError("members in one file share their architecture")
+    if len(members) < 2:
+        raise PotentialError("a committee needs two members or more")
+    uncertainty = measure_spread(calculator, data, frames).uncertainty()
+    # Errors that were measured are those of the first member alone.
+    card = replace(loaded[0][1], name=out.stem, uncertainty=uncertainty, errors={})
+    save_potential(out, members, card)
+    return uncertainty
+
+
+def measure_spread(
+    calculator: PhysMLCalculator, data: RaggedSet, frames: Sequence[int]
+) -> Spread:
+    """Errors and spread of a committee on labelled frames.
+
+    Raises:
+        DataError: The set has no energies or no forces, or frames is empty.
+    """
+    if not (data.has("energy") and data.has("forces")) or not len(frames):
+        raise DataError(f"{data.path}: calibration needs frames with energy and forces")
+    rows: list[tuple[Array, Array, Array, Array]] = []
+    # Frames of about one size make cheaper batches.
+    order = sorted(frames, key=lambda frame: int(data.n_atoms[frame]))
+    for start in range(0, len(order), _BATCH):
+        some = list(data.read(np.array(order[start : start + _BATCH])))
+        found = calculator.calculate_many([to_atoms(f, labels=False) for f in some])
+        for frame, result in zip(some, found, strict=True):
+            rows.append(
+                (
+                    np.array([result["energy"] - frame.energy]),
+                    np.array([result["energy_std"]]),
+                    np.linalg.norm(result["forces"] - frame.forces, axis=1),
+                    np.linalg.norm(result["forces_std"], axis=1),
+                )
+            )
+    return Spread(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _rank(errors: Array, spread: Array) -> float:
+    return float(spearmanr(np.abs(errors), spread).statistic)
