@@ -10,7 +10,7 @@ from ase.optimize import BFGS
 
 from ase_physml import PhysMLCalculator
 from ase_physml.calculators.byname import make_calculator
-from ase_physml.tasks.relaxation import mean_displacement
+from ase_physml.tasks.geometry import mean_displacement
 
 
 def main() -> None:

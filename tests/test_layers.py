@@ -12,8 +12,8 @@ GRAPH = {"errors", "graph", "neighbours", "segment"}
 MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators"}
-TASKS = CALCULATORS | {"tasks"}
-EVALUATION = TASKS | {"data", "evaluation"}
+TASKS = CALCULATORS | {"data", "tasks"}
+EVALUATION = TASKS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {
     "errors": {"errors"},

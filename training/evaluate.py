@@ -29,7 +29,7 @@ from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.potentials.registry import resolve
 from ase_physml.tasks.relax import relax
-from ase_physml.tasks.relaxation import mean_displacement
+from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.training.batches import BatchStream, FrameStore
 
 Numbers = dict[str, float]

@@ -9,8 +9,8 @@
 Of each reaction: reactant, transition state and product, and jittered structures on
 the straight line through reactant and transition state, from one to some way beyond
 the other. Of every tenth minimum: displacements of three sizes. What two atoms thrown
-into each other would say is left out. Frames of one reaction, or of one molecule, share
-their ``smiles``, so that a split by it keeps them together.
+into each other would say is left out. Frames of all reactions of one reactant, or of
+one molecule, share their ``smiles``, so that a split by it keeps them together.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
+from rdkit import Chem
 from rich.progress import track
 from scipy.spatial.distance import pdist
 
@@ -41,6 +42,22 @@ CLOSEST = 0.6  # Å
 
 def of_reaction(reaction: Reaction, random: np.random.Generator) -> Iterator[Frame]:
     """The known structures, and those between and around them."""
+    smiles = unmapped((reaction.reactant.smiles or reaction.name).split(">>")[0])
+    for frame in _frames_of(reaction, random):
+        yield replace(frame, smiles=smiles)
+
+
+def unmapped(smiles: str) -> str:
+    """Canonical, without the numbers of atoms; what is not SMILES stays as it is."""
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return smiles
+    for atom in molecule.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return Chem.MolToSmiles(Chem.RemoveHs(molecule))
+
+
+def _frames_of(reaction: Reaction, random: np.random.Generator) -> Iterator[Frame]:
     known = [reaction.reactant, reaction.product, reaction.saddle]
     yield from (replace(frame, energy=None) for frame in known if frame is not None)
     if reaction.saddle is None:
@@ -67,7 +84,8 @@ def _moved(
 ) -> Frame:
     other = atoms.copy()
     other.positions += shift + sigma * random.normal(size=atoms.positions.shape)
-    return replace(from_atoms(other), energy=None, forces=None)
+    # Without the name, which says that this is the reactant, say.
+    return replace(from_atoms(other), energy=None, forces=None, name=None)
 
 
 def main() -> None:

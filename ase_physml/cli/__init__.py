@@ -7,6 +7,7 @@ import typer
 from ase_physml import __version__
 from ase_physml.cli.committee import committee
 from ase_physml.cli.data import app as data_app
+from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
 from ase_physml.cli.neb import neb
 from ase_physml.cli.relax import relax
@@ -24,6 +25,7 @@ app.command()(relax)
 app.command()(neb)
 app.command()(train)
 app.command()(committee)
+app.command()(evaluate)
 app.command()(info)
 
 

@@ -13,6 +13,8 @@ from ase_physml.tasks.relaxation import Relaxed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ase_physml.tasks.committee import Spread
+
 
 def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     """Energy and largest force against the step, as a PNG.
@@ -72,6 +74,37 @@ def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
     right.set(xlabel="step", ylabel="largest force on the band (eV/Å)")
     right.legend()
     _save(figure, out, f"reaction energy {path.reaction_energy:+.3f} eV")
+
+
+def plot_spread(spread: "Spread", out: Path) -> None:
+    """Errors of forces against what a committee expects of them, as a PNG.
+
+    Left every atom; right means over atoms of equal spread: those of a calibrated
+    committee lie on the diagonal.
+
+    Args:
+        spread: Of `measure_spread`.
+        out: File to write, replaced if it exists.
+
+    Raises:
+        PhysMLError: matplotlib is missing.
+    """
+    figure = _figure()
+    left, right = figure.subplots(1, 2)
+    std, errors = spread.force_std, spread.force_errors
+    left.loglog(std, errors, ".", ms=2, alpha=0.3, rasterized=True)
+    order = np.array_split(np.argsort(std), 20)
+    expected = [np.sqrt(np.mean(std[some] ** 2)) for some in order]
+    found = [np.sqrt(np.mean(errors[some] ** 2)) for some in order]
+    right.loglog(expected, found, "o-")
+    for axes in (left, right):
+        low, high = float(std.min()), float(std.max())
+        axes.plot([low, high], [low, high], color="black", lw=0.8, ls="--")
+        axes.set(xlabel="spread of the force on an atom (eV/Å)")
+    left.set(ylabel="error of the force (eV/Å)")
+    right.set(ylabel="its root mean square (eV/Å)")
+    rank = spread.uncertainty()["rank_correlation_forces"]
+    _save(figure, out, f"rank correlation {rank:.2f}")
 
 
 def _figure() -> "Figure":

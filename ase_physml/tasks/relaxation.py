@@ -6,7 +6,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
@@ -14,6 +13,7 @@ from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from ase_physml.errors import StructureError
+from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.tasks.uncertainty import Doubt, doubt_about, most_doubtful
 
 OPTIMIZERS = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
@@ -204,25 +204,6 @@ def _frames(trajectory: Path) -> list[Atoms]:
             return list(frames)
     except (OSError, ValueError, UlmError):
         return []
-
-
-def mean_displacement(
-    positions: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]
-) -> float:
-    """Mean distance in Å between two structures after the best proper rotation.
-
-    Kabsch, Acta Cryst. A 32, 922 (1976).
-
-    Args:
-        positions: (N, 3).
-        reference: (N, 3), atoms in the same order.
-    """
-    a = positions - positions.mean(axis=0)
-    b = reference - reference.mean(axis=0)
-    u, _, v = np.linalg.svd(a.T @ b)
-    # A mirror image is another molecule: only proper rotations may align it.
-    u[:, -1] *= np.sign(np.linalg.det(u @ v))
-    return float(np.linalg.norm(a @ (u @ v) - b, axis=1).mean())
 
 
 def _moved(atoms: Atoms, start: Atoms) -> float:

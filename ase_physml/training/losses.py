@@ -20,6 +20,23 @@ def energy_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor
         huber: If given, errors above it count linearly (eV): a mean absolute error is
             what is reported, and few large outliers should not steer it.
     """
+    return _error_loss(predicted, label, huber)
+
+
+def force_loss(predicted: Tensor, label: Tensor, huber: float | None = None) -> Tensor:
+    """Squared error of force components; NaN labels are left out.
+
+    Args:
+        predicted: (M, N, 3) eV/Å.
+        label: (M, N, 3) eV/Å, NaN where there is none.
+        huber: If given, errors above it count linearly (eV/Å): near transition states
+            a few forces are many times the others.
+    """
+    return _error_loss(predicted, label, huber)
+
+
+def _error_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor:
+    """Mean over known labels of the square, or of Huber's function over its bend."""
     known = ~label.isnan()
     error = torch.where(known, predicted - label.nan_to_num(), 0.0)
     count = known.sum().clamp(min=1)
@@ -27,13 +44,6 @@ def energy_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor
         return error.square().sum() / count
     scaled = huber_loss(error, torch.zeros_like(error), reduction="sum", delta=huber)
     return scaled / (huber * count)
-
-
-def force_loss(predicted: Tensor, label: Tensor) -> Tensor:
-    """Mean squared error of force components; NaN labels are left out."""
-    known = ~label.isnan()
-    error = torch.where(known, predicted - label.nan_to_num(), 0.0)
-    return error.square().sum() / known.sum().clamp(min=1)
 
 
 def zero_force_loss(forces: Tensor) -> Tensor:

@@ -108,12 +108,15 @@ class PhysMLTraining(pl.LightningModule):
             return self.evaluator.energies_and_forces(numbers, positions)
         return self.evaluator.energies(numbers, positions), None
 
-    @staticmethod
     def _force_terms(
-        batch: Batch, weights: LossWeights, forces: Tensor, some: int
+        self, batch: Batch, weights: LossWeights, forces: Tensor, some: int
     ) -> dict[str, Tensor]:
         if not batch.equilibrium:
-            return {"forces": losses.force_loss(forces, batch.forces)}
+            return {
+                "forces": losses.force_loss(
+                    forces, batch.forces, self.recipe.huber_forces
+                )
+            }
         if weights.zero_force and some < len(forces):
             return {"zero_force": losses.zero_force_loss(forces[some:])}
         return {}

@@ -91,6 +91,7 @@ class Recipe:
         refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
         level_of_theory: For the card; taken from the data when absent.
         huber: Energy errors above it count linearly, eV; null for plain squares.
+        huber_forces: Errors of force components above it count linearly, eV/Å.
         noise: Displacements of the bound and denoising losses.
         displaced_share: Part of each batch whose forces are those where noise has
             moved it, for the denoising loss; of the others they are those at rest, for
@@ -120,6 +121,7 @@ class Recipe:
     refit_self_energies: bool = False
     level_of_theory: str | None = None
     huber: float | None = None
+    huber_forces: float | None = None
     noise: Noise = field(default_factory=Noise)
     displaced_share: float = 0.5
     margin: float = 0.0

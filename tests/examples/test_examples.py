@@ -11,7 +11,9 @@ OPTIONS: dict[str, list[str]] = {
     "relax_and_compare.py": ["--molecule", "H2O"],
     "pair_parameters.py": ["H2O"],
     "reaction_path.py": ["--images", "4", "--steps", "2"],
+    "active_learning.py": ["C", "--steps", "100"],
 }
+NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
 
 
 def test_every_example_is_run() -> None:
@@ -19,11 +21,14 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_example(name: str, tiny_potential: Path, tmp_path: Path) -> None:
-    if name == "relax_and_compare.py":
+def test_example(
+    name: str, tiny_potential: Path, tiny_committee: Path, tmp_path: Path
+) -> None:
+    if name in NEED_TBLITE:
         pytest.importorskip("tblite")
+    model = tiny_committee if name == "active_learning.py" else tiny_potential
     done = subprocess.run(
-        [sys.executable, FOLDER / name, *OPTIONS[name], "--model", tiny_potential],
+        [sys.executable, FOLDER / name, *OPTIONS[name], "--model", model],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -31,3 +36,6 @@ def test_example(name: str, tiny_potential: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 3
+    if name == "active_learning.py":
+        for member in ("member0", "member1"):
+            assert (tmp_path / "runs" / member / f"{member}.pt").is_file()

@@ -13,9 +13,10 @@ from ase.io import read
 from scipy.spatial.transform import Rotation
 
 from ase_physml.errors import StructureError
+from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.tasks.plots import plot_relaxation
 from ase_physml.tasks.relax import relax, write_final
-from ase_physml.tasks.relaxation import Relaxation, finished, mean_displacement
+from ase_physml.tasks.relaxation import Relaxation, finished
 
 
 class Broken(Calculator):

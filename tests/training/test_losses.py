@@ -36,6 +36,17 @@ def test_force_loss_is_the_mean_over_known_components() -> None:
     assert losses.force_loss(predicted, label).item() == pytest.approx(3.0)
 
 
+def test_large_force_errors_count_linearly() -> None:
+    label = torch.zeros(1, 1, 3)
+    small, large = torch.full((1, 1, 3), 0.1), torch.full((1, 1, 3), 2.0)
+    one = losses.force_loss(small, label, huber=0.5).item()
+    assert one == pytest.approx(0.1**2 / 2 / 0.5)
+    two, three = (
+        losses.force_loss(k * large, label, huber=0.5).item() for k in (1.0, 2.0)
+    )
+    assert three - two == pytest.approx(2.0)
+
+
 def test_bound_loss_is_zero_exactly_when_displaced_lies_above() -> None:
     at_rest = torch.tensor([0.0, 0.0, 0.0])
     displaced = torch.tensor([0.5, 0.0, -0.3], requires_grad=True)

@@ -5,10 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.build import molecule
+
+from ase_physml.data.frame import Frame
+from ase_physml.data.metadata import Metadata
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.reactions import reactions
+from ase_physml.data.splits import Split
+from ase_physml.data.writer import write
+from ase_physml.training.recipe import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"
+RECIPES = sorted(FOLDER.glob("*.yaml"))
 SPLIT = FOLDER / "quickstart_equilibrium_split.json"
 
 
@@ -55,3 +66,77 @@ def test_quickstart_set_is_made_anew(tmp_path: Path) -> None:
         "quickstart.h5", "quickstart_split.json",
         "quickstart_equilibrium.h5", "quickstart_equilibrium_split.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipes_are_valid(path: Path) -> None:
+    assert load_recipe(path).total_steps > 0
+
+
+@pytest.fixture
+def bending(tmp_path: Path) -> Path:
+    """A set of one reaction, as published ones are: the barrier at the saddle."""
+    frames = []
+    for role, angle in (("r", 104.0), ("ts", 150.0), ("p", 120.0)):
+        atoms = molecule("H2O")
+        atoms.set_angle(1, 0, 2, angle)
+        smiles = "[O:1]([H:2])[H:3]>>[O:1]([H:2])[H:3]"
+        energy = 1.5 if role == "ts" else None
+        frames.append(
+            Frame(
+                atoms.numbers,
+                atoms.positions,
+                energy,
+                name=f"rxn1/{role}",
+                smiles=smiles,
+            )
+        )
+    path = tmp_path / "bending.h5"
+    write(path, frames, Metadata(equilibrium=False))
+    return path
+
+
+def test_reactions_become_a_set_to_label(bending: Path, tmp_path: Path) -> None:
+    out = tmp_path / "geometries.h5"
+    script("make_reactions.py", bending, "--minima", SET, "--every", 50, "--out", out)
+    data = RaggedSet(out)
+    assert not data.has("energy")
+    smiles = [text.decode() for text in data.column("smiles")]
+    names = [text.decode() for text in data.column("name")]
+    # Three known structures, seven on the line, four around; then minima.
+    assert smiles[:14] == ["O"] * 14 and smiles[14] != "O"
+    assert [name for name in names if name] == ["rxn1/r", "rxn1/p", "rxn1/ts"]
+    (reaction,) = reactions(data)
+    assert reaction.saddle is not None
+    apart = np.linalg.norm(reaction.saddle.positions[1] - reaction.saddle.positions[2])
+    assert apart > np.linalg.norm(
+        reaction.reactant.positions[1] - reaction.reactant.positions[2]
+    )
+
+
+def test_evaluate_reactions(
+    bending: Path, tiny_committee: Path, tmp_path: Path
+) -> None:
+    made, labelled = tmp_path / "made.h5", tmp_path / "labelled.h5"
+    script("make_reactions.py", bending, "--out", made)
+    frames = [
+        Frame(f.numbers, f.positions, 0.1 * i, np.zeros_like(f.positions), name=f.name,
+              smiles=f.smiles)
+        for i, f in enumerate(RaggedSet(made).read(np.arange(14)))
+    ]  # fmt: skip
+    write(labelled, frames, Metadata("nothing", equilibrium=False))
+    split, out = tmp_path / "split.json", tmp_path / "out.json"
+    nobody = np.array([], dtype=np.int64)
+    Split(nobody, nobody, np.arange(14)).save(split)
+    script(
+        "evaluate_reactions.py", tiny_committee, "--data", labelled, "--split", split,
+        "--reference", bending, "--labels", "emt", "--bands", 1, "--steps", 1,
+        "--out", out, "--plot", tmp_path / "spread.png",
+    )  # fmt: skip
+    found = json.loads(out.read_text())
+    assert found["paths"]["frames"] == 14
+    # Labels count up by 0.1 eV a frame: the saddle is the third, the reactant first.
+    assert found["barriers"]["label_to_ccsd_eV"] == pytest.approx(1.5 - 0.2)
+    assert found["bands"]["bands"] == 1
+    assert -1.0 <= found["spread"]["rank_correlation_forces"] <= 1.0
+    assert (tmp_path / "spread.png").stat().st_size > 1000

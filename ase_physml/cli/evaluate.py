@@ -1,0 +1,114 @@
+"""`physml evaluate`: how far calculators can be trusted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_physml.cli.shared import make_console
+from ase_physml.errors import PhysMLError
+
+if TYPE_CHECKING:
+    from ase_physml.evaluation.subject import Molecule, Subject
+
+# Those that need nothing but the calculator.
+_USUAL = ["structure", "assembly", "masked", "smoothness"]
+
+
+def evaluate(
+    calculators: Annotated[
+        list[str], typer.Argument(help="qm9.pt, tblite:GFN2-xTB, emt, module:factory.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("report"),
+    suites: Annotated[
+        str, typer.Option(help="Names with commas between; reaction needs a set.")
+    ] = ",".join(_USUAL),
+    molecules: Annotated[int, typer.Option(min=1, help="To try them on.")] = 24,
+    data: Annotated[
+        Path | None, typer.Option(help="HDF5 set to take molecules from.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Of that set: only its test part.")
+    ] = None,
+    reactions: Annotated[
+        Path | None, typer.Option(help="HDF5 set of reactions: NAME/r, /ts and /p.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Calculator that reactions are held to.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Reactions at most.")] = 100,
+) -> None:
+    """Measure calculators side by side; write one page to read, and JSON.
+
+    A run that was killed goes on where it was when it is started again.
+    """
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    from ase_physml.calculators.byname import make_calculator
+    from ase_physml.evaluation import run
+    from ase_physml.evaluation.report import write_report
+
+    names = [name.strip() for name in suites.split(",") if name.strip()]
+    if reactions is not None and suites == ",".join(_USUAL):
+        names.append("reaction")
+    tried = _molecules(data, split, molecules)
+    held_to = None if reference is None else make_calculator(reference)
+    settings = {
+        "molecules": str(data or "listed"),
+        "reactions": str(reactions),
+        "reference": str(reference),
+    }
+    subjects: list[Subject] = []
+    for name in dict.fromkeys(calculators):
+        subject = _subject(name, tried, settings)
+        subject.reactions, subject.reference = reactions, held_to
+        subject.count = limit
+        subjects.append(subject)
+    console = make_console()
+    with Progress(console=console, disable=not console.is_terminal) as bars:
+        tasks = {
+            (s.name, suite): bars.add_task(escape(f"{suite}: {s.name}"), total=None)
+            for suite in names
+            for s in subjects
+        }
+
+        def show(subject: str, suite: str, done: int, total: int) -> None:
+            bars.update(tasks[subject, suite], completed=done, total=total)
+
+        found = run.evaluate(subjects, names, out / "cases", show)
+    tables = run.tables(found)
+    run.write_json(out / "report.json", tables)
+    write_report(out / "report.html", found, tables)
+    failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
+    if failed:
+        console.print(f"[yellow]{failed} cases failed; the report says which[/]")
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _molecules(data: Path | None, split: Path | None, count: int) -> "list[Molecule]":
+    from ase_physml.data.splits import Split
+    from ase_physml.evaluation.subject import from_set, listed
+
+    if data is None:
+        if split is not None:
+            raise PhysMLError("--split is of the set that --data names")
+        return listed(count)
+    test = None if split is None else Split.load(split).test
+    return from_set(data, count, None if test is None else test.tolist())
+
+
+def _subject(
+    name: str, molecules: "list[Molecule]", settings: dict[str, str]
+) -> "Subject":
+    """A calculator, and what tells its results from those of another."""
+    from ase_physml.calculators.byname import make_calculator
+    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.evaluation.subject import Subject
+    from ase_physml.potentials.registry import sha256
+
+    calculator = make_calculator(name)
+    settings = {**settings, "calculator": name}
+    if isinstance(calculator, PhysMLCalculator):
+        settings["sha256"] = " ".join(map(sha256, calculator.sources))
+    return Subject(name, calculator, molecules, settings=settings)

@@ -1,0 +1,1 @@
+"""How far a potential can be trusted: suites of tests for any ASE calculator."""

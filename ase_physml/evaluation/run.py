@@ -1,0 +1,91 @@
+"""All suites of one or several calculators, with a journal to go on from."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ase_physml.errors import PhysMLError
+from ase_physml.evaluation.assembly import ASSEMBLY
+from ase_physml.evaluation.masked import MASKED
+from ase_physml.evaluation.reaction import REACTION
+from ase_physml.evaluation.smoothness import SMOOTHNESS
+from ase_physml.evaluation.structure import STRUCTURE
+from ase_physml.evaluation.subject import Subject
+from ase_physml.evaluation.suite import Record, Suite, run_suite
+
+SUITES = {s.name: s for s in (STRUCTURE, ASSEMBLY, REACTION, MASKED, SMOOTHNESS)}
+
+Found = dict[str, dict[str, dict[str, Record]]]
+Progress = Callable[[str, str, int, int], None]
+
+
+def evaluate(
+    subjects: Sequence[Subject],
+    suites: Sequence[str],
+    folder: Path,
+    on_case: Progress | None = None,
+) -> Found:
+    """Measure, or go on with what a run that was killed had measured.
+
+    Args:
+        subjects: What to measure.
+        suites: Names of suites.
+        folder: Of journals; those of other settings must not lie there.
+        on_case: Called with subject, suite, cases done and cases.
+
+    Returns:
+        Records by suite, subject and case.
+
+    Raises:
+        PhysMLError: No such suite.
+    """
+    unknown = set(suites) - set(SUITES)
+    if unknown:
+        raise PhysMLError(
+            f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}"
+        )
+    found: Found = {}
+    for suite in suites:
+        for subject in subjects:
+            journal = folder / f"{safe(subject.name)}.{suite}.jsonl"
+            report = _report(on_case, subject.name, suite)
+            records = run_suite(SUITES[suite], subject, journal, report)
+            found.setdefault(suite, {})[subject.name] = records
+    return found
+
+
+def _report(
+    on_case: Progress | None, subject: str, suite: str
+) -> Callable[[int, int], None] | None:
+    if on_case is None:
+        return None
+    return lambda done, total: on_case(subject, suite, done, total)
+
+
+def tables(found: Found) -> dict[str, dict[str, Any]]:
+    """Rows of every suite and subject, and what went wrong."""
+    result: dict[str, dict[str, Any]] = {}
+    for name, by_subject in found.items():
+        suite: Suite = SUITES[name]
+        result[name] = {
+            subject: {
+                "rows": suite.rows(records),
+                "cases": len(records),
+                "errors": {k: r["error"] for k, r in records.items() if "error" in r},
+            }
+            for subject, records in by_subject.items()
+        }
+    return result
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file by JSON, at once."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)
+
+
+def safe(name: str) -> str:
+    """A file name of a calculator's."""
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".")

@@ -1,0 +1,144 @@
+"""What is measured: a calculator, molecules to try it on, and what it made of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ase_physml.data.atoms import to_atoms
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.errors import PhysMLError
+from ase_physml.tasks.relax import relax
+from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.tasks.structures import from_smiles
+
+_LIST = Path(__file__).with_name("molecules.smi")
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """A molecule to try a calculator on.
+
+    Attributes:
+        name: Unique.
+        atoms: Structure, without a calculator.
+        minimum: It is the minimum that relaxations shall come back to; else that is
+            the calculator's own minimum near it.
+    """
+
+    name: str
+    atoms: Atoms
+    minimum: bool = False
+
+
+def listed(count: int) -> list[Molecule]:
+    """Molecules that come with the package, from RDKit and MMFF94.
+
+    Args:
+        count: So many, spread over the list.
+    """
+    lines = [line.split(maxsplit=1) for line in _LIST.read_text().splitlines()]
+    chosen = np.unique(
+        np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
+    )
+    return [Molecule(lines[i][1], from_smiles(lines[i][0])) for i in chosen]
+
+
+def from_set(
+    path: Path, count: int, frames: Sequence[int] | None = None
+) -> list[Molecule]:
+    """Molecules of a set, drawn at random with a fixed seed.
+
+    Args:
+        path: HDF5 file.
+        count: So many.
+        frames: Out of these, or of all.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    data = RaggedSet(path)
+    pool = np.arange(len(data)) if frames is None else np.asarray(frames)
+    drawn = np.random.default_rng(0).choice(pool, min(count, len(pool)), replace=False)
+    known = bool(data.metadata.equilibrium)
+    return [
+        Molecule(frame.name or f"frame {index}", to_atoms(frame, labels=False), known)
+        for index, frame in zip(np.sort(drawn), data.read(np.sort(drawn)), strict=True)
+    ]
+
+
+@dataclass
+class Subject:
+    """A calculator under test.
+
+    Attributes:
+        name: As the user typed it.
+        calculator: Of ASE.
+        molecules: To try it on.
+        reactions: Set of reactions, or None.
+        reference: Calculator that labels their structures, or None.
+        count: Of reactions, at most.
+        seed: Of all displacements.
+        settings: What its results depend on; results of others are not mixed in.
+    """
+
+    name: str
+    calculator: Calculator
+    molecules: list[Molecule]
+    reactions: Path | None = None
+    reference: Calculator | None = None
+    count: int = 100
+    seed: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
+    _minima: dict[str, Relaxed | Exception] = field(default_factory=dict)
+
+    def random(self, *about: object) -> np.random.Generator:
+        """Numbers for one case, the same whichever others were run before."""
+        digits = [ord(letter) for letter in "/".join(map(str, about))]
+        return np.random.default_rng([self.seed, *digits])
+
+    def relax(self, atoms: Atoms, fmax: float = 0.01, steps: int = 500) -> Relaxed:
+        """Relax a copy by BFGS with the calculator."""
+        copy = atoms.copy()
+        copy.calc = self.calculator
+        return relax(copy, "BFGS", fmax, steps)
+
+    def own_minimum(self, molecule: Molecule) -> Relaxed:
+        """The calculator's own minimum; computed once.
+
+        Raises:
+            PhysMLError: It has none there: the relaxation failed or did not converge.
+        """
+        if molecule.name not in self._minima:
+            try:
+                self._minima[molecule.name] = self.relax(molecule.atoms)
+            except Exception as error:
+                self._minima[molecule.name] = error
+        found = self._minima[molecule.name]
+        if isinstance(found, Exception):
+            raise found
+        if not found.converged:
+            raise PhysMLError(
+                f"no minimum found: the largest force after {found.steps} steps is "
+                f"{found.forces[-1]:.2f} eV/Å"
+            )
+        return found
+
+
+def bonded(atoms: Atoms) -> set[tuple[int, int]]:
+    """Pairs of atoms within 1.25 times the sum of their covalent radii."""
+    return set(_pairs(atoms))
+
+
+def _pairs(atoms: Atoms) -> Iterator[tuple[int, int]]:
+    from ase.data import covalent_radii
+    from scipy.spatial import cKDTree
+
+    radii = covalent_radii[atoms.numbers]
+    for i, j in cKDTree(atoms.positions).query_pairs(2.5 * radii.max()):
+        distance = float(np.linalg.norm(atoms.positions[i] - atoms.positions[j]))
+        if distance < 1.25 * (radii[i] + radii[j]):
+            yield (min(i, j), max(i, j))

@@ -1,0 +1,159 @@
+"""Suites of cases, run one by one so that nothing one case does can lose another."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase_physml.errors import DataError
+from ase_physml.evaluation.subject import Subject
+
+Record = dict[str, Any]
+Records = Mapping[str, Record]
+Case = tuple[str, Callable[[], Record]]
+Row = dict[str, float | str]
+
+# A case during which the process died this often is not tried again.
+_DEATHS = 2
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One kind of test.
+
+    Attributes:
+        name: Of its files and of ``--suites``.
+        title: Heading in the report.
+        about: What it asks, for the reader of the report.
+        cases: Key and measurement of every case of a subject.
+        rows: The table: its rows, from the records of cases that went well.
+        better: Of a column, "low" or "high".
+    """
+
+    name: str
+    title: str
+    about: str
+    cases: Callable[[Subject], Iterable[Case]]
+    rows: Callable[[Records], dict[str, Row]]
+    better: Mapping[str, str]
+
+
+def run_suite(
+    suite: Suite,
+    subject: Subject,
+    journal: Path,
+    on_case: Callable[[int, int], None] | None = None,
+) -> dict[str, Record]:
+    """Measure the cases that a journal has no record of yet.
+
+    What a calculator raises, and numbers that are not finite, are a record too, under
+    the key ``error``.
+
+    Args:
+        suite: Which.
+        subject: Of what.
+        journal: File with a line of JSON for every case; a killed run goes on from it.
+        on_case: Called with how many cases are done, of how many.
+
+    Returns:
+        Record of every case.
+
+    Raises:
+        DataError: The journal is of other settings.
+    """
+    records, deaths = _earlier(journal, subject.settings)
+    try:
+        cases = list(suite.cases(subject))
+    except Exception as error:
+        return {"all cases": {"error": _said(error)}}
+    with journal.open("a") as file:
+        for number, (key, measure) in enumerate(cases):
+            if key not in records:
+                if deaths.get(key, 0) >= _DEATHS:
+                    record: Record = {"error": "the process died here, twice"}
+                else:
+                    _append(file, {"case": key, "began": True})
+                    try:
+                        record = _measured(measure)
+                    except KeyboardInterrupt:
+                        # Not the calculator's doing.
+                        _append(file, {"case": key, "interrupted": True})
+                        raise
+                _append(file, {"case": key, "record": record})
+                records[key] = record
+            if on_case is not None:
+                on_case(number + 1, len(cases))
+    return {key: records[key] for key, _ in cases}
+
+
+def _earlier(
+    journal: Path, settings: Record
+) -> tuple[dict[str, Record], dict[str, int]]:
+    """Records of finished cases, and how often others were begun."""
+    if not journal.exists():
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        with journal.open("w") as file:
+            _append(file, {"settings": settings})
+        return {}, {}
+    entries = list(_entries(journal))
+    earlier = entries[0].get("settings") if entries else None
+    if earlier != settings:
+        raise DataError(
+            f"{journal}: holds results of other settings ({earlier}, now {settings}); "
+            "choose another folder, or delete it"
+        )
+    records: dict[str, Record] = {}
+    begun: dict[str, int] = {}
+    for entry in entries[1:]:
+        if "record" in entry:
+            records[entry["case"]] = entry["record"]
+        elif "case" in entry:
+            change = -1 if "interrupted" in entry else 1
+            begun[entry["case"]] = begun.get(entry["case"], 0) + change
+    return records, begun
+
+
+def _entries(journal: Path) -> Iterator[Record]:
+    for line in journal.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue  # cut short by a kill
+
+
+def good(records: Records) -> dict[str, Record]:
+    """Those without an error."""
+    return {key: record for key, record in records.items() if "error" not in record}
+
+
+def _measured(measure: Callable[[], Record]) -> Record:
+    try:
+        record = measure()
+    except Exception as error:
+        return {"error": _said(error)}
+    if not all(map(math.isfinite, _numbers(record))):
+        return {"error": "a result is not a finite number"}
+    return record
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def _append(file: Any, entry: Record) -> None:
+    file.write(json.dumps(entry) + "\n")
+    file.flush()
+    os.fsync(file.fileno())

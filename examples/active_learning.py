@@ -1,0 +1,48 @@
+"""Active learning in three commands: relax, label what is uncertain, train on it.
+
+    python examples/active_learning.py "CC(=O)ON" --model reactions.pt
+
+The model must be a committee with a measured threshold. Labels are GFN2-xTB's, by
+tblite, since that is what reactions.pt was trained on; use the method of your model.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+RECIPE = Path(__file__).parent / "finetune.yaml"
+
+
+def run(command: str) -> None:
+    """Show a command, then run it."""
+    print(f"$ {command}", flush=True)
+    _, *arguments = shlex.split(command)
+    subprocess.run([sys.executable, "-m", "ase_physml.cli", *arguments], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("structures", nargs="+", help="SMILES or files")
+    parser.add_argument("--model", default="reactions.pt")
+    parser.add_argument("--labels", default="tblite:GFN2-xTB")
+    parser.add_argument("--steps", type=int, default=2000, help="of training")
+    options = parser.parse_args()
+    structures = shlex.join(options.structures)
+    run(f"physml relax {structures} --model {options.model} --uncertain doubtful.h5")
+    if not Path("doubtful.h5").exists():
+        print("The committee is sure of all of them: nothing to learn here.")
+        return
+    run(f"physml data label doubtful.h5 labelled.h5 --calculator {options.labels}")
+    # Each member anew, with its own seed, makes the next committee.
+    for member in (0, 1):
+        run(
+            f"physml train {RECIPE} sources.0.path=labelled.h5 name=member{member} "
+            f"start_from={options.model} start_member={member} seed={member} "
+            f"stages.0.steps={options.steps}"
+        )
+
+
+if __name__ == "__main__":
+    main()
