@@ -21,8 +21,9 @@ ALONG = np.linspace(-4.0, 4.0, 81)  # Å
 def _cases(subject: Subject) -> Iterator[Case]:
     if not isinstance(subject.calculator, PhysMLCalculator):
         raise PotentialError("only PhysML potentials name hidden atoms")
-    yield "CH4", partial(_measure, subject.calculator, molecule("CH4"), 0)
-    yield "pyrrole", partial(_measure, subject.calculator, molecule("C4H4NH"), 0)
+    for name, atoms in (("CH4", molecule("CH4")), ("pyrrole", molecule("C4H4NH"))):
+        carbon = int(np.argmax(atoms.numbers == 6))
+        yield name, partial(_measure, subject.calculator, atoms, carbon)
     for one in subject.molecules[:3]:
         heavy = int(np.argmax(one.atoms.numbers > 1))
         yield one.name, partial(_measure, subject.calculator, one.atoms, heavy)
