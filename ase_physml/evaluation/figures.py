@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
 
 from ase_physml.errors import PhysMLError
 from ase_physml.evaluation.structure import DEVIATIONS
+from ase_physml.evaluation.subject import bonded
 from ase_physml.evaluation.suite import Records, good
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def structure(found: BySubject) -> "Figure":
         ]
         right.plot(DEVIATIONS, means, "o-", label=name)
     left.axvline(0.1, color="black", lw=0.8, ls="--")
-    left.set(xlabel="ΔP after 0.1 Å (Å)", ylabel="molecules (%)")
+    left.set(xlabel="ΔP after 0.1 Å (Å)", ylabel="molecules (%)", xlim=(1e-3, 10.0))
     right.set(xlabel="displaced by (Å)", ylabel="ΔP, median (Å)", yscale="log")
     left.legend()
     return figure
@@ -65,14 +68,24 @@ def assembly(found: BySubject) -> "Figure":
 
 
 def _draw(axes: "Axes", atoms: Atoms, title: str) -> None:
-    from ase.visualize.plot import plot_atoms
-
-    flat = atoms.copy()
-    # Seen from where it is widest.
-    centred = flat.positions - flat.positions.mean(axis=0)
+    """Balls and sticks, seen from where the molecule is widest."""
+    centred = atoms.positions - atoms.positions.mean(axis=0)
     _, _, turn = np.linalg.svd(centred)
-    flat.positions = centred @ turn.T
-    plot_atoms(flat, axes, radii=0.4)
+    x, y, z = (centred @ turn.T).T
+    for i, j in bonded(atoms):
+        axes.plot(x[[i, j]], y[[i, j]], color="0.5", lw=1.5, zorder=0)
+    nearest_last = np.argsort(z)
+    numbers = atoms.numbers[nearest_last]
+    axes.scatter(
+        x[nearest_last],
+        y[nearest_last],
+        s=40.0 + 60.0 * covalent_radii[numbers],
+        c=jmol_colors[numbers],
+        edgecolors="black",
+        linewidths=0.5,
+    )
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.15)
     axes.axis("off")
     axes.set_title(title, fontsize=7)
 

@@ -110,7 +110,7 @@ def _best(
         for rows in by_subject.values()
         if isinstance(value := rows.get(row, {}).get(column), int | float)
     ]
-    if column not in suite.better or len(values) < 2:
+    if column not in suite.better or len(set(values)) < 2:
         return None
     return max(values) if suite.better[column] == "high" else min(values)
 
