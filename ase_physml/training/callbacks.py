@@ -39,7 +39,10 @@ class Budget(Callback):
 
 
 class SavePotential(Callback):
-    """Write the averaged weights as a potential and redraw the curves."""
+    """Write the averaged weights as a potential and redraw the curves.
+
+    After every validation; where there is nothing to validate on, at the end.
+    """
 
     def __init__(self, out: Path, card: PotentialCard) -> None:
         self.out, self.card = out, card
@@ -48,7 +51,16 @@ class SavePotential(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> None:
         """Here the module holds the averaged weights."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if not trainer.sanity_checking:
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The averaging, earlier in the list of callbacks, has left them here too."""
+        if not sum(trainer.num_val_batches):
+            self._save(trainer, pl_module)
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, PhysMLTraining)
         notes = {**self.card.training, "steps": trainer.global_step}

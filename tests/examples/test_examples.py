@@ -38,4 +38,5 @@ def test_example(
     assert len(done.stdout.splitlines()) >= 3
     if name == "active_learning.py":
         for member in ("member0", "member1"):
-            assert (tmp_path / "runs" / member / f"{member}.pt").is_file()
+            made = tmp_path / "runs" / member / f"{member}.pt"
+            assert made.is_file(), done.stdout

@@ -151,6 +151,19 @@ def test_fine_tuning_starts_from_a_potential(recipe_file: Path, tmp_path: Path) 
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
 
+def test_without_validation_the_averaged_weights_are_saved_too(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    path = run(recipe_file, tmp_path / "out", "sources.0.split=null")
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    saved = torch.load(last, weights_only=False)
+    found = weights(path)
+    for name, value in saved["state_dict"].items():
+        assert torch.equal(found[name.removeprefix("model.")], value), name
+    running = saved["current_model_state"]
+    assert any(not torch.equal(saved["state_dict"][k], running[k]) for k in running)
+
+
 def test_fine_tuning_needs_the_elements(
     recipe_file: Path, tmp_path: Path, sets: Path
 ) -> None:
