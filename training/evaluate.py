@@ -28,8 +28,8 @@ from ase_physml.graph import AllPairs
 from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.potentials.registry import resolve
-from ase_physml.tasks.relax import relax
 from ase_physml.tasks.geometry import mean_displacement
+from ase_physml.tasks.relax import relax
 from ase_physml.training.batches import BatchStream, FrameStore
 
 Numbers = dict[str, float]
