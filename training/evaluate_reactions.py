@@ -5,10 +5,11 @@
         --out reactions.json --plot reactions.png
 
 Of the reactions whose reactant is in the test part: errors of energies and forces on
-all their frames; errors of barriers at the given geometries, against the labels and
-against the CCSD(T)-F12 barriers in the reference set (zero-point corrected, which the
-labels are not); bands between relaxed ends, their barriers against those of the method
-of the labels at the same two structures; and what the spread of a committee says.
+all their frames, and on reactants, saddles and products alone; errors of barriers at
+the given geometries, against the labels and against the CCSD(T)-F12 barriers in the
+reference set (zero-point corrected, which the labels are not); bands between relaxed
+ends, their barriers against those of the method of the labels at the same two
+structures; and what the spread of a committee says.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.splits import Split
+from ase_physml.evaluation.subject import bonded
 from ase_physml.tasks.committee import measure_spread
 from ase_physml.tasks.geometry import rmsd
 from ase_physml.tasks.neb import ReactionPath, Search, find_paths
@@ -122,6 +124,15 @@ def bands(
     }
 
 
+def in_one_piece(frame: Frame) -> bool:
+    """All atoms hang together."""
+    atoms = to_atoms(frame, labels=False)
+    reached, pairs = {0}, bonded(atoms)
+    for _ in atoms:
+        reached |= {k for pair in pairs if reached.intersection(pair) for k in pair}
+    return len(reached) == len(atoms)
+
+
 def energy(atoms: Atoms, calculator: Any) -> float:
     """Of a copy."""
     copy = atoms.copy()
@@ -156,14 +167,20 @@ def main() -> None:
     smiles = data.column("smiles")
     on_paths = np.array([i for i in test if text(smiles[i]) in groups])
     result: dict[str, Any] = {"calculator": options.potential, "part": options.part}
+    names = data.column("name")
+    known = np.array([i for i in on_paths if text(names[i])])
     result["paths"] = frame_errors(calculator, data, on_paths)
+    result["stationary"] = frame_errors(calculator, data, known)
     if options.reference is not None:
         reference = RaggedSet(options.reference)
         result["barriers"] = barriers(calculator, found, reference)
     if options.bands:
-        some = random.choice(len(found), min(options.bands, len(found)), replace=False)
+        # Where the product is several molecules, sets say nothing of where they lie,
+        # nor of the order of their atoms.
+        whole = [r for r in found if in_one_piece(r.product)]
+        some = random.choice(len(whole), min(options.bands, len(whole)), replace=False)
         search = Search(steps=options.steps, any_domain=True)
-        chosen = [found[i] for i in sorted(some)]
+        chosen = [whole[i] for i in sorted(some)]
         result["bands"] = bands(calculator, chosen, options.labels, search)
     if calculator.is_committee:
         some = random.choice(on_paths, min(3000, len(on_paths)), replace=False)

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from ase_physml.potentials.checkpoint import load_potential, save_potential
+from ase_physml.potentials.checkpoint import load_committee, save_potential
 from ase_physml.potentials.registry import register
 
 SHIPPED = Path(__file__).parents[1] / "potentials"
@@ -32,10 +32,12 @@ def errors_of(evaluation: dict[str, object]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("potential", type=Path)
-    parser.add_argument("evaluation", type=Path, help="JSON of evaluate.py")
+    parser.add_argument(
+        "evaluation", type=Path, help="JSON of evaluate.py or evaluate_reactions.py"
+    )
     parser.add_argument("--summary", required=True, help="one line for people")
     options = parser.parse_args()
-    model, card = load_potential(options.potential)
+    members, card = load_committee(options.potential)
     evaluation = json.loads(options.evaluation.read_text())
     if evaluation["part"] != "test":
         raise SystemExit("a card carries errors of the test split")
@@ -45,12 +47,12 @@ def main() -> None:
     card = replace(
         card,
         # Defaults of the architecture that are newer than the run belong to it too.
-        architecture=model.config.to_dict(),
+        architecture=members[0].config.to_dict(),
         errors=errors_of(evaluation),
         commit=commit,
     )
     path = SHIPPED / f"{card.name}.pt"
-    save_potential(path, model, card)
+    save_potential(path, members, card)
     register(path, options.summary)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
