@@ -2,8 +2,7 @@
 
     python examples/reaction_path.py
 
-The path of a methyl rotation in ethane, both ends of which are minima. A potential
-whose card says "equilibrium" has never seen a barrier: read the figure with care.
+The path of a methyl rotation in ethane, both ends of which are minima.
 """
 
 import argparse
@@ -31,7 +30,7 @@ def ends(calculator: PhysMLCalculator) -> tuple[Atoms, Atoms]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="qm9.pt")
+    parser.add_argument("--model", default="reactions.pt")
     parser.add_argument("--images", type=int, default=7)
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()

@@ -32,7 +32,7 @@ def neb(
         list[Path],
         typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
     ],
-    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
+    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "reactions.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
     images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
     fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,

@@ -8,7 +8,7 @@ import yaml
 
 from ase_physml.errors import PotentialError
 from ase_physml.potentials import registry
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.checkpoint import load_committee
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_shipped_is_whole() -> None:
     for name, entry in registry.entries().items():
         path = registry.resolve(name)
         assert registry.sha256(path) == entry["sha256"]
-        _, card = load_potential(path)
+        _, card = load_committee(path)
         assert f"{card.name}.pt" == name
         assert card.errors
         assert card.split_hashes
