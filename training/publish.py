@@ -11,6 +11,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ase_physml.potentials.checkpoint import load_committee, save_potential
 from ase_physml.potentials.registry import register
@@ -27,6 +28,16 @@ def errors_of(evaluation: dict[str, object]) -> dict[str, float]:
         elif isinstance(value, int | float):
             flat[key] = value
     return {key: round(float(value), 5) for key, value in flat.items()}
+
+
+def without_folders(training: dict[str, Any]) -> dict[str, Any]:
+    """Notes on the training, without where its data lay on the machine that did it."""
+    recipe = dict(training.get("recipe", {}))
+    recipe["sources"] = [
+        {k: Path(v).name if k in ("path", "split") and v else v for k, v in s.items()}
+        for s in recipe.get("sources", [])
+    ]
+    return {**training, "recipe": recipe}
 
 
 def main() -> None:
@@ -49,6 +60,7 @@ def main() -> None:
         # Defaults of the architecture that are newer than the run belong to it too.
         architecture=members[0].config.to_dict(),
         errors=errors_of(evaluation),
+        training=without_folders(card.training),
         commit=commit,
     )
     path = SHIPPED / f"{card.name}.pt"
