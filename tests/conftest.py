@@ -8,7 +8,7 @@ import torch
 
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
 from ase_physml.potentials.card import Domain, PotentialCard
-from ase_physml.potentials.checkpoint import save_potential
+from ase_physml.potentials.checkpoint import load_committee, save_potential
 
 CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
 
@@ -34,6 +34,16 @@ def tiny_committee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = _card("three", "off-equilibrium", uncertainty=uncertainty)
     save_potential(path, [_random(seed) for seed in range(3)], card)
     return path
+
+
+@pytest.fixture
+def members(tiny_committee: Path, tmp_path: Path) -> list[Path]:
+    """The members of the small committee, one file each."""
+    models, card = load_committee(tiny_committee)
+    paths = [tmp_path / f"{k}.pt" for k in range(len(models))]
+    for path, model in zip(paths, models, strict=True):
+        save_potential(path, model, card)
+    return paths
 
 
 def _card(name: str, domain: Domain, **values: Any) -> PotentialCard:

@@ -24,16 +24,6 @@ def calculator(tiny_committee: Path) -> PhysMLCalculator:
     return PhysMLCalculator(tiny_committee, device="cpu")
 
 
-@pytest.fixture
-def members(tiny_committee: Path, tmp_path: Path) -> list[Path]:
-    """The same members, one file each."""
-    models, card = load_committee(tiny_committee)
-    paths = [tmp_path / f"{k}.pt" for k in range(len(models))]
-    for path, model in zip(paths, models, strict=True):
-        save_potential(path, model, card)
-    return paths
-
-
 def rattled(name: str = "CH3CH2OH") -> Atoms:
     atoms = molecule(name)
     atoms.rattle(0.05, seed=0)

@@ -18,21 +18,11 @@ from ase_physml.errors import DataError, PotentialError
 from ase_physml.potentials.checkpoint import (
     load_committee,
     load_potential,
-    save_potential,
 )
 from ase_physml.tasks.committee import Spread, make_committee
 from ase_physml.tasks.neb import Search, find_paths
 from ase_physml.tasks.relaxation import Relaxed
 from ase_physml.tasks.uncertainty import Doubt
-
-
-@pytest.fixture
-def members(tiny_committee: Path, tmp_path: Path) -> list[Path]:
-    models, card = load_committee(tiny_committee)
-    paths = [tmp_path / f"{k}.pt" for k in range(len(models))]
-    for path, model in zip(paths, models, strict=True):
-        save_potential(path, model, card)
-    return paths
 
 
 @pytest.fixture
