@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,22 @@ class Work:
         return max(self.flops / machine.matmul, self.bytes / machine.copy)
 
 
-class _Bytes(TorchDispatchMode):
+class _Counter(TorchDispatchMode):
+    """Not torch's `FlopCounterMode`: its module hooks do not bear `autograd.grad`."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.total = 0
+        self.flops = self.bytes = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
         if not func.is_view:
-            self.total += _nbytes(args) + _nbytes(out)
+            self.bytes += _nbytes(args) + _nbytes(out)
+        if (flops := flop_registry.get(func.overloadpacket)) is not None:
+            self.flops += flops(*args, **kwargs, out_val=out)
         return out
 
 
@@ -77,11 +82,9 @@ def _nbytes(values: Any) -> int:
 
 def count(call: Callable[[], Any]) -> Work:
     """Work of a call that runs on torch; zero for one that does not."""
-    flops = FlopCounterMode(display=False)
-    touched = _Bytes()
-    with flops, touched:
+    with _Counter() as counted:
         call()
-    return Work(flops.get_total_flops(), touched.total)
+    return Work(counted.flops, counted.bytes)
 
 
 def seconds(call: Callable[[], Any], rounds: int) -> float:

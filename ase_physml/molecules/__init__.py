@@ -1,0 +1,1 @@
+"""Molecules as graphs of bonds, from SMILES, RDKit molecules or bare geometries."""
