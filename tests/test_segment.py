@@ -16,7 +16,7 @@ def test_softmax_is_that_of_each_segment_alone() -> None:
     values = scores(3)
     weights = segment_softmax(values, INDEX, 4)
     for segment in (0, 2):
-        rows = INDEX == segment
+        rows = segment == INDEX
         torch.testing.assert_close(weights[rows], values[rows].softmax(0))
 
 
