@@ -1,0 +1,196 @@
+"""Losses and metrics of molecular properties: regression and labels with gaps.
+
+Tables have one row per molecule and one column per property; NaN stands for a value
+that nobody measured, and counts nowhere. Functions named ``legacy_*`` are the forms in
+which the papers' own code computed its tables, for comparison with those only.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+
+def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over known targets, standardised ones usually.
+
+    Args:
+        predicted: (M, K).
+        target: (M, K), NaN where unknown.
+    """
+    return _errors(predicted, target).square().sum() / _count(target)
+
+
+def mae_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over known targets; arguments as of `mse_loss`."""
+    return _errors(predicted, target).abs().sum() / _count(target)
+
+
+def _errors(predicted: Tensor, target: Tensor) -> Tensor:
+    """Predicted less target; zero, and without gradient, where unknown."""
+    return torch.where(target.isnan(), 0.0, predicted - target.nan_to_num())
+
+
+def _count(target: Tensor, dim: int | None = None) -> Tensor:
+    known = ~target.isnan()
+    return (known.sum() if dim is None else known.sum(dim)).clamp(min=1)
+
+
+def class_weights(labels: Tensor, n_classes: int = 2) -> Tensor:
+    """Weights that let rare classes count as much as frequent ones.
+
+    ``(known labels / n_classes) / (labels of the class + 1)``, as PhysChem has it.
+
+    Args:
+        labels: Class numbers of the training set, (M, K), NaN where unknown.
+        n_classes: Classes of each label.
+
+    Returns:
+        (K, n_classes).
+    """
+    classes = torch.arange(n_classes, device=labels.device)
+    counts = (labels.unsqueeze(-1) == classes).sum(0).to(labels.dtype)
+    return counts.sum(-1, keepdim=True) / n_classes / (counts + 1)
+
+
+def cross_entropy_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Weighted cross entropy of several labels at once, mean over the known ones.
+
+    Args:
+        logits: (M, K, n_classes).
+        labels: Class numbers, (M, K), NaN where unknown.
+        weights: Of the classes of each label, (K, n_classes).
+    """
+    true = labels.nan_to_num().long().unsqueeze(-1)
+    losses = -log_softmax(logits, -1).gather(-1, true)
+    if weights is not None:
+        losses = losses * weights.expand_as(logits).gather(-1, true)
+    losses = torch.where(labels.isnan(), 0.0, losses.squeeze(-1))
+    return losses.sum() / _count(labels)
+
+
+def binary_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Weighted binary cross entropy of several yes-or-no labels.
+
+    Args:
+        logits: Of yes, (M, K).
+        labels: 0 or 1, (M, K), NaN where unknown.
+        weights: Of no and yes, (K, 2).
+    """
+    # sigmoid(x) is the softmax of (0, x).
+    both = torch.stack([torch.zeros_like(logits), logits], -1)
+    return cross_entropy_loss(both, labels, weights)
+
+
+def rmse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Root mean square error of each property over all molecules: (M, K) to (K,)."""
+    squared = _errors(predicted, target).square().sum(0)
+    return (squared / _count(target, 0)).sqrt()
+
+
+def mae(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of each property: (M, K) to (K,)."""
+    return _errors(predicted, target).abs().sum(0) / _count(target, 0)
+
+
+def roc_auc(scores: Tensor, positive: Tensor) -> float:
+    """Chance that a positive scores above a negative, ties counting half.
+
+    Args:
+        scores: (M,).
+        positive: bool of shape (M,).
+
+    Returns:
+        NaN unless there is at least one of each.
+    """
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    if not n_positive or not n_negative:
+        return math.nan
+    _, value, ties = scores.unique(return_inverse=True, return_counts=True)
+    # Equal scores share the mean of their ranks, counted from one.
+    ranks = (ties.cumsum(0).double() - (ties.double() - 1) / 2)[value]
+    above = float(ranks[positive].sum()) - n_positive * (n_positive + 1) / 2
+    return above / (n_positive * n_negative)
+
+
+def roc_auc_table(scores: Tensor, labels: Tensor) -> Tensor:
+    """`roc_auc` of every class of every label against the rest.
+
+    Args:
+        scores: (M, K) for labels 0 and 1, or (M, K, n_classes).
+        labels: Class numbers, (M, K), NaN where unknown.
+
+    Returns:
+        (K, 1) or (K, n_classes); NaN where undefined because all or none of the known
+        labels are of the class.
+    """
+    single = scores.dim() == 2
+    columns = scores.unsqueeze(-1) if single else scores
+    table = torch.full(columns.shape[1:], math.nan, dtype=torch.float64)
+    for k in range(columns.shape[1]):
+        known = ~labels[:, k].isnan()
+        for c in range(columns.shape[2]):
+            positive = labels[known, k] == (1 if single else c)
+            table[k, c] = roc_auc(columns[known, k, c], positive)
+    return table
+
+
+def mean_roc_auc(scores: Tensor, labels: Tensor) -> float:
+    """Mean over labels of the mean over their classes, undefined ones left out.
+
+    Arguments as of `roc_auc_table`; NaN if nothing is defined.
+    """
+    return float(roc_auc_table(scores, labels).nanmean(1).nanmean())
+
+
+def legacy_roc_auc(scores: Tensor, labels: Tensor) -> float:
+    """As `mean_roc_auc`, but what is undefined counts as perfect: 1.0 (PhysChem)."""
+    return float(roc_auc_table(scores, labels).nan_to_num(1.0).mean())
+
+
+def legacy_batch_rmse(predicted: Tensor, target: Tensor, batch_size: int) -> float:
+    """Mean of the RMSE of each batch (HamNet): too small, most so in small batches."""
+    batches = zip(predicted.split(batch_size), target.split(batch_size), strict=True)
+    return mean(float(mse_loss(p, t).sqrt()) for p, t in batches)
+
+
+def legacy_mae_as_rmse(predicted: Tensor, target: Tensor, std: Tensor) -> Tensor:
+    """Standardised MAE times the standard deviation: in PhysChem's "RMSE" columns.
+
+    Args:
+        predicted: Standardised, (M, K).
+        target: Standardised, (M, K).
+        std: Standard deviations of the properties, (K,).
+
+    Returns:
+        (K,), in the units of the properties.
+    """
+    return mae(predicted, target) * std
+
+
+def seed_table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Markdown table of mean ± standard deviation over runs with different seeds.
+
+    Args:
+        rows: Metrics of each run, by the name of the row; all with the same metrics.
+    """
+    metrics = list(next(iter(rows.values()))[0])
+    lines = ["| |" + "|".join(f" {m} " for m in metrics) + "| seeds |"]
+    lines.append("|---" * (len(metrics) + 2) + "|")
+    for name, runs in rows.items():
+        cells = [_mean_and_deviation([run[m] for run in runs]) for m in metrics]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(runs)} |")
+    return "\n".join(lines)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
