@@ -1,0 +1,1 @@
+"""PhysChem, conformations and properties from bonds alone (NeurIPS 2021)."""

@@ -1,0 +1,144 @@
+"""Architecture of a PhysChem model: every variant of the paper is a switch."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from ase_physml.errors import PotentialError
+
+Variant = Literal[
+    "physchem", "physnet", "chemnet", "chemnet_conformer", "chemnet_multitask"
+]
+Forces = Literal["paper", "bounded", "equivariant", "springs"]
+Integrator = Literal["euler", "symplectic"]
+Receiver = Literal["centre", "outer"]
+Head = Literal["regression", "classification", "multiclass"]
+
+
+@dataclass(frozen=True)
+class PhysChemConfig:
+    """Architecture of a PhysChem model.
+
+    Where paper and published code differ, the default is the paper.
+
+    Attributes:
+        variant: "physchem" learns conformations and properties together. "physnet"
+            passes no messages: conformations alone. "chemnet" sees no geometry (q = 0),
+            "chemnet_conformer" the positions of the graph, "chemnet_multitask" decodes
+            positions from the atom states by an MLP.
+        atom_features: Features of an atom, 39 (paper) or 34 (published code).
+        bond_features: Features of a bond.
+        atom_width: Width of atom states v.
+        bond_width: Width of bond states e.
+        molecule_width: Width of the fingerprint of a molecule.
+        space: Generalised coordinates q of an atom, d_f; other than three they are
+            decoded to positions by a matrix.
+        blocks: Blocks of dynamics and message passing, L.
+        steps: Euler steps in each block, S.
+        time_step: tau.
+        global_layers: Attention layers of the readout, T; 2 in the published code.
+        shared: The blocks have their parameters in common, as in the published code.
+        receiver: Who receives the message of a triplet: its "centre" (paper) or the
+            "outer" atom (published code).
+        forces: The law of PhysNet: "paper"; "bounded" by tanh and aware of atom states
+            (published code); beyond the paper, both conserving momentum and moving with
+            the frame: "equivariant", a learned function of the distance; "springs"
+            that pull each pair to a learned distance.
+        integrator: "euler", both updates from the old state (paper), or "symplectic",
+            positions from the new momenta, which stays stable with stiffer forces.
+        friction: Momentum lost in each step, from 0 (paper) to 1.
+        pair_width: Width of the pair states of "equivariant" and "springs".
+        pair_layers: Layers in which pairs learn from neighbouring pairs.
+        targets: Properties of a molecule; 0 for conformations alone.
+        head: "regression", "classification" (each target present or not) or
+            "multiclass".
+        classes: Classes of each target of a "multiclass" head.
+        dropout: Of messages and fingerprints.
+    """
+
+    variant: Variant = "physchem"
+    atom_features: int = 39
+    bond_features: int = 10
+    atom_width: int = 128
+    bond_width: int = 64
+    molecule_width: int = 256
+    space: int = 3
+    blocks: int = 2
+    steps: int = 4
+    time_step: float = 0.25
+    global_layers: int = 1
+    shared: bool = True
+    receiver: Receiver = "centre"
+    forces: Forces = "paper"
+    integrator: Integrator = "euler"
+    friction: float = 0.0
+    pair_width: int = 64
+    pair_layers: int = 3
+    targets: int = 0
+    head: Head = "regression"
+    classes: int = 4
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(repr(value) for value in get_args(kind))
+                raise PotentialError(
+                    f"{name} must be one of {allowed}, got {getattr(self, name)!r}"
+                )
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise PotentialError(
+                    f"{name} must be at least 1, got {getattr(self, name)}"
+                )
+        if self.targets < 0 or self.pair_layers < 0:
+            raise PotentialError("targets and pair_layers must not be negative")
+        if not 0.0 <= self.friction <= 1.0:
+            raise PotentialError(f"friction must be in [0, 1], got {self.friction}")
+        if self.variant == "physnet" and self.targets:
+            raise PotentialError(
+                "variant='physnet' predicts conformations alone: set targets=0, or "
+                "variant='physchem'"
+            )
+        if self.variant in ("chemnet", "chemnet_conformer") and not self.targets:
+            raise PotentialError(
+                f"variant={self.variant!r} predicts properties alone: set targets"
+            )
+
+    @property
+    def moves(self) -> bool:
+        """Whether positions come from PhysNet."""
+        return self.variant in ("physchem", "physnet")
+
+    @property
+    def passes_messages(self) -> bool:
+        """Whether ChemNet updates atom and bond states."""
+        return self.variant != "physnet"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PhysChemConfig":
+        """Back from `to_dict`.
+
+        Raises:
+            PotentialError: An unknown or unusable value.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PotentialError(f"not a PhysChem architecture: {error}") from error
+
+
+_CHOICES = {
+    "variant": Variant,
+    "forces": Forces,
+    "integrator": Integrator,
+    "receiver": Receiver,
+    "head": Head,
+}
+_COUNTS = (
+    "atom_features", "bond_features", "atom_width", "bond_width", "molecule_width",
+    "space", "blocks", "steps", "global_layers", "pair_width", "classes",
+)  # fmt: skip

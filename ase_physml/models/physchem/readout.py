@@ -1,0 +1,80 @@
+"""Fingerprints of molecules by global attention, and the properties read off them."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import elu, leaky_relu
+
+from ase_physml.models.physchem.config import Head
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.segment import segment_softmax, segment_sum
+
+
+class GlobalAttention(nn.Module):
+    """A molecule attends to its atoms and updates its fingerprint by a GRU."""
+
+    def __init__(self, atom_width: int, width: int) -> None:
+        super().__init__()
+        self.of_molecule = nn.Linear(width, 1)
+        self.of_atom = nn.Linear(atom_width, 1, bias=False)
+        self.values = nn.Linear(atom_width, width)
+        self.update = nn.GRUCell(width, width)
+
+    def forward(self, graph: MolecularGraph, v: Tensor, fingerprint: Tensor) -> Tensor:
+        """Fingerprints (M, width) to (M, width)."""
+        asked = self.of_molecule(fingerprint).index_select(0, graph.molecule)
+        scores = leaky_relu(asked + self.of_atom(v))
+        weights = segment_softmax(scores, graph.molecule, graph.n_molecules)
+        values = weights * leaky_relu(self.values(v))
+        context = elu(segment_sum(values, graph.molecule, graph.n_molecules))
+        return leaky_relu(self.update(context, fingerprint))
+
+
+class Readout(nn.Module):
+    """Mean over the atoms, then ``layers`` of global attention."""
+
+    def __init__(self, atom_width: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(atom_width, width)
+        self.layers = nn.ModuleList(
+            GlobalAttention(atom_width, width) for _ in range(layers)
+        )
+
+    def forward(self, graph: MolecularGraph, v: Tensor) -> Tensor:
+        """Atom states (N, atom_width) to fingerprints (M, width)."""
+        atoms = leaky_relu(self.first(v))
+        total = segment_sum(atoms, graph.molecule, graph.n_molecules)
+        fingerprint = total / graph.n_atoms.unsqueeze(-1)
+        for layer in self.layers:
+            fingerprint = layer(graph, v, fingerprint)
+        return fingerprint
+
+
+class PropertyHead(nn.Module):
+    """Linear map from fingerprints to properties.
+
+    A regression learns numbers of mean 0 and deviation 1, which the buffers `mean` and
+    `deviation`, both (targets,), lead back to the units of the targets. Otherwise the
+    outputs are logits.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self, width: int, targets: int, head: Head, classes: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.shape = (targets, classes) if head == "multiclass" else (targets,)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, math.prod(self.shape))
+        self.register_buffer("mean", torch.zeros(targets))
+        self.register_buffer("deviation", torch.ones(targets))
+
+    def forward(self, fingerprint: Tensor) -> Tensor:
+        """(M, width) to (M, targets), or (M, targets, classes) of a multiclass head."""
+        out: Tensor = self.linear(self.dropout(fingerprint))
+        out = out.unflatten(-1, self.shape)
+        return out * self.deviation + self.mean if self.head == "regression" else out
