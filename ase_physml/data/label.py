@@ -102,7 +102,7 @@ def label(
                     f"first: {failures[0].reason}"
                 )
         journal.remove()
-    _list_failures(out, failures)
+    list_failures(out, failures)
     return Report(writer.n_frames, resumed, failures)
 
 
@@ -121,7 +121,8 @@ def _labelled(
             yield replace(frame, energy=result[0], forces=result[1])
 
 
-def _list_failures(out: Path, failures: list[Failure]) -> None:
+def list_failures(out: Path, failures: list[Failure]) -> None:
+    """Write ``OUT.failures.csv``, or remove one of earlier if there are none."""
     path = out.with_name(out.name + ".failures.csv")
     if not failures:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Calculations on many structures, in this process or in several."""
+"""The same work on many things, in this process or in several."""
 
 import multiprocessing as mp
 import os
@@ -11,9 +11,9 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from ase_physml.errors import DataError
 
 Maker = Callable[[str], Any]
 """From a name to an ASE calculator; a function at the top level of a module."""
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Enough to keep workers busy, and few enough that memory stays bounded.
@@ -44,12 +47,29 @@ def compute_all(
     Raises:
         DataError: A process died.
     """
+    yield from run_all(jobs, partial(compute, make, name), processes)
+
+
+def run_all(
+    jobs: Iterable[tuple[int, Job]], work: Callable[[Job], Done], processes: int
+) -> Iterator[tuple[int, Job, Done]]:
+    """Results in the order in which they are ready.
+
+    Args:
+        jobs: Index and what to work on.
+        work: Function at the top level of a module, or a partial of one; both it and
+            what it returns travel between processes.
+        processes: 1 works here; more start that many, with one thread each.
+
+    Raises:
+        DataError: A process died.
+    """
     if processes == 1:
-        for index, frame in jobs:
-            yield index, frame, compute(make, name, frame)
+        for index, job in jobs:
+            yield index, job, work(job)
         return
     with _single_threaded():
-        yield from _in_processes(jobs, make, name, processes)
+        yield from _in_processes(jobs, work, processes)
 
 
 def compute(make: Maker, name: str, frame: Frame) -> Result:
@@ -77,14 +97,14 @@ def _calculator(make: Maker, name: str) -> Any:
 
 
 def _in_processes(
-    jobs: Iterable[tuple[int, Frame]], make: Maker, name: str, processes: int
-) -> Iterator[tuple[int, Frame, Result]]:
+    jobs: Iterable[tuple[int, Job]], work: Callable[[Job], Done], processes: int
+) -> Iterator[tuple[int, Job, Done]]:
     # Spawned, since a fork copies locked threads and open files of this process.
     context = mp.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
-        pending: dict[Future[Result], tuple[int, Frame]] = {}
-        for index, frame in jobs:
-            pending[pool.submit(compute, make, name, frame)] = (index, frame)
+        pending: dict[Future[Done], tuple[int, Job]] = {}
+        for index, job in jobs:
+            pending[pool.submit(work, job)] = (index, job)
             if len(pending) >= _PENDING_PER_PROCESS * processes:
                 yield from _collect(pending)
         while pending:
@@ -92,20 +112,20 @@ def _in_processes(
 
 
 def _collect(
-    pending: dict[Future[Result], tuple[int, Frame]],
-) -> Iterator[tuple[int, Frame, Result]]:
+    pending: dict[Future[Done], tuple[int, Job]],
+) -> Iterator[tuple[int, Job, Done]]:
     done, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in done:
-        index, frame = pending.pop(future)
+        index, job = pending.pop(future)
         try:
             result = future.result()
         except BrokenProcessPool as error:
             raise DataError(
-                f"a process died near frame {index} (killed, out of memory, or a crash "
-                "of the calculator); finished results are kept, run the same command "
+                f"a process died near frame {index} (killed, out of memory, or a "
+                "crash); finished results are kept, run the same command "
                 "again, with fewer processes if memory was short"
             ) from error
-        yield index, frame, result
+        yield index, job, result
 
 
 def _end_with_parent() -> None:
