@@ -1,0 +1,1 @@
+"""HamNet, molecules moved by a learned Hamiltonian (ICLR 2021)."""

@@ -1,0 +1,93 @@
+"""Architecture of a HamNet model."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ase_physml.errors import PotentialError
+
+Conformation = Literal["engine", "given", "none"]
+
+
+@dataclass(frozen=True)
+class HamNetConfig:
+    """Every row of the paper's ablations is a switch (Tables 1 and 2).
+
+    Attributes:
+        atom_features: Width of the atom features, 39 or 34.
+        edge_features: Width of the bond features.
+        state_width: Dimensions d_f of positions q and momenta p.
+        gcn_width: Width of each graph convolution of the engine.
+        gcn_layers: Graph convolutions of the engine.
+        steps: Time steps T; none is the paper's row "w/o dynamics".
+        step_size: Time step eta.
+        lstm: Read the atoms in canonical order; else a linear layer ("w/o LSTM").
+        dissipation: Rayleigh's dissipation; else "w/o Phi".
+        repo: The engine of the authors' code instead of their paper's: one encoder for
+            q and p, unnormalised bond strengths, energies without the factors 1/2,
+            masses and a bias in the potential.
+        width: Atom and bond width of the fingerprint generator.
+        layers: Message-passing layers L.
+        readouts: Iterations M of the readout, which share their weights.
+        fingerprint: Width of the molecular fingerprint.
+        n_targets: Properties to predict; for a label of C classes, C of them. None at
+            all if 0.
+        dropout: Between the layers of the generator; the engine has none.
+        conformation: What the fingerprint sees of space: the "engine"'s positions and
+            momenta, the molecule's "given" positions, or "none".
+        frozen_engine: Second stage of training: the engine stays as it is.
+    """
+
+    atom_features: int = 39
+    edge_features: int = 10
+    state_width: int = 32
+    gcn_width: int = 128
+    gcn_layers: int = 2
+    steps: int = 20
+    step_size: float = 0.025
+    lstm: bool = True
+    dissipation: bool = True
+    repo: bool = False
+    width: int = 200
+    layers: int = 2
+    readouts: int = 2
+    fingerprint: int = 256
+    n_targets: int = 0
+    dropout: float = 0.0
+    conformation: Conformation = "engine"
+    frozen_engine: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (
+            "atom_features", "edge_features", "state_width", "gcn_width", "width",
+            "fingerprint",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise PotentialError(f"{name} must be at least 1")
+        for name in ("gcn_layers", "steps", "layers", "readouts", "n_targets"):
+            if getattr(self, name) < 0:
+                raise PotentialError(f"{name} must not be negative")
+        if self.step_size <= 0:
+            raise PotentialError(f"step_size must be positive, got {self.step_size}")
+        if not 0 <= self.dropout < 1:
+            raise PotentialError(f"dropout must be in [0, 1), got {self.dropout}")
+        if self.conformation not in ("engine", "given", "none"):
+            raise PotentialError(
+                "conformation must be 'engine', 'given' or 'none', "
+                f"got {self.conformation!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "HamNetConfig":
+        """Back from `to_dict`.
+
+        Raises:
+            PotentialError: An unknown or unusable value.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PotentialError(f"not a HamNet architecture: {error}") from error

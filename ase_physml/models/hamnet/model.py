@@ -1,0 +1,85 @@
+"""HamNet: conformations and properties from a learned Hamiltonian (ICLR 2021).
+
+"HamNet: Conformation-Guided Molecular Representation with Hamiltonian Neural
+Networks". Two stages: the engine learns conformations; then it is frozen, and the
+fingerprint generator learns properties from where it leaves the atoms.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ase_physml.errors import DataError
+from ase_physml.models.hamnet.config import HamNetConfig
+from ase_physml.models.hamnet.encoder import centred
+from ase_physml.models.hamnet.engine import HamNetEngine
+from ase_physml.models.hamnet.fingerprint import FingerprintGenerator
+from ase_physml.molecular_graph import MolecularGraph
+
+
+class HamNetOutput(NamedTuple):
+    """What HamNet says of a batch of molecules.
+
+    Attributes:
+        positions: Conformation, Å, shape (N, 3): the engine's, the given one as it
+            came, or None without any.
+        property: Predictions, shape (M, n_targets), or None without targets.
+        fingerprint: Shape (M, fingerprint).
+    """
+
+    positions: Tensor | None
+    property: Tensor | None
+    fingerprint: Tensor
+
+
+class HamNet(nn.Module):
+    """Engine, fingerprint generator and a linear head.
+
+    With ``conformation="given"`` the generator sees raw coordinates, as in the paper's
+    row "real conformation": predictions then depend on how the molecules are turned.
+    """
+
+    def __init__(self, config: HamNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = {"engine": 2 * config.state_width, "given": 3, "none": 1}
+        with_engine = config.conformation == "engine"
+        self.engine = HamNetEngine(config) if with_engine else None
+        self.generator = FingerprintGenerator(config, widths[config.conformation])
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = (
+            nn.Linear(config.fingerprint, config.n_targets)
+            if config.n_targets
+            else None
+        )
+        if self.engine is not None and config.frozen_engine:
+            self.engine.requires_grad_(False)
+
+    def forward(self, graph: MolecularGraph) -> HamNetOutput:
+        """Conformations, fingerprints and properties of a batch of molecules.
+
+        Raises:
+            DataError: The model reads given positions and there are none.
+        """
+        positions, places = self._places(graph)
+        fingerprint = self.generator(graph, places)
+        found = None if self.head is None else self.head(self.dropout(fingerprint))
+        return HamNetOutput(positions, found, fingerprint)
+
+    def _places(self, graph: MolecularGraph) -> tuple[Tensor | None, Tensor]:
+        """Conformation, and what the generator sees of it, (N, c)."""
+        if self.config.conformation == "none":
+            # All atoms in one place: every difference is zero.
+            return None, torch.zeros_like(graph.atom_features[:, :1])
+        if self.engine is None:
+            if graph.positions is None:
+                raise DataError(
+                    "this HamNet reads given conformations and the molecules have "
+                    "none: give positions"
+                )
+            return graph.positions, centred(graph, graph.positions)
+        learning = torch.is_grad_enabled() and not self.config.frozen_engine
+        with torch.set_grad_enabled(learning):
+            found = self.engine(graph)
+        return found.positions, torch.cat([found.q, found.p], -1)

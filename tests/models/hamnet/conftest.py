@@ -1,0 +1,25 @@
+"""Molecules that the HamNet tests share."""
+
+import pytest
+import torch
+
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.featurise import featurise
+from ase_physml.molecules.graph import collate
+from ase_physml.molecules.store import MoleculeStore
+
+# A chain, one atom twice, two ions without a bond, a ring, and a molecule that only
+# the order of its atoms can untangle.
+SMILES = ("CCO", "C", "[Ne]", "[Na+].[Cl-]", "c1ccncc1", "CC(C)(C)C")
+
+
+@pytest.fixture(scope="session")
+def graph() -> MolecularGraph:
+    """The batch of all, in float64, in random conformations."""
+    torch.manual_seed(0)
+    sizes = [3, 1, 1, 2, 6, 5]
+    molecules = [
+        featurise(smiles, torch.randn(n, 3).numpy())
+        for smiles, n in zip(SMILES, sizes, strict=True)
+    ]
+    return collate(MoleculeStore.of(molecules)).to(torch.float64)
