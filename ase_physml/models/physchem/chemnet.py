@@ -15,7 +15,7 @@ from ase_physml.segment import segment_max, segment_softmax, segment_sum
 
 
 class ChemNet(nn.Module):
-    """One round of message passing.
+    """One round of message passing between atoms.
 
     Args:
         atom_width: Width of atom states.
@@ -39,28 +39,27 @@ class ChemNet(nn.Module):
         self.score = nn.Linear(bond_width, 1, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.update_atom = nn.GRUCell(atom_width, atom_width)
-        self.bond_of_atoms = nn.Linear(atom_width, bond_width)
-        self.bond_of_length = nn.Linear(LENGTHS, bond_width, bias=False)
-        self.update_bond = nn.GRUCell(bond_width, bond_width)
 
     def forward(
         self, graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Update states.
+        """Update the states of the atoms.
 
         Args:
             graph: Edges and triplets.
             v: Atom states, (N, atom_width).
             e: States of the edges, equal in both directions, (E, bond_width).
             q: Coordinates, (N, s).
+
+        Returns:
+            New atom states, and the features of the bond lengths (E, LENGTHS).
         """
         lengths, angles = self.geometry(graph, q)
         messages = self.messages(graph, v, lengths, angles)
         ends = graph.target if self.receiver == "centre" else graph.source
         weights = segment_softmax(self.score(e), ends, len(v))
         received = elu(segment_sum(weights * messages, ends, len(v)))
-        v = leaky_relu(self.update_atom(self.dropout(received), v))
-        return v, self._bonds(graph, v, e, lengths)
+        return leaky_relu(self.update_atom(self.dropout(received), v)), lengths
 
     def messages(
         self, graph: MolecularGraph, v: Tensor, lengths: Tensor, angles: Tensor
@@ -75,12 +74,22 @@ class ChemNet(nn.Module):
         # What does not depend on k may be added after the maximum, ReLU is monotonic.
         return relu(own + l_ij + strongest)
 
-    def _bonds(
+
+class BondUpdate(nn.Module):
+    """Bond states from the new states of both atoms, whichever comes first."""
+
+    def __init__(self, atom_width: int, bond_width: int) -> None:
+        super().__init__()
+        self.of_atoms = nn.Linear(atom_width, bond_width)
+        self.of_length = nn.Linear(LENGTHS, bond_width, bias=False)
+        self.update = nn.GRUCell(bond_width, bond_width)
+
+    def forward(
         self, graph: MolecularGraph, v: Tensor, e: Tensor, lengths: Tensor
     ) -> Tensor:
-        """Bond states from the new states of both atoms, whichever comes first."""
-        of_atoms = self.bond_of_atoms(v)
-        both = of_atoms.index_select(0, graph.source)
-        both = both + of_atoms.index_select(0, graph.target)
-        update = leaky_relu(both + self.bond_of_length(lengths))
-        return leaky_relu(self.update_bond(update, e))
+        """States v (N, atom_width), e and features of lengths to e (E, bond_width)."""
+        of_atoms = self.of_atoms(v)
+        ends = of_atoms.index_select(0, graph.source)
+        ends = ends + of_atoms.index_select(0, graph.target)
+        message = leaky_relu(ends + self.of_length(lengths))
+        return leaky_relu(self.update(message, e))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ase_physml.errors import DataError
-from ase_physml.models.physchem.chemnet import ChemNet
+from ase_physml.models.physchem.chemnet import BondUpdate, ChemNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.initialiser import FirstPositions, FirstStates
 from ase_physml.models.physchem.pair_laws import EquivariantLaw, SpringLaw
@@ -73,6 +73,11 @@ class PhysChem(nn.Module):
             ChemNet(c.atom_width, c.bond_width, c.receiver, c.dropout)
             for _ in range(n_own * c.passes_messages)
         )
+        # The bond states that the last block would leave, nobody reads.
+        self.bond_updates = nn.ModuleList(
+            BondUpdate(c.atom_width, c.bond_width)
+            for _ in range(min(n_own, c.blocks - 1) * c.passes_messages)
+        )
         self.readout = self.head = None
         if c.targets:
             self.readout = Readout(c.atom_width, c.molecule_width, c.global_layers)
@@ -92,16 +97,25 @@ class PhysChem(nn.Module):
         q, p = self._start(graph, v)
         path, motion = [q], None
         for block in range(self.config.blocks):
-            before = v, e
-            if self.chemnets:
-                chemnet = self.chemnets[block % len(self.chemnets)]
-                v, e = chemnet(graph, v, e, q)
+            before = v, e, q
             if self.physnets:
                 physnet = self.physnets[block % len(self.physnets)]
-                motion = physnet(graph, *before, q, p)
+                motion = physnet(graph, *before, p)
                 q, p = motion.path[-1], motion.momenta
                 path += motion.path
+            if self.chemnets:
+                v, e = self._pass_messages(block, graph, *before)
         return self._output(graph, v, path, motion)
+
+    def _pass_messages(
+        self, block: int, graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Atom and bond states after a block that starts from positions q."""
+        v, lengths = self.chemnets[block % len(self.chemnets)](graph, v, e, q)
+        if block == self.config.blocks - 1:
+            return v, e
+        update = self.bond_updates[block % len(self.bond_updates)]
+        return v, update(graph, v, e, lengths)
 
     def _check(self, graph: MolecularGraph) -> None:
         for kind, features, expected in (
