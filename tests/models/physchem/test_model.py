@@ -12,6 +12,7 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem, PhysChemOutput
 from ase_physml.models.physchem.readout import GlobalAttention
 from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.graph import graph_of
 
 SMALL = PhysChemConfig(
     atom_width=12, bond_width=8, molecule_width=10, pair_width=6, pair_layers=2,
@@ -232,3 +233,20 @@ def test_config_as_dict(config: PhysChemConfig) -> None:
 def test_unusable_config_is_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(PotentialError, match=message):
         PhysChemConfig.from_dict(change)
+
+
+def test_order_of_input_atoms_means_nothing() -> None:
+    model = make(SMALL)
+    outs = []
+    for smiles in ("CC(N)C(=O)OC=C", "C=COC(=O)C(C)N"):
+        graph = graph_of(smiles).to(torch.float64)
+        outs.append(parts(model(graph)))
+    for key, value in outs[0].items():
+        torch.testing.assert_close(outs[1][key], value, msg=key)
+
+
+@pytest.mark.parametrize("smiles", ["C", "[Ne]", "[Na+].[Cl-]", "C.CCO"])
+def test_molecules_of_few_bonds(model: PhysChem, smiles: str) -> None:
+    graph = graph_of(smiles).to(torch.float64)
+    graph = replace(graph, positions=torch.zeros(len(graph.molecule), 3).double())
+    assert all(value.isfinite().all() for value in parts(model(graph)).values())
