@@ -89,21 +89,22 @@ def total_after(engine: Hamiltonian, graph: MolecularGraph, steps: int) -> Tenso
     q, p = state(graph)
     visited, p = engine.roll(graph, q, p, steps, 0.5 / steps)
     kinetic, potential, _ = engine.energies(graph, visited[-1], p)
-    return (kinetic + potential).detach()
+    return kinetic + potential
 
 
+@torch.no_grad()
 def test_energy_is_conserved_to_first_order_in_the_step(graph: MolecularGraph) -> None:
     engine = build(dissipation=False)
     q, p = state(graph)
     kinetic, potential, lost = engine.energies(graph, q, p)
-    start = (kinetic + potential).detach()
+    start = kinetic + potential
     assert (lost == 0).all()
-    coarse = total_after(engine, graph, 2000) - start
-    fine = total_after(engine, graph, 4000) - start
+    coarse = total_after(engine, graph, 1000) - start
+    fine = total_after(engine, graph, 2000) - start
     moving = coarse.abs() > 1e-9
     assert moving.any()
     ratios = coarse[moving] / fine[moving]
-    assert ratios.tolist() == pytest.approx([2.0] * len(ratios), rel=0.01)
+    assert ratios.tolist() == pytest.approx([2.0] * len(ratios), rel=0.02)
 
 
 def test_dissipation_takes_energy_out(graph: MolecularGraph) -> None:
@@ -122,7 +123,7 @@ def test_dissipation_takes_energy_out(graph: MolecularGraph) -> None:
     assert (falls < 0).all()
     # dH/dt = -2 Phi: at the rate that Rayleigh's function says.
     rates = falls[-1] / eta
-    assert rates.tolist() == pytest.approx((-2 * power).tolist(), rel=0.01)
+    assert rates.tolist() == pytest.approx((-2 * power).tolist(), rel=0.02)
 
 
 def test_atoms_in_one_place_stay_finite(graph: MolecularGraph) -> None:
