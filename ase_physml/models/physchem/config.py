@@ -42,7 +42,7 @@ class PhysChemConfig:
         forces: The law of PhysNet: "paper"; "bounded" by tanh and aware of atom states
             (published code); beyond the paper, both conserving momentum and moving with
             the frame: "equivariant", a learned function of the distance; "springs"
-            that pull each pair to a learned distance.
+            that pull each pair to a learned distance, in a dozen steps or more.
         integrator: "euler", both updates from the old state (paper), or "symplectic",
             positions from the new momenta, which stays stable with stiffer forces.
         friction: Momentum lost in each step, from 0 (paper) to 1.
@@ -94,6 +94,10 @@ class PhysChemConfig:
             raise PotentialError("targets and pair_layers must not be negative")
         if not 0.0 <= self.friction <= 1.0:
             raise PotentialError(f"friction must be in [0, 1], got {self.friction}")
+        if self.forces == "springs" and self.space != 3:
+            raise PotentialError(
+                f"springs pull to distances in Å: they need space=3, got {self.space}"
+            )
         if self.variant == "physnet" and self.targets:
             raise PotentialError(
                 "variant='physnet' predicts conformations alone: set targets=0, or "
