@@ -26,6 +26,7 @@ from ase_physml.calculators.loading import (
     pick_device,
     prepared,
 )
+from ase_physml.calculators.passes import passes
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList
 from ase_physml.models.physml.forces import energy_and_forces
@@ -136,14 +137,14 @@ class PhysMLCalculator(Calculator):
     def calculate_many(
         self, structures: Sequence[Atoms], batch_size: int | None = None
     ) -> list[Results]:
-        """Evaluate structures together, in one forward pass.
+        """Evaluate structures together, as many in a pass as the device likes.
 
         A structure whose own calculator shares this one's weights gets its results
         filled in, so that ASE finds them there and computes nothing again.
 
         Args:
             structures: Any sizes, any composition that the potential knows.
-            batch_size: Structures per pass; all of them by default.
+            batch_size: Structures at a time; all of them by default.
 
         Returns:
             Results of each structure, as `calculate` would give them.
@@ -210,13 +211,19 @@ class PhysMLCalculator(Calculator):
         if not structures:
             return []
         start = perf_counter()
-        graph = self._graph(structures)
-        said = [self._predict(member, graph) for member in self.members]
-        sizes = [len(atoms) for atoms in structures]
-        results = results_of(sizes, said, self.calibration)
+        results: list[Results] = [{} for _ in structures]
+        for indices in passes([len(atoms) for atoms in structures], self.device):
+            some = [structures[index] for index in indices]
+            for index, result in zip(indices, self._evaluate_pass(some), strict=True):
+                results[index] = result
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
+
+    def _evaluate_pass(self, structures: Sequence[Atoms]) -> list[Results]:
+        graph = self._graph(structures)
+        said = [self._predict(member, graph) for member in self.members]
+        return results_of([len(atoms) for atoms in structures], said, self.calibration)
 
     def _predict(self, member: PhysML, graph: AtomGraph) -> Prediction:
         molecules, per_atom, forces = self._energies_and_forces(member, graph)

@@ -11,8 +11,7 @@ from ase_physml.errors import PhysMLError
 if TYPE_CHECKING:
     from ase_physml.evaluation.subject import Molecule, Subject
 
-# Those that need nothing but the calculator.
-_USUAL = ["structure", "assembly", "masked", "smoothness"]
+_SUITES = "structure,assembly,reaction,masked,smoothness"
 
 
 def evaluate(
@@ -20,9 +19,7 @@ def evaluate(
         list[str], typer.Argument(help="qm9.pt, tblite:GFN2-xTB, emt, module:factory.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("report"),
-    suites: Annotated[
-        str, typer.Option(help="Names with commas between; reaction needs a set.")
-    ] = ",".join(_USUAL),
+    suites: Annotated[str, typer.Option(help="Names with commas between.")] = _SUITES,
     molecules: Annotated[int, typer.Option(min=1, help="To try them on.")] = 24,
     data: Annotated[
         Path | None, typer.Option(help="HDF5 set to take molecules from.")
@@ -31,7 +28,10 @@ def evaluate(
         Path | None, typer.Option(help="Of that set: only its test part.")
     ] = None,
     reactions: Annotated[
-        Path | None, typer.Option(help="HDF5 set of reactions: NAME/r, /ts and /p.")
+        Path | None,
+        typer.Option(
+            help="HDF5 set of reactions: NAME/r, /ts and /p; else those listed."
+        ),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(help="Calculator that reactions are held to.")
@@ -48,21 +48,21 @@ def evaluate(
     from ase_physml.calculators.byname import make_calculator
     from ase_physml.evaluation import run
     from ase_physml.evaluation.report import write_report
+    from ase_physml.evaluation.subject import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
-    if reactions is not None and suites == ",".join(_USUAL):
-        names.append("reaction")
     tried = _molecules(data, split, molecules)
     held_to = None if reference is None else make_calculator(reference)
     settings = {
         "molecules": str(data or "listed"),
-        "reactions": str(reactions),
+        "reactions": str(reactions or "listed"),
         "reference": str(reference),
     }
     subjects: list[Subject] = []
     for name in dict.fromkeys(calculators):
         subject = _subject(name, tried, settings)
-        subject.reactions, subject.reference = reactions, held_to
+        subject.reactions = reactions or REACTIONS
+        subject.reference = held_to
         subject.count = limit
         subjects.append(subject)
     console = make_console()

@@ -20,8 +20,6 @@ BETWEEN = (0.25, 0.5, 0.75)  # of the way between two known structures
 
 
 def _cases(subject: Subject) -> Iterator[Case]:
-    if subject.reactions is None:
-        raise DataError("no reactions were given (--reactions SET.h5)")
     found = [r for r in reactions(RaggedSet(subject.reactions)) if r.saddle is not None]
     random = subject.random("reaction")
     count = min(subject.count, len(found))

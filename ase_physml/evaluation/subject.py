@@ -17,6 +17,9 @@ from ase_physml.tasks.structures import from_smiles
 
 _LIST = Path(__file__).with_name("molecules.smi")
 
+# Textbook rearrangements with GFN2-xTB labels (training/make_known_reactions.py).
+REACTIONS = Path(__file__).with_name("reactions.h5")
+
 
 @dataclass(frozen=True)
 class Molecule:
@@ -64,10 +67,13 @@ def from_set(
     pool = np.arange(len(data)) if frames is None else np.asarray(frames)
     drawn = np.random.default_rng(0).choice(pool, min(count, len(pool)), replace=False)
     known = bool(data.metadata.equilibrium)
-    return [
-        Molecule(frame.name or f"frame {index}", to_atoms(frame, labels=False), known)
-        for index, frame in zip(np.sort(drawn), data.read(np.sort(drawn)), strict=True)
-    ]
+    molecules: dict[str, Molecule] = {}
+    for index, frame in zip(np.sort(drawn), data.read(np.sort(drawn)), strict=True):
+        name = frame.name or f"frame {index}"
+        if name in molecules:
+            name = f"{name} (frame {index})"
+        molecules[name] = Molecule(name, to_atoms(frame, labels=False), known)
+    return list(molecules.values())
 
 
 @dataclass
@@ -78,7 +84,7 @@ class Subject:
         name: As the user typed it.
         calculator: Of ASE.
         molecules: To try it on.
-        reactions: Set of reactions, or None.
+        reactions: Set of reactions; those that come with the package by default.
         reference: Calculator that labels their structures, or None.
         count: Of reactions, at most.
         seed: Of all displacements.
@@ -88,7 +94,7 @@ class Subject:
     name: str
     calculator: Calculator
     molecules: list[Molecule]
-    reactions: Path | None = None
+    reactions: Path = REACTIONS
     reference: Calculator | None = None
     count: int = 100
     seed: int = 0
