@@ -16,7 +16,7 @@ from ase_physml.molecules.featurise import Featurised, Order, featurise
 ForceField = Literal["none", "uff", "mmff94"]
 
 _ATTEMPTS = 20
-_STEPS = 2000
+_STEPS = 500
 
 
 def featurise_with_conformer(
@@ -70,11 +70,17 @@ def conformer(
 
 
 def _embedded(full: Chem.Mol, seed: int) -> bool:
-    """Embed in place: from distances, then, for what that fails on, from anywhere."""
+    """Embed in place, less strictly for what that fails on.
+
+    Tests of stereocentres refuse every geometry of some bridgeheads and small cages,
+    one molecule of QM9 in twelve; without them these come out well.
+    """
     parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed
+    parameters.randomSeed = seed + 1  # to RDKit, 0 and 1 are the same
     parameters.maxIterations = _ATTEMPTS
-    for parameters.useRandomCoords in (False, True):
+    for strict, anywhere in ((True, False), (False, False), (False, True)):
+        parameters.enforceChirality = strict
+        parameters.useRandomCoords = anywhere
         if rdDistGeom.EmbedMolecule(full, parameters) == 0:
             return True
     return False

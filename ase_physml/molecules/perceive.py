@@ -44,8 +44,8 @@ def perceive(frame: Frame, order: Order = "smiles") -> Featurised:
 def bonded(frame: Frame) -> Chem.Mol:
     """RDKit molecule with all atoms, bonds, one conformer, and stereochemistry from it.
 
-    Of several readings the one with the fewest charges counts. Zwitterions such as
-    amino acids whose proton has moved keep theirs.
+    Of several readings the one with the fewest fragments counts, and of those the one
+    with the fewest charges. Amino acids whose proton has moved keep theirs.
 
     Raises:
         DataError: No bonds explain this geometry.
@@ -60,9 +60,9 @@ def bonded(frame: Frame) -> Chem.Mol:
         except (ValueError, RuntimeError) as error:
             reason = reason or str(error).splitlines()[0]
             continue
-        if best is None or _charges(molecule) < _charges(best):
+        if best is None or _doubts(molecule) < _doubts(best):
             best = molecule
-        if _charges(best) == 0:
+        if _doubts(best) == (1, 0):
             break
     if best is None:
         raise DataError(f"no bonds found: {reason}")
@@ -99,5 +99,7 @@ def _near(frame: Frame, factor: float) -> Iterator[tuple[int, int]]:
         yield int(i), int(j)
 
 
-def _charges(molecule: Chem.Mol) -> int:
-    return sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())
+def _doubts(molecule: Chem.Mol) -> tuple[int, int]:
+    """Fragments and charges; (1, 0) for most molecules."""
+    charges = sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())
+    return len(Chem.GetMolFrags(molecule)), charges

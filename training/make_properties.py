@@ -1,0 +1,68 @@
+"""Property sets for PhysChem and HamNet from tables, with conformers from RDKit.
+
+    python training/make_properties.py esol.csv sars_cov_2.csv --out properties \
+        --processes 2
+
+Writes a set and two splits, random 8:1:1 and by scaffold, for each table. Sets of
+energies (``qm7.h5``) keep their own geometries. May be interrupted and started again.
+"""
+
+import argparse
+from pathlib import Path
+
+import h5py
+from rich.progress import Progress
+
+from ase_physml.data.label import Failure
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.tables import read_table
+from ase_physml.molecules.properties import PropertySet, import_table
+from ase_physml.molecules.sets import perceive_sets
+from ase_physml.molecules.splits import random_split, scaffold_split
+
+Result = tuple[PropertySet, list[Failure]]
+
+
+def from_table(path: Path, out: Path, processes: int, progress: Progress) -> Result:
+    table = read_table(path)
+    task = progress.add_task(path.stem, total=len(table.smiles))
+    return import_table(
+        table, out, processes=processes, on_items=lambda n: progress.advance(task, n)
+    )
+
+
+def from_energies(path: Path, out: Path, processes: int, progress: Progress) -> Result:
+    task = progress.add_task(path.stem, total=len(RaggedSet(path)))
+    built = perceive_sets(
+        [path], out, processes=processes, on_items=lambda n: progress.advance(task, n)
+    )
+    found = PropertySet.of_energies(built.store, path.stem)
+    found.save(out)
+    return found, built.failures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--seed", type=int, default=0, help="of the random split")
+    parser.add_argument("--processes", type=int, default=1)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        for path in options.tables:
+            make = from_energies if h5py.is_hdf5(path) else from_table
+            out = options.out / f"{path.stem}.h5"
+            found, failures = make(path, out, options.processes, progress)
+            store = found.store
+            random_split(store, options.seed).save(out.with_suffix(".random.json"))
+            scaffold_split(store).save(out.with_suffix(".scaffold.json"))
+            without = len(store) - int(store.has_positions.sum())
+            progress.print(
+                f"{out}: {len(store):,} molecules, {len(set(store.smiles)):,} "
+                f"different, {len(failures)} rows left out, {without} without conformer"
+            )
+
+
+if __name__ == "__main__":
+    main()
