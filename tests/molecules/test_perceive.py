@@ -29,7 +29,8 @@ MOLECULES = [
     "[NH3+]CC(=O)[O-]",
     "C1CC2(C1)CO2",
     "O=[N+]([O-])c1cc[nH]n1",
-    "C1[C@H]2C[C@@H]12",
+    "C1C2CC1C2",
+    "C1CC12CC2",
     "N#C[C@@H]1C[C@@H]1O",
 ]
 
