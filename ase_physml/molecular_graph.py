@@ -76,10 +76,10 @@ class MolecularGraph:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move and cast: as `torch.Tensor.to`, a dtype for the real numbers only."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(
-            **{name: _to(value, *args, **kwargs) for name, value in values.items()}
-        )
+        values: dict[str, Any] = {
+            f.name: _to(getattr(self, f.name), *args, **kwargs) for f in fields(self)
+        }
+        return type(self)(**values)
 
 
 def _to(value: Tensor | None, *args: Any, **kwargs: Any) -> Tensor | None:

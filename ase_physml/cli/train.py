@@ -28,7 +28,7 @@ def train(
     strategy: Annotated[str, typer.Option(help="Lightning strategy.")] = "auto",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
 ) -> None:
-    """Train or fine-tune a potential by a recipe."""
+    """Train or fine-tune a potential, PhysChem or HamNet by a recipe."""
     import logging
     import os
     import sys
@@ -41,12 +41,12 @@ def train(
         raise PhysMLError(
             "training needs the extra: pip install 'ase-physml[train]'"
         ) from error
-    from ase_physml.training.recipe import load_recipe
-    from ase_physml.training.run import fit
+    from ase_physml.training.loop import Run
+    from ase_physml.training.start import fit, load
 
     # Devices it did not find, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = load(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
     checkpoint = None
     if resume == "last":
@@ -59,9 +59,7 @@ def train(
             f"{folder} holds a run already: add --resume last to go on with it, or "
             "choose another --out"
         )
-    potential = fit(
-        loaded,
-        recipe,
+    run = Run(
         folder,
         resume=checkpoint,
         max_time=_duration(max_time),
@@ -70,8 +68,8 @@ def train(
         accelerator=accelerator,
         progress=sys.stdout.isatty(),
     )
-    print(f"potential: {potential}")
-    print(f"curves:    {folder / 'curves.png'}")
+    print(f"result: {fit(loaded, recipe, run)}")
+    print(f"curves: {folder / 'curves.png'}")
 
 
 def _duration(text: str | None) -> "dt.timedelta | None":

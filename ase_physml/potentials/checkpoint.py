@@ -45,18 +45,27 @@ def save_potential(
         {k: v.detach().cpu().clone() for k, v in member.state_dict().items()}
         for member in members
     ]
-    _write(
-        Path(path),
-        {
-            "format": _FORMAT,
-            "format_version": version,
-            "metadata": replace(card, format_version=version).to_json(),
-            "state": states[0] if len(members) == 1 else states,
-        },
-    )
+    metadata = replace(card, format_version=version).to_json()
+    state = states[0] if len(members) == 1 else states
+    write_file(Path(path), _FORMAT, version, metadata, state)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_file(path: Path, kind: str, version: int, metadata: str, state: Any) -> None:
+    """Write a file of any format that `read_file` reads.
+
+    Args:
+        path: File to write, replaced if it exists.
+        kind: Name of the format.
+        version: Of the format.
+        metadata: JSON text.
+        state: Tensors in dicts and lists.
+    """
+    content = {
+        "format": kind,
+        "format_version": version,
+        "metadata": metadata,
+        "state": state,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
@@ -101,13 +110,7 @@ def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
         PotentialError: Missing, truncated, not a potential, from a newer version, or
             with weights that do not fit its architecture. Nothing in it is executed.
     """
-    content = _read(Path(path))
-    version = content["format_version"]
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise PotentialError(
-            f"{path}: potential of format version {version}, but this ase_physml reads "
-            f"up to {FORMAT_VERSION}; upgrade with `pip install -U ase-physml`"
-        )
+    content = read_file(Path(path), _FORMAT, FORMAT_VERSION)
     try:
         card = PotentialCard.from_json(content["metadata"])
         states = content["state"]
@@ -161,7 +164,17 @@ def _verify_checksums(path: Path) -> None:
             raise zipfile.BadZipFile(damaged)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
+    """Content of a file, none of which is executed.
+
+    Args:
+        path: File.
+        kind: Name of the format that it must have.
+        newest: Version of the format that is read.
+
+    Raises:
+        PotentialError: Missing, truncated, of another format or a newer version.
+    """
     if path.is_dir():
         raise PotentialError(f"{path}: is a directory, not a potential file")
     if not path.exists():
@@ -183,10 +196,17 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: damaged or not a potential file; get it again"
         ) from error
     keys = {"format", "format_version", "metadata", "state"}
-    if (
-        not isinstance(content, dict)
-        or content.get("format") != _FORMAT
-        or not keys <= content.keys()
-    ):
+    if not isinstance(content, dict) or not keys <= content.keys():
         raise PotentialError(f"{path}: not a potential of this package")
+    if content["format"] != kind:
+        raise PotentialError(
+            f"{path}: holds something else than what is asked of it: its format is "
+            f"{content['format']!r}, not {kind!r}"
+        )
+    version = content["format_version"]
+    if not isinstance(version, int) or version > newest:
+        raise PotentialError(
+            f"{path}: of format version {version}, but this ase_physml reads "
+            f"up to {newest}; upgrade with `pip install -U ase-physml`"
+        )
     return content

@@ -1,6 +1,7 @@
 """What happens between the epochs of a run."""
 
 import datetime as dt
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -38,34 +39,11 @@ class Budget(Callback):
         trainer.should_stop = trainer.should_stop or over
 
 
-class SavePotential(Callback):
-    """Write the averaged weights as a potential and redraw the curves.
+class Curves(Callback):
+    """Redraw the learning curves after every epoch."""
 
-    After every validation; where there is nothing to validate on, at the end.
-    """
-
-    def __init__(self, out: Path, card: PotentialCard) -> None:
-        self.out, self.card = out, card
-
-    def on_validation_epoch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Here the module holds the averaged weights."""
-        if not trainer.sanity_checking:
-            self._save(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The averaging, earlier in the list of callbacks, has left them here too."""
-        if not sum(trainer.num_val_batches):
-            self._save(trainer, pl_module)
-
-    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        assert isinstance(pl_module, PhysMLTraining)
-        notes = {**self.card.training, "steps": trainer.global_step}
-        card = replace(self.card, training=notes)
-        save_potential(self.out / f"{card.name}.pt", pl_module.model, card)
+    def __init__(self, out: Path) -> None:
+        self.out = out
 
     def on_train_epoch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
@@ -73,3 +51,39 @@ class SavePotential(Callback):
         """Curves up to here."""
         if trainer.is_global_zero:
             plot_curves(self.out / "csv", self.out / "curves.png")
+
+
+class SaveWeights(Callback, ABC):
+    """Write the averaged weights as a file to predict with.
+
+    After every validation; where there is nothing to validate on, at the end.
+    """
+
+    def on_validation_epoch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
+        """Here the module holds the averaged weights."""
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            self.save(pl_module, trainer.global_step)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The averaging, earlier in the list of callbacks, has left them here too."""
+        if trainer.is_global_zero and not sum(trainer.num_val_batches):
+            self.save(pl_module, trainer.global_step)
+
+    @abstractmethod
+    def save(self, pl_module: pl.LightningModule, steps: int) -> None:
+        """Write the file."""
+
+
+class SavePotential(SaveWeights):
+    """PhysML as a potential."""
+
+    def __init__(self, out: Path, card: PotentialCard) -> None:
+        self.out, self.card = out, card
+
+    def save(self, pl_module: pl.LightningModule, steps: int) -> None:
+        """Write ``OUT/NAME.pt``."""
+        assert isinstance(pl_module, PhysMLTraining)
+        card = replace(self.card, training={**self.card.training, "steps": steps})
+        save_potential(self.out / f"{card.name}.pt", pl_module.model, card)

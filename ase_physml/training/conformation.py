@@ -32,8 +32,16 @@ def conn_loss(graph: MolecularGraph, positions: Tensor, hops: int | None = 3) ->
     Returns:
         Mean over molecules, Å^2, shape (...).
     """
-    errors = _distance_errors(graph, positions).square() * _conn_weights(graph, hops)
-    return _mean(graph, 2 * _per_molecule(graph, errors) / graph.n_atoms)
+    return conn_loss_of_distances(graph, _distances(graph, positions), hops)
+
+
+def conn_loss_of_distances(
+    graph: MolecularGraph, distances: Tensor, hops: int | None = 3
+) -> Tensor:
+    """`conn_loss` of distances that no positions need have, Å, shape (..., P)."""
+    errors = (distances - _distances(graph, _truth(graph))).square()
+    weighted = errors * _conn_weights(graph, hops)
+    return _mean(graph, 2 * _per_molecule(graph, weighted) / graph.n_atoms)
 
 
 def _conn_weights(graph: MolecularGraph, hops: int | None) -> Tensor:
@@ -217,13 +225,14 @@ def _gaps(graph: MolecularGraph, positions: Tensor) -> Tensor:
     return positions.index_select(-2, second) - positions.index_select(-2, first)
 
 
+def _distances(graph: MolecularGraph, positions: Tensor) -> Tensor:
+    """Of each pair, Å: (..., N, 3) to (..., P)."""
+    return (_gaps(graph, positions).square().sum(-1) + _TINY).sqrt()
+
+
 def _distance_errors(graph: MolecularGraph, positions: Tensor) -> Tensor:
     """Predicted less true distances, Å: (..., N, 3) to (..., P)."""
-    predicted, true = (
-        (_gaps(graph, x).square().sum(-1) + _TINY).sqrt()
-        for x in (positions, _truth(graph))
-    )
-    return predicted - true
+    return _distances(graph, positions) - _distances(graph, _truth(graph))
 
 
 def _per_molecule(graph: MolecularGraph, values: Tensor) -> Tensor:

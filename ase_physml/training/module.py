@@ -14,6 +14,7 @@ from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.noise import Noise, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
+from ase_physml.training.schedule import warm_cosine
 from ase_physml.training.valence import ValenceField
 
 
@@ -216,8 +217,5 @@ class PhysMLTraining(pl.LightningModule):
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Learning rate of a step: linear warm-up, then a cosine, in its stage."""
     stage, within = recipe.stage_at(step)
-    if within < stage.warmup:
-        return stage.learning_rate * (within + 1) / stage.warmup
-    done = (within - stage.warmup) / max(1, stage.steps - stage.warmup)
-    falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-    return stage.learning_rate * (stage.final + (1.0 - stage.final) * falling)
+    part = warm_cosine(within, stage.steps, stage.warmup, stage.final)
+    return stage.learning_rate * part

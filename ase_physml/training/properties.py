@@ -29,6 +29,20 @@ def mae_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return _errors(predicted, target).abs().sum() / _count(target)
 
 
+def moments(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each target over its known values.
+
+    Args:
+        targets: (M, K), NaN where unknown.
+
+    Returns:
+        (K,) each; where all values are equal, a deviation of 1.
+    """
+    mean = targets.nanmean(0)
+    deviation = (targets - mean).square().nanmean(0).sqrt()
+    return mean, torch.where(deviation > 0, deviation, 1.0)
+
+
 def _errors(predicted: Tensor, target: Tensor) -> Tensor:
     """Predicted less target; zero, and without gradient, where unknown."""
     return torch.where(target.isnan(), 0.0, predicted - target.nan_to_num())

@@ -16,7 +16,8 @@ from ase_physml.training.batches import (
     StagedStream,
     StepSampler,
 )
-from ase_physml.training.recipe import Recipe, Source, Stage, find
+from ase_physml.training.recipe import Recipe, Source, Stage
+from ase_physml.training.yaml_recipe import find
 
 
 class Data(pl.LightningDataModule):

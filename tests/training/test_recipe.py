@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from ase_physml.errors import RecipeError
-from ase_physml.training.recipe import find, load_recipe
+from ase_physml.training.recipe import load_recipe
+from ase_physml.training.yaml_recipe import find
 
 MINIMAL = """
 name: tiny

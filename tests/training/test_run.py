@@ -48,7 +48,7 @@ def recipe_file(sets: Path, tmp_path: Path) -> Path:
 
 def run(recipe_file: Path, out: Path, *overrides: str, **options: object) -> Path:
     recipe: Recipe = load_recipe(recipe_file, overrides)
-    return fit(recipe, recipe_file, out, progress=False, **options)
+    return fit(recipe, recipe_file, Run(out, progress=False, **options))
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -112,7 +112,7 @@ def _stopped_after(recipe_file: Path, out: Path, epochs: int) -> None:
             trainer.should_stop = trainer.current_epoch + 1 >= epochs
 
     recipe = load_recipe(recipe_file)
-    fit(recipe, recipe_file, out, progress=False, callbacks=[Stop()])
+    fit(recipe, recipe_file, Run(out, progress=False, callbacks=[Stop()]))
 
 
 def test_killed_run_ends_where_the_whole_one_does(

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.property_head import Head
 
 Conformation = Literal["engine", "given", "none"]
 
@@ -29,8 +30,10 @@ class HamNetConfig:
         layers: Message-passing layers L.
         readouts: Iterations M of the readout, which share their weights.
         fingerprint: Width of the molecular fingerprint.
-        n_targets: Properties to predict; for a label of C classes, C of them. None at
-            all if 0.
+        targets: Properties of a molecule; 0 for conformations alone.
+        head: "regression", "classification" (each target present or not) or
+            "multiclass".
+        classes: Classes of each target of a "multiclass" head.
         dropout: Between the layers of the generator; the engine has none.
         conformation: What the fingerprint sees of space: the "engine"'s positions and
             momenta, the molecule's "given" positions, or "none".
@@ -51,7 +54,9 @@ class HamNetConfig:
     layers: int = 2
     readouts: int = 2
     fingerprint: int = 256
-    n_targets: int = 0
+    targets: int = 0
+    head: Head = "regression"
+    classes: int = 4
     dropout: float = 0.0
     conformation: Conformation = "engine"
     frozen_engine: bool = False
@@ -63,7 +68,7 @@ class HamNetConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise PotentialError(f"{name} must be at least 1")
-        for name in ("gcn_layers", "steps", "layers", "readouts", "n_targets"):
+        for name in ("gcn_layers", "steps", "layers", "readouts", "targets"):
             if getattr(self, name) < 0:
                 raise PotentialError(f"{name} must not be negative")
         if self.step_size <= 0:

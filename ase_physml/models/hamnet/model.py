@@ -15,6 +15,7 @@ from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import centred
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.fingerprint import FingerprintGenerator
+from ase_physml.models.property_head import PropertyHead
 from ase_physml.molecular_graph import MolecularGraph
 
 
@@ -24,7 +25,7 @@ class HamNetOutput(NamedTuple):
     Attributes:
         positions: Conformation, Å, shape (N, 3): the engine's, the given one as it
             came, or None without any.
-        property: Predictions, shape (M, n_targets), or None without targets.
+        property: As `PropertyHead` gives it, or None without targets.
         fingerprint: Shape (M, fingerprint).
     """
 
@@ -47,12 +48,15 @@ class HamNet(nn.Module):
         with_engine = config.conformation == "engine"
         self.engine = HamNetEngine(config) if with_engine else None
         self.generator = FingerprintGenerator(config, widths[config.conformation])
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = (
-            nn.Linear(config.fingerprint, config.n_targets)
-            if config.n_targets
-            else None
-        )
+        self.head = None
+        if config.targets:
+            self.head = PropertyHead(
+                config.fingerprint,
+                config.targets,
+                config.head,
+                config.classes,
+                config.dropout,
+            )
         if self.engine is not None and config.frozen_engine:
             self.engine.requires_grad_(False)
 
@@ -64,7 +68,7 @@ class HamNet(nn.Module):
         """
         positions, places = self._places(graph)
         fingerprint = self.generator(graph, places)
-        found = None if self.head is None else self.head(self.dropout(fingerprint))
+        found = None if self.head is None else self.head(fingerprint)
         return HamNetOutput(positions, found, fingerprint)
 
     def _places(self, graph: MolecularGraph) -> tuple[Tensor | None, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.property_head import Head
 
 Variant = Literal[
     "physchem", "physnet", "chemnet", "chemnet_conformer", "chemnet_multitask"
@@ -11,7 +12,6 @@ Variant = Literal[
 Forces = Literal["paper", "bounded", "equivariant", "springs"]
 Integrator = Literal["euler", "symplectic"]
 Receiver = Literal["centre", "outer"]
-Head = Literal["regression", "classification", "multiclass"]
 
 
 @dataclass(frozen=True)

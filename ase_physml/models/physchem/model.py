@@ -16,7 +16,8 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.initialiser import FirstPositions, FirstStates
 from ase_physml.models.physchem.pair_laws import EquivariantLaw, SpringLaw
 from ase_physml.models.physchem.physnet import BoundedLaw, Motion, PaperLaw, PhysNet
-from ase_physml.models.physchem.readout import PropertyHead, Readout
+from ase_physml.models.physchem.readout import Readout
+from ase_physml.models.property_head import PropertyHead
 from ase_physml.molecular_graph import MolecularGraph
 
 

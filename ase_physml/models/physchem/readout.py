@@ -1,12 +1,8 @@
-"""Fingerprints of molecules by global attention, and the properties read off them."""
+"""Fingerprints of molecules by global attention."""
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu
 
-from ase_physml.models.physchem.config import Head
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
@@ -49,32 +45,3 @@ class Readout(nn.Module):
         for layer in self.layers:
             fingerprint = layer(graph, v, fingerprint)
         return fingerprint
-
-
-class PropertyHead(nn.Module):
-    """Linear map from fingerprints to properties.
-
-    A regression learns numbers of mean 0 and deviation 1, which the buffers `mean` and
-    `deviation`, both (targets,), lead back to the units of the targets. Otherwise the
-    outputs are logits.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(
-        self, width: int, targets: int, head: Head, classes: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.head = head
-        self.shape = (targets, classes) if head == "multiclass" else (targets,)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(width, math.prod(self.shape))
-        self.register_buffer("mean", torch.zeros(targets))
-        self.register_buffer("deviation", torch.ones(targets))
-
-    def forward(self, fingerprint: Tensor) -> Tensor:
-        """(M, width) to (M, targets), or (M, targets, classes) of a multiclass head."""
-        out: Tensor = self.linear(self.dropout(fingerprint))
-        out = out.unflatten(-1, self.shape)
-        return out * self.deviation + self.mean if self.head == "regression" else out

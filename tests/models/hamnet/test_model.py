@@ -18,7 +18,7 @@ from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 
 SMALL = HamNetConfig(
-    state_width=8, gcn_width=16, steps=5, width=24, fingerprint=32, n_targets=3
+    state_width=8, gcn_width=16, steps=5, width=24, fingerprint=32, targets=3
 )
 VARIANTS = {
     "paper": SMALL,
@@ -162,7 +162,7 @@ def test_equal_atoms_are_told_apart(graph: MolecularGraph) -> None:
 
 
 def test_no_targets_no_properties(graph: MolecularGraph) -> None:
-    assert build(replace(SMALL, n_targets=0))(graph).property is None
+    assert build(replace(SMALL, targets=0))(graph).property is None
 
 
 def test_architecture_survives_json() -> None:

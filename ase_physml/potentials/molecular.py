@@ -1,0 +1,119 @@
+"""Files of PhysChem and HamNet models: as potentials, tensors and JSON alone."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ase_physml.errors import PotentialError
+from ase_physml.models.hamnet.config import HamNetConfig
+from ase_physml.models.hamnet.engine import HamNetEngine
+from ase_physml.models.hamnet.model import HamNet
+from ase_physml.models.physchem.config import PhysChemConfig
+from ase_physml.models.physchem.model import PhysChem
+from ase_physml.potentials.checkpoint import read_file, write_file
+
+MolecularModel = PhysChem | HamNet | HamNetEngine
+Kind = Literal["physchem", "hamnet"]
+
+FORMAT = "ase_physml molecular"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class MolecularCard:
+    """What a model of molecules says of itself.
+
+    Attributes:
+        name: Short name.
+        kind: Which of the models.
+        architecture: Its configuration as a dict.
+        target_names: Of the properties it predicts; none for conformations alone.
+        task: "regression", "classification" or "multiclass".
+        unit: Of the properties.
+        order: Of atoms in the graphs it was trained on; it must read them so.
+        split_hashes: Data file to the hash of the split it was trained on.
+        errors: Measured errors, their units in the keys.
+        training: Recipe and steps.
+        created: UTC time, ISO 8601.
+        format_version: Of the file.
+    """
+
+    name: str
+    kind: Kind
+    architecture: dict[str, Any]
+    target_names: list[str] = field(default_factory=list)
+    task: str = "regression"
+    unit: str = ""
+    order: str = "smiles"
+    split_hashes: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+    format_version: int = _VERSION
+
+
+def build_molecular(kind: Kind, architecture: dict[str, Any]) -> MolecularModel:
+    """A model with random weights; of HamNet without targets, the engine alone.
+
+    Raises:
+        PotentialError: No such kind, or an unusable architecture.
+    """
+    builders: dict[str, Callable[[], MolecularModel]] = {
+        "physchem": lambda: PhysChem(PhysChemConfig.from_dict(architecture)),
+        "hamnet": lambda: _hamnet(HamNetConfig.from_dict(architecture)),
+    }
+    if kind not in builders:
+        raise PotentialError(
+            f"no model of the kind {kind!r}; there are {', '.join(builders)}"
+        )
+    return builders[kind]()
+
+
+def save_molecular(
+    path: str | Path, model: MolecularModel, card: MolecularCard
+) -> None:
+    """Write a model; the file appears under its name only when it is complete."""
+    state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+    write_file(Path(path), FORMAT, _VERSION, json.dumps(asdict(card)), state)
+
+
+def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
+    """Read a model on the CPU, in evaluation mode.
+
+    Raises:
+        PotentialError: Missing, damaged, from a newer version, or something else.
+            Nothing in it is executed.
+    """
+    content = read_file(Path(path), FORMAT, _VERSION)
+    try:
+        card = MolecularCard(**json.loads(content["metadata"]))
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            model = build_molecular(card.kind, card.architecture)
+        model.load_state_dict(content["state"])
+    except Exception as error:
+        # A damaged file can hold any value in any place.
+        raise PotentialError(
+            f"{path}: the weights do not fit the architecture in it ({error}); "
+            "the file is damaged, get it again"
+        ) from error
+    return model.eval(), card
+
+
+def _hamnet(config: HamNetConfig) -> HamNet | HamNetEngine:
+    return HamNet(config) if config.targets else HamNetEngine(config)
+
+
+def weights_of_engine(model: nn.Module) -> dict[str, torch.Tensor]:
+    """State of the engine of a HamNet, or of an engine."""
+    engine = model.engine if isinstance(model, HamNet) else model
+    if not isinstance(engine, HamNetEngine):
+        raise PotentialError("this model has no Hamiltonian engine to start from")
+    return engine.state_dict()

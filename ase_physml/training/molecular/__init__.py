@@ -1,0 +1,1 @@
+"""Training of PhysChem and HamNet: conformations and properties of molecules."""

@@ -1,0 +1,168 @@
+"""Batches of molecules with what is to be learned about them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ase_physml.data.frame import Array
+from ase_physml.data.splits import Split
+from ase_physml.errors import DataError, RecipeError
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.graph import collate
+from ase_physml.molecules.properties import PropertySet
+from ase_physml.molecules.store import MoleculeStore
+from ase_physml.training.batches import StepSampler
+from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.yaml_recipe import find
+
+_VALIDATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class MolecularBatch:
+    """Molecules of one step.
+
+    Attributes:
+        graph: Their graphs, with the conformations that are known.
+        targets: (M, T), NaN where unknown, or None.
+    """
+
+    graph: MolecularGraph
+    targets: Tensor | None
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move, as Lightning does."""
+        targets = None if self.targets is None else self.targets.to(*args, **kwargs)
+        return replace(self, graph=self.graph.to(*args, **kwargs), targets=targets)
+
+
+class MolecularStream(Dataset[MolecularBatch]):
+    """Endless batches of random molecules: ``stream[t]`` for t = 0, 1, 2, ...
+
+    One pass visits every molecule once, in an order drawn from the seed and the number
+    of the pass; the last, smaller batch of a pass is left out where there are others.
+    """
+
+    def __init__(
+        self, molecules: "Molecules", indices: Array, batch_size: int, seed: int
+    ) -> None:
+        self.molecules, self.indices, self.seed = molecules, indices, seed
+        self.batch_size = min(batch_size, len(indices))
+        self.per_pass = len(indices) // self.batch_size
+        self._order: tuple[int, Array] | None = None
+
+    def __getitem__(self, step: int) -> MolecularBatch:
+        number, within = divmod(step, self.per_pass)
+        if self._order is None or self._order[0] != number:
+            random = np.random.default_rng([self.seed, number])
+            self._order = number, random.permutation(self.indices)
+        start = within * self.batch_size
+        return self.molecules.batch(self._order[1][start : start + self.batch_size])
+
+
+@dataclass(frozen=True)
+class Molecules:
+    """Molecules in memory, with or without targets."""
+
+    store: MoleculeStore
+    properties: PropertySet | None
+
+    @classmethod
+    def load(cls, path: Path, with_targets: bool) -> Self:
+        """Read a store, or a property set.
+
+        Raises:
+            DataError: As of `MoleculeStore.load`, or targets are asked for and there
+                are none.
+        """
+        if not with_targets:
+            return cls(MoleculeStore.load(path), None)
+        found = PropertySet.load(path)
+        return cls(found.store, found)
+
+    def batch(self, indices: Array) -> MolecularBatch:
+        """These molecules."""
+        targets = None
+        if self.properties is not None:
+            targets = torch.from_numpy(self.properties.targets[indices]).float()
+        return MolecularBatch(collate(self.store.select(indices)), targets)
+
+    def batches(self, indices: Array) -> Iterator[MolecularBatch]:
+        """All of these, in batches."""
+        for start in range(0, len(indices), _VALIDATION_BATCH):
+            yield self.batch(indices[start : start + _VALIDATION_BATCH])
+
+
+class _Batches(Dataset[MolecularBatch]):
+    def __init__(self, molecules: Molecules, indices: Array) -> None:
+        self.parts = list(molecules.batches(indices))
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> MolecularBatch:
+        return self.parts[index]
+
+
+class MolecularData(pl.LightningDataModule):
+    """Training and validation molecules of a recipe.
+
+    Raises:
+        RecipeError: A file is missing.
+        DataError: A file cannot be used, or the split is of another set.
+    """
+
+    def __init__(self, recipe: MolecularRecipe, path: Path) -> None:
+        super().__init__()
+        self.recipe = recipe
+        source = find(recipe.data, path)
+        self.molecules = Molecules.load(source, bool(recipe.losses.properties))
+        split = Split.load(find(recipe.split, path))
+        if split.size != len(self.molecules.store):
+            raise DataError(
+                f"{recipe.split} splits {split.size} molecules but {source} has "
+                f"{len(self.molecules.store)}: it was made for another file"
+            )
+        self.split_hashes = {source.name: split.hash}
+        self.train = self._usable(split.train)
+        if recipe.share < 1.0:
+            random = np.random.default_rng(recipe.seed)
+            kept = max(1, int(len(self.train) * recipe.share))
+            self.train = random.permutation(self.train)[:kept]
+        self.watched = self._usable(split.val)[: recipe.validate]
+
+    @property
+    def properties(self) -> PropertySet | None:
+        """Targets, if there are any."""
+        return self.molecules.properties
+
+    def _usable(self, indices: Array) -> Array:
+        """Without molecules that teach nothing: those with no known conformation."""
+        if self.recipe.losses.properties:
+            return indices
+        usable: Array = indices[self.molecules.store.has_positions[indices]]
+        if not len(usable):
+            raise RecipeError(f"{self.recipe.data}: no molecule has a conformation")
+        return usable
+
+    def train_dataloader(self) -> DataLoader[MolecularBatch]:
+        """Batches in the order of the stream, this process's share of them."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        recipe = self.recipe
+        stream = MolecularStream(
+            self.molecules, self.train, recipe.batch_size, recipe.seed
+        )
+        sampler = StepSampler(recipe.steps_per_epoch, rank, world)
+        return DataLoader(stream, batch_size=None, sampler=sampler)
+
+    def val_dataloader(self) -> DataLoader[MolecularBatch]:
+        """Every watched molecule once."""
+        return DataLoader(_Batches(self.molecules, self.watched), batch_size=None)

@@ -1,0 +1,134 @@
+"""From a recipe to a model of molecules."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from ase_physml.errors import RecipeError
+from ase_physml.models.hamnet.engine import HamNetEngine
+from ase_physml.models.hamnet.model import HamNet
+from ase_physml.potentials.molecular import (
+    MolecularCard,
+    MolecularModel,
+    build_molecular,
+    load_molecular,
+    save_molecular,
+    weights_of_engine,
+)
+from ase_physml.training.callbacks import SaveWeights
+from ase_physml.training.loop import Run, train
+from ase_physml.training.molecular.data import MolecularData
+from ase_physml.training.molecular.module import MolecularTraining
+from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.properties import moments
+from ase_physml.training.yaml_recipe import find
+
+
+def fit(recipe: MolecularRecipe, path: Path, run: Run) -> Path:
+    """Train, and return the path of the model.
+
+    Args:
+        recipe: What to train.
+        path: Where the recipe came from, for paths in it.
+        run: Where and how.
+
+    Raises:
+        RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
+        DataError: A data file cannot be used.
+    """
+    run.check()
+    pl.seed_everything(recipe.seed, verbose=False)
+    data = MolecularData(recipe, path)
+    card = card_of(recipe, data)
+    model = build_model(recipe, card, data, path)
+    known = data.properties
+    known = None if known is None else known.select(data.train)
+    save = SaveMolecular(run.out, card, recipe.keep_best)
+    train(recipe, run, MolecularTraining(model, recipe, known), data, save)
+    return run.out / f"{recipe.name}.pt"
+
+
+def build_model(
+    recipe: MolecularRecipe, card: MolecularCard, data: MolecularData, path: Path
+) -> MolecularModel:
+    """A fresh model, or one with the weights to start from.
+
+    Raises:
+        RecipeError: The weights to start from are of another architecture.
+    """
+    torch.manual_seed(recipe.seed)
+    model = build_molecular(card.kind, card.architecture)
+    if data.properties is not None and card.task == "regression":
+        targets = torch.from_numpy(data.properties.targets[data.train])
+        assert not isinstance(model, HamNetEngine)
+        assert model.head is not None
+        model.head.mean, model.head.deviation = moments(targets.float())
+    if recipe.start_from is not None:
+        start, _ = load_molecular(find(recipe.start_from, path))
+        try:
+            if isinstance(model, HamNet) and model.engine is not None:
+                model.engine.load_state_dict(weights_of_engine(start))
+            else:
+                model.load_state_dict(start.state_dict())
+        except RuntimeError as error:
+            raise RecipeError(
+                f"{recipe.start_from} has another architecture than the recipe: {error}"
+            ) from error
+    return model
+
+
+def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
+    """What a model trained by this recipe says of itself."""
+    architecture = recipe.architecture
+    known = data.properties
+    about: dict[str, Any] = {}
+    if known is not None:
+        architecture |= {
+            "targets": known.targets.shape[1],
+            "head": known.task,
+            "classes": known.classes,
+        }
+        about = {
+            "target_names": list(known.target_names),
+            "task": known.task,
+            "unit": known.unit,
+        }
+    return MolecularCard(
+        name=recipe.name,
+        kind=recipe.kind,
+        architecture=architecture,
+        order=data.molecules.store.facts.get("order", "smiles"),
+        split_hashes=data.split_hashes,
+        training={"recipe": recipe.to_dict()},
+        **about,
+    )
+
+
+class SaveMolecular(SaveWeights):
+    """A PhysChem or HamNet model, the last or the best."""
+
+    def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
+        self.out, self.card, self.keep_best = out, card, keep_best
+        self.best = float("inf")
+
+    def save(self, pl_module: pl.LightningModule, steps: int) -> None:
+        """Write ``OUT/NAME.pt``, unless an earlier one was better and is wanted."""
+        assert isinstance(pl_module, MolecularTraining)
+        # Callbacks come before the module logs its metrics.
+        score = pl_module.metrics().get("score", 0.0)
+        if self.keep_best and not score < self.best:
+            return
+        self.best = score
+        card = replace(self.card, training={**self.card.training, "steps": steps})
+        save_molecular(self.out / f"{card.name}.pt", pl_module.model, card)
+
+    def state_dict(self) -> dict[str, float]:
+        """Goes into checkpoints."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Comes out of them."""
+        self.best = state_dict["best"]

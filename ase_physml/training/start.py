@@ -1,0 +1,40 @@
+"""Any recipe: which model it trains, and the training of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ase_physml.errors import RecipeError
+from ase_physml.training import recipe as physml
+from ase_physml.training import run as physml_run
+from ase_physml.training.loop import Run
+from ase_physml.training.molecular import recipe as molecular
+from ase_physml.training.molecular import run as molecular_run
+from ase_physml.training.yaml_recipe import read
+
+
+def load(
+    path: Path, overrides: Sequence[str] = ()
+) -> physml.Recipe | molecular.MolecularRecipe:
+    """Read a recipe; its ``kind`` is "physml" unless it says otherwise.
+
+    Raises:
+        RecipeError: As of `physml.load_recipe`, or a kind that does not exist.
+    """
+    values = read(path, overrides)
+    kind = values.get("kind", "physml")
+    if kind in molecular.KINDS:
+        return molecular.of_values(values, path)
+    if kind != "physml":
+        kinds = ", ".join(["physml", *molecular.KINDS])
+        raise RecipeError(f"{path}: no kind {kind!r} of model; there are {kinds}")
+    values.pop("kind", None)
+    return physml.of_values(values, path)
+
+
+def fit(
+    recipe: physml.Recipe | molecular.MolecularRecipe, path: Path, run: Run
+) -> Path:
+    """Train by a recipe, and return the path of the result."""
+    if isinstance(recipe, physml.Recipe):
+        return physml_run.fit(recipe, path, run)
+    return molecular_run.fit(recipe, path, run)
