@@ -60,7 +60,8 @@ def main() -> None:
             without = len(store) - int(store.has_positions.sum())
             progress.print(
                 f"{out}: {len(store):,} molecules, {len(set(store.smiles)):,} "
-                f"different, {len(failures)} rows left out, {without} without conformer"
+                f"different, {len(failures)} left out, {without} without conformer",
+                soft_wrap=True,
             )
 
 

@@ -1,0 +1,56 @@
+"""The scripts that make stores of molecules, and the one that measures RDKit."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ase_physml.data.splits import Split
+from ase_physml.molecules.properties import PropertySet
+from ase_physml.molecules.store import MoleculeStore
+
+FOLDER = Path(__file__).parents[2] / "training"
+SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]
+
+
+def script(name: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, FOLDER / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_molecules_and_baseline(make_set: Callable[..., Path], tmp_path: Path) -> None:
+    geometries, out = make_set("set.h5", SMILES), tmp_path / "molecules.h5"
+    assert "9 molecules, 0 left out" in script(
+        "make_molecules.py", geometries, "--out", out
+    )
+    assert len(MoleculeStore.load(out)) == 9
+    Split(np.arange(6), np.array([8]), np.array([6, 7])).save(tmp_path / "split.json")
+    found = script("conformer_baseline.py", out, "--split", tmp_path / "split.json")
+    assert "2 molecules" in found
+    # The set was made with MMFF94, and rings of three and four have one shape each.
+    lines = [x.split() for x in found.splitlines() if x.startswith("ETKDGv3")]
+    errors = {line[3]: float(line[8]) for line in lines}
+    assert errors["mmff94"] < 1e-3 < errors["uff"]
+
+
+def test_properties(make_set: Callable[..., Path], tmp_path: Path) -> None:
+    table, out = tmp_path / "my_lipophilicity.csv", tmp_path / "out"
+    rows = [f"{k},{k / 10},{smiles}" for k, smiles in enumerate(SMILES)]
+    table.write_text("\n".join(["CMPD_CHEMBLID,exp,smiles", *rows, "x,1,nonsense"]))
+    energies = make_set("qm.h5", SMILES, energies=True)
+    found = script("make_properties.py", table, energies, "--out", out)
+    assert "1 left out" in found
+    for name in ("my_lipophilicity", "qm"):
+        data = PropertySet.load(out / f"{name}.h5")
+        assert len(data.store) == 9
+        assert data.store.has_positions.all()
+        for kind in ("random", "scaffold"):
+            assert Split.load(out / f"{name}.{kind}.json").size == 9
