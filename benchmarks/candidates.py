@@ -22,11 +22,11 @@ PRESETS = {"64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
 CUTOFF = 5.0
 
 
-def physml(preset: str, dtype: str) -> Evaluate:
+def physml(preset: str, dtype: str, compiled: bool = False) -> Evaluate:
     """The calculator with random weights: time does not depend on them."""
     width, depth, heads, n_basis = PRESETS[preset]
     config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)
-    calculator = PhysMLCalculator(PhysML(config), dtype=dtype)
+    calculator = PhysMLCalculator(PhysML(config), dtype=dtype, compiled=compiled)
     return calculator.calculate_many
 
 
@@ -138,9 +138,11 @@ def _flat(structures: Sequence[Atoms]) -> tuple[torch.Tensor, ...]:
 CANDIDATES: dict[str, Callable[[], Evaluate]] = {
     "PhysML 64x3": lambda: physml("64x3", "float64"),
     "PhysML 64x3 float32": lambda: physml("64x3", "float32"),
+    "PhysML 64x3 float32 compiled": lambda: physml("64x3", "float32", True),
     "ET 64x3": lambda: torchmd_et("64x3"),
     "PhysML 128x4": lambda: physml("128x4", "float64"),
     "PhysML 128x4 float32": lambda: physml("128x4", "float32"),
+    "PhysML 128x4 float32 compiled": lambda: physml("128x4", "float32", True),
     "ET 128x4": lambda: torchmd_et("128x4"),
     "MACE 96x0e": mace,
     "ANI": ani,

@@ -37,6 +37,15 @@ def markdown(results: dict[str, Any]) -> str:
         for size, one in results["batches"].items()
     }
     parts.append(_table(each, 1e3))
+    parts.append("### Times faster than ET of its size, and than GFN2-xTB: medians")
+    parts.append(
+        _ratios(
+            {
+                "20 atoms": results["single"]["chain"]["20"]["seconds"],
+                "batch of 64": results["batches"]["64"]["seconds"],
+            }
+        )
+    )
     parts.append("### The machine's limit for one molecule of 20 atoms")
     parts.append(_limits(results["single"]["chain"]["20"], machine))
     parts.append("### Tasks: seconds")
@@ -56,6 +65,24 @@ def _table(columns: Mapping[str, Times], scale: float) -> str:
             f"{scale * median(times[name]):.3g}" if name in times else ""
             for times in columns.values()
         ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ratios(columns: Mapping[str, Times]) -> str:
+    """Of PhysML, taken round by round."""
+    first = next(iter(columns.values()))
+    lines = [
+        f"| | {' | '.join(f'{c}: ET | {c}: GFN2-xTB' for c in columns)} |",
+        f"| --- |{' --- |' * 2 * len(columns)}",
+    ]
+    for name in (n for n in first if n.startswith("PhysML")):
+        cells = []
+        for times in columns.values():
+            for peer in (f"ET {name.split()[1]}", "GFN2-xTB"):
+                pairs = zip(times.get(peer, []), times[name], strict=False)
+                ratios = [theirs / ours for theirs, ours in pairs]
+                cells.append(f"{median(ratios):.1f}" if ratios else "")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

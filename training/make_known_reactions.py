@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from rdkit import Chem
@@ -63,7 +63,12 @@ REACTIONS = (
     Known(
         "hydrogen isocyanide", "[H:1][C:2]#[N:3]", {(1, 2): 0, (1, 3): 1}, {2: -1, 3: 1}
     ),
-    Known("methyl isocyanide", "C[N+:1]#[C-:2]", {}, {}),
+    Known(
+        "methyl isocyanide",
+        "[CH3:1][N+:2]#[C-:3]",
+        {(1, 2): 0, (1, 3): 1},
+        {2: 0, 3: 0},
+    ),
     Known(
         "acetaldehyde to vinyl alcohol",
         "[H:1][CH2:2][CH:3]=[O:4]",
@@ -213,9 +218,12 @@ def saddle(start: Atoms, end: Atoms, calculator: Calculator) -> Atoms | None:
         image.calc = calculator
     band = NEB(images, allow_shared_calculator=True, method="improvedtangent")
     band.interpolate("idpp")
-    FIRE(band, logfile=None).run(fmax=0.3, steps=300)
-    band.climb = True
-    FIRE(band, logfile=None).run(fmax=SADDLE_FORCE, steps=1500)
+    try:
+        FIRE(band, logfile=None).run(fmax=0.3, steps=300)
+        band.climb = True
+        FIRE(band, logfile=None).run(fmax=SADDLE_FORCE, steps=1500)
+    except CalculationFailed:
+        return None  # atoms too close for the method
     top = max(images[1:-1], key=lambda image: image.get_potential_energy())
     forces = np.linalg.norm(top.get_forces(), axis=1).max()
     return top if forces < 2 * SADDLE_FORCE and curved_down(top) == 1 else None
