@@ -2,10 +2,10 @@
 
     python training/split_like.py qm9_molecules.h5 --like SPLIT.json --out OUT.json
 
-``--like`` (`splits/qm9_energies.json` here) splits the first of the sets that the store was made from. Molecules of the
-other sets are trained on, unless the same SMILES is in the validation or test part:
-equal molecules are always on one side. What is held out from `qm9.pt` is so held out
-from conformer models too.
+``--like`` (`splits/qm9_energies.json` here) splits the first of the sets that the
+store was made from. Molecules of the other sets are trained on, unless the same SMILES
+is in the validation or test part: equal molecules are always on one side. What is held
+out from `qm9.pt` is so held out from conformer models too.
 """
 
 import argparse
