@@ -9,9 +9,9 @@ from torch import Tensor
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.potentials.molecular import MolecularModel
+from ase_physml.potentials.predict import Said, predict
 from ase_physml.training import conformation, properties
 from ase_physml.training.molecular.data import MolecularBatch
-from ase_physml.training.molecular.predict import Said, predict
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.schedule import warm_cosine
 
