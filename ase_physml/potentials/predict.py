@@ -19,11 +19,13 @@ class Said(NamedTuple):
             a single one where there are no steps, None where there are no positions.
         distances: Of pairs, predicted without positions, Å, (P,), or None.
         property: As of the model's head, or None.
+        fingerprint: Of molecules, (M, F), or None.
     """
 
     trajectory: Tensor | None
     distances: Tensor | None
     property: Tensor | None
+    fingerprint: Tensor | None = None
 
 
 def predict(model: MolecularModel, graph: MolecularGraph) -> Said:
@@ -31,9 +33,9 @@ def predict(model: MolecularModel, graph: MolecularGraph) -> Said:
     if isinstance(model, PhysChem):
         found = model(graph)
         path = torch.stack(found.trajectory) if found.trajectory else None
-        return Said(path, found.distances, found.property)
+        return Said(path, found.distances, found.property, found.molecules)
     if isinstance(model, HamNetEngine):
         return Said(model(graph).trajectory, None, None)
     answer = model(graph)
     path = None if answer.positions is None else answer.positions[None]
-    return Said(path, None, answer.property)
+    return Said(path, None, answer.property, answer.fingerprint)

@@ -1,0 +1,111 @@
+"""A model of molecules with what is needed to ask it and to read what it says."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ase_physml.errors import PotentialError
+from ase_physml.models.hamnet.config import HamNetConfig
+from ase_physml.models.physchem.model import PhysChem
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.potentials.molecular import (
+    Kind,
+    MolecularCard,
+    MolecularModel,
+    load_molecular,
+)
+from ase_physml.potentials.predict import Said, predict
+from ase_physml.potentials.registry import resolve
+
+_OLD_ATOM_FEATURES = 34
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model in evaluation mode.
+
+    Attributes:
+        model: On the CPU.
+        card: What it says of itself.
+        name: For messages.
+    """
+
+    model: MolecularModel
+    card: MolecularCard
+    name: str
+
+    @classmethod
+    def of(cls, model: str | Path | MolecularModel) -> Predictor:
+        """Load a shipped name or a path; a module is copied.
+
+        Raises:
+            PotentialError: No such file, none of PhysChem or HamNet, or a model that
+                reads conformations instead of predicting them.
+        """
+        if isinstance(model, str | Path):
+            path = resolve(model)
+            found = cls(*load_molecular(path), path.name)
+        else:
+            kind: Kind = "physchem" if isinstance(model, PhysChem) else "hamnet"
+            card = MolecularCard(kind, kind, model.config.to_dict())
+            found = cls(deepcopy(model).eval(), card, f"this {kind} model")
+        found._refuse_given_positions()
+        return found
+
+    @property
+    def variant(self) -> Literal["paper", "repo"]:
+        """Which features of atoms the model reads."""
+        old = self.model.config.atom_features == _OLD_ATOM_FEATURES
+        return "repo" if old else "paper"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `table`, one for each class of several classes."""
+        config = self.model.config
+        names = list(self.card.target_names)
+        names = names or [f"property_{k}" for k in range(config.targets)]
+        if config.head != "multiclass":
+            return tuple(names)
+        return tuple(f"{n}={k}" for n in names for k in range(config.classes))
+
+    def __call__(self, graph: MolecularGraph) -> Said:
+        """Ask, without gradients; atoms stand in the order ``card.order``."""
+        with torch.no_grad():
+            return predict(self.model, graph)
+
+    def table(self, said: Said) -> Tensor:
+        """Properties, (M, len(columns)): values in the card's unit, or probabilities.
+
+        Raises:
+            PotentialError: The model predicts conformations alone.
+        """
+        found, head = said.property, self.model.config.head
+        if found is None:
+            raise PotentialError(
+                f"{self.name} predicts conformations, but no properties; use a model "
+                "that was trained on properties"
+            )
+        if head == "classification":
+            found = torch.sigmoid(found)
+        elif head == "multiclass":
+            found = torch.softmax(found, dim=-1)
+        return found.flatten(1)
+
+    def _refuse_given_positions(self) -> None:
+        config = self.model.config
+        reads = (
+            config.conformation == "given"
+            if isinstance(config, HamNetConfig)
+            else config.variant == "chemnet_conformer"
+        )
+        if reads:
+            raise PotentialError(
+                f"{self.name} reads conformations instead of predicting them; use a "
+                "model that needs bonds alone"
+            )
