@@ -22,22 +22,23 @@ PRESETS = {"64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
 CUTOFF = 5.0
 
 
-def physml(preset: str, dtype: str, compiled: bool = False) -> Evaluate:
+def physml(device: str, preset: str, dtype: str, compiled: bool = False) -> Evaluate:
     """The calculator with random weights: time does not depend on them."""
     width, depth, heads, n_basis = PRESETS[preset]
     config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)
-    calculator = PhysMLCalculator(PhysML(config), dtype=dtype, compiled=compiled)
+    calculator = PhysMLCalculator(
+        PhysML(config), dtype=dtype, compiled=compiled, device=device
+    )
     return calculator.calculate_many
 
 
-def torchmd_et(preset: str) -> Evaluate:
+def torchmd_et(device: str, preset: str) -> Evaluate:
     """TorchMD-NET's equivariant transformer with its QM9 settings, float32."""
-    model = build_et(preset, forces=True)
+    model = build_et(preset, forces=True).to(device)
 
     def evaluate(structures: Sequence[Atoms]) -> Any:
-        numbers, positions, owner = _flat(structures)
-        energies, forces = model(numbers, positions, owner)
-        return energies.detach().numpy(), forces.detach().numpy()
+        energies, forces = model(*(part.to(device) for part in _flat(structures)))
+        return energies.detach().cpu().numpy(), forces.detach().cpu().numpy()
 
     return evaluate
 
@@ -61,7 +62,7 @@ def build_et(preset: str, forces: bool) -> Any:
     )  # fmt: skip
 
 
-def mace() -> Evaluate:
+def mace(device: str) -> Evaluate:
     """The architecture of MACE-OFF23 small (96x0e, two layers), float32."""
     torch.serialization.add_safe_globals([slice])  # e3nn 0.4 stores one
     from e3nn import o3
@@ -76,7 +77,7 @@ def mace() -> Evaluate:
         MLP_irreps=o3.Irreps("16x0e"), atomic_energies=np.zeros(4),
         avg_num_neighbors=15.0, atomic_numbers=[1, 6, 7, 8], correlation=3,
         gate=torch.nn.functional.silu, atomic_inter_scale=1.0, atomic_inter_shift=0.0,
-    ).float()  # fmt: skip
+    ).float().to(device)  # fmt: skip
     loader = tools.torch_geometric.dataloader.Collater([], [])
 
     def evaluate(structures: Sequence[Atoms]) -> Any:
@@ -86,17 +87,19 @@ def mace() -> Evaluate:
             )
             for atoms in structures
         ]
-        out = model(loader(graphs).to_dict())
-        return out["energy"].detach().numpy(), out["forces"].detach().numpy()
+        out = model(loader(graphs).to(device).to_dict())
+        return out["energy"].detach().cpu().numpy(), out[
+            "forces"
+        ].detach().cpu().numpy()
 
     return evaluate
 
 
-def ani() -> Evaluate:
+def ani(device: str) -> Evaluate:
     """One network of the architecture of ANI-1x, float32."""
     from torchani.arch import simple_ani
 
-    model = simple_ani(["H", "C", "N", "O"], "wb97x-631gd", repulsion=False)
+    model = simple_ani(["H", "C", "N", "O"], "wb97x-631gd", repulsion=False).to(device)
 
     def evaluate(structures: Sequence[Atoms]) -> Any:
         largest = max(len(atoms) for atoms in structures)
@@ -105,10 +108,10 @@ def ani() -> Evaluate:
         for row, atoms in enumerate(structures):
             numbers[row, : len(atoms)] = torch.as_tensor(atoms.numbers)
             positions[row, : len(atoms)] = torch.as_tensor(atoms.positions)
-        positions.requires_grad_()
+        numbers, positions = numbers.to(device), positions.to(device).requires_grad_()
         energies = model((numbers, positions)).energies
         (gradient,) = torch.autograd.grad(energies.sum(), positions)
-        return energies.detach().numpy(), -gradient.numpy()
+        return energies.detach().cpu().numpy(), -gradient.cpu().numpy()
 
     return evaluate
 
@@ -135,29 +138,29 @@ def _flat(structures: Sequence[Atoms]) -> tuple[torch.Tensor, ...]:
     return numbers, torch.as_tensor(positions).float(), torch.as_tensor(owner)
 
 
-CANDIDATES: dict[str, Callable[[], Evaluate]] = {
-    "PhysML 64x3": lambda: physml("64x3", "float64"),
-    "PhysML 64x3 float32": lambda: physml("64x3", "float32"),
-    "PhysML 64x3 float32 compiled": lambda: physml("64x3", "float32", True),
-    "ET 64x3": lambda: torchmd_et("64x3"),
-    "PhysML 128x4": lambda: physml("128x4", "float64"),
-    "PhysML 128x4 float32": lambda: physml("128x4", "float32"),
-    "PhysML 128x4 float32 compiled": lambda: physml("128x4", "float32", True),
-    "ET 128x4": lambda: torchmd_et("128x4"),
+CANDIDATES: dict[str, Callable[[str], Evaluate]] = {
+    "PhysML 64x3": lambda d: physml(d, "64x3", "float64"),
+    "PhysML 64x3 float32": lambda d: physml(d, "64x3", "float32"),
+    "PhysML 64x3 float32 compiled": lambda d: physml(d, "64x3", "float32", True),
+    "ET 64x3": lambda d: torchmd_et(d, "64x3"),
+    "PhysML 128x4": lambda d: physml(d, "128x4", "float64"),
+    "PhysML 128x4 float32": lambda d: physml(d, "128x4", "float32"),
+    "PhysML 128x4 float32 compiled": lambda d: physml(d, "128x4", "float32", True),
+    "ET 128x4": lambda d: torchmd_et(d, "128x4"),
     "MACE 96x0e": mace,
     "ANI": ani,
-    "GFN2-xTB": gfn2,
+    "GFN2-xTB": lambda _: gfn2(),
 }
 
 
-def available(names: Sequence[str]) -> dict[str, Evaluate]:
-    """Candidates that are installed; says which are not."""
+def available(names: Sequence[str], device: str) -> dict[str, Evaluate]:
+    """Candidates that are installed, on a device; says which are not."""
     found = {}
     for name in names:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found[name] = CANDIDATES[name]()
+                found[name] = CANDIDATES[name](device)
         except ImportError as error:
             print(f"without {name}: {error}", flush=True)
     return found

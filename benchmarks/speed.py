@@ -32,12 +32,12 @@ from machine import Machine, count
 from report import write
 from structures import alkane, nanodiamond, small_molecules
 
+from ase_physml import PhysMLCalculator
 from ase_physml.calculators.byname import make_calculator
 
 SIZES = (9, 20, 50, 100, 300, 1000)
 BATCHES = (1, 8, 64, 512, 4096)
 SHAPES = {"chain": alkane, "diamond": nanodiamond}
-POTENTIALS = ("qm9.pt", "tblite:GFN2-xTB")
 # What one call may take before larger systems of its kind are left out.
 PATIENCE = 20.0
 
@@ -100,13 +100,17 @@ def _call(evaluate: Evaluate, structures: Sequence[Atoms]) -> Callable[[], Any]:
     return lambda: evaluate(structures)
 
 
-def tasks(rounds: int) -> dict[str, Any]:
+def tasks(rounds: int, device: str) -> dict[str, Any]:
     """What people run: dynamics, relaxations and a path, by ASE's own algorithms."""
     results: dict[str, Any] = {}
+    fast = PhysMLCalculator("qm9.pt", device=device, dtype="float32", compiled=True)
+    calculators = {
+        "qm9.pt": PhysMLCalculator("qm9.pt", device=device),
+        "qm9.pt float32 compiled": fast,
+        "GFN2-xTB": make_calculator("tblite:GFN2-xTB"),
+    }
     for task in (dynamics, relaxations, path):
-        calls: dict[str, Callable[[], Any]] = {}
-        for name in POTENTIALS:
-            calls[name] = task(make_calculator(name))
+        calls = {name: task(calculator) for name, calculator in calculators.items()}
         times = in_turn(calls, max(2, rounds // 4))
         results[task.__name__] = {"seconds": times}
         _say(task.__name__, times, 1)
@@ -165,7 +169,7 @@ def peak(name: str, structure: str) -> None:
     """The process of `memory`."""
     import resource
 
-    evaluate = available([name])[name]
+    evaluate = available([name], "cpu")[name]
     evaluate(small_molecules(1, 18))
     shape, _, size = structure.partition(":")
     many = shape == "batch"
@@ -173,6 +177,12 @@ def peak(name: str, structure: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     evaluate(work)
     print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+def _name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return platform.processor() or "CPU"
 
 
 def _say(what: str, times: Times, each: int) -> None:
@@ -185,6 +195,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -194,18 +205,22 @@ def main() -> None:
     if options.peak:
         peak(*options.peak)
         return
-    machine = Machine.measure()
-    candidates = available(options.only)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("no GPU here: nothing is measured")
+        return
+    machine = Machine.measure(options.device)
+    candidates = available(options.only, options.device)
     batched = {n: e for n, e in candidates.items() if n != "GFN2-xTB"}
     results: dict[str, Any] = {
-        "about": f"{platform.processor() or 'CPU'}, torch {torch.__version__}",
+        "about": f"{_name(options.device)}, torch {torch.__version__}",
         "machine": asdict(machine),
         "single": {s: single(candidates, s, options.rounds) for s in SHAPES},
         "batches": batches(batched, options.rounds),
-        "tasks": tasks(options.rounds),
+        "tasks": tasks(options.rounds, options.device),
         "memory": {
             structure: {name: memory(name, structure) for name in batched}
             for structure in ("chain:1000", "diamond:1000", "batch:64")
+            if options.device == "cpu"
         },
     }
     if options.out is not None:
