@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.band import BatchedNEB
+    from ase_physml.tasks.conformers import generate_conformers
     from ase_physml.tasks.relax_many import relax_many
 
 __version__ = "0.1.0"
-__all__ = ["BatchedNEB", "PhysMLCalculator", "__version__", "relax_many"]
+__all__ = [
+    "BatchedNEB",
+    "PhysMLCalculator",
+    "__version__",
+    "generate_conformers",
+    "relax_many",
+]
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
     "BatchedNEB": "ase_physml.tasks.band",
     "PhysMLCalculator": "ase_physml.calculators.physml",
+    "generate_conformers": "ase_physml.tasks.conformers",
     "relax_many": "ase_physml.tasks.relax_many",
 }
 

@@ -6,6 +6,7 @@ import typer
 
 from ase_physml import __version__
 from ase_physml.cli.committee import committee
+from ase_physml.cli.conformers import conformers
 from ase_physml.cli.data import app as data_app
 from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command()(relax)
 app.command()(neb)
+app.command()(conformers)
 app.command()(train)
 app.command()(committee)
 app.command()(evaluate)

@@ -1,12 +1,12 @@
 """`physml data`: import, info, label and split."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ase_physml.cli.shared import count_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +104,7 @@ def import_(
     stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}
     changes = {k: v for k, v in stated.items() if v is not None}
     total = opened.count()
-    with _bar("importing", total if limit is None else limit) as advance:
+    with count_bar("importing", total if limit is None else limit) as advance:
         written = convert(
             opened,
             out,
@@ -168,7 +168,7 @@ def label(
         equilibrium=False,
         source=f"{origin}, labelled with {calculator}",
     )
-    with _bar("labelling", opened.count()) as advance:
+    with count_bar("labelling", opened.count()) as advance:
         report = run(
             opened,
             out,
@@ -285,24 +285,3 @@ def _console() -> "Console":
     console = Console(highlight=False)
     # A pipe has no width of its own: leave room for a path on one line.
     return console if console.is_terminal else Console(highlight=False, width=120)
-
-
-@contextmanager
-def _bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar; silent where nobody looks."""
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda count: bar.advance(task, count)

@@ -95,6 +95,31 @@ def live_bar(
         yield show
 
 
+@contextmanager
+def count_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar that counts, on stderr; silent where nobody looks.
+
+    Yields:
+        A function of how many are newly done.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
 def share_of_the_way(first: float, now: float, goal: float) -> float:
     """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
     if now <= goal or first <= goal:

@@ -1,0 +1,121 @@
+"""`physml conformers`: SMILES in, conformers out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_physml.cli.shared import count_bar, make_console, make_table
+from ase_physml.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ase_physml.tasks.conformer_runs import Report
+
+# With more molecules than this, only totals are printed.
+_LISTED = 50
+_NAMED = 5
+
+
+def conformers(
+    inputs: Annotated[
+        list[str], typer.Argument(help="SMILES, or files of lines `SMILES name`.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File: .sdf, .xyz or .h5.")
+    ] = Path("conformers.sdf"),
+    n: Annotated[int, typer.Option("-n", min=1, help="Of a molecule, at most.")] = 10,
+    model: Annotated[
+        str, typer.Option(help="Of conformations: shipped name or path.")
+    ] = "physchem_qm9.pt",
+    relax: Annotated[
+        str | None,
+        typer.Option(help="Calculator: qm9.pt, tblite:GFN2-xTB ... Default: none."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Nearer than this, two are one: RMSD, Å.")
+    ] = 0.2,
+    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.03,
+    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 300,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
+) -> None:
+    """Make conformers from predicted distances, with the SMILES' stereochemistry.
+
+    Exit code 1 if a molecule failed; the others are written all the same.
+    """
+    from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
+    from ase_physml.tasks.conformers import Settings
+
+    if out.exists() and not overwrite:
+        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+    settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
+    molecules = read_molecules(inputs)
+    console = make_console()
+    with count_bar("conformers", len(molecules)) as advance:
+        report = run_conformers(
+            molecules,
+            out,
+            model,
+            relax,
+            settings,
+            processes=jobs,
+            resume=resume,
+            on_molecules=advance,
+        )
+    if len(molecules) <= _LISTED:
+        _print_table(console, report)
+    _print_totals(console, report, out)
+    if report.failures:
+        _print_failures(report, out)
+        raise typer.Exit(1)
+
+
+def _print_table(console: "Console", report: "Report") -> None:
+    from rich.markup import escape
+
+    table = make_table("conformers")
+    table.add_column("name", overflow="fold")
+    table.add_column("formula", overflow="fold")
+    for column in ("number", "off prediction (Å)"):
+        table.add_column(column, justify="right")
+    relaxed = any(row.energy is not None for row in report.rows)
+    for column in ("energy (eV)", "spread (eV)", "weight of first") if relaxed else ():
+        table.add_column(column, justify="right")
+    for row in report.rows:
+        cells = [escape(row.name), row.formula, str(row.count), f"{row.error:.3f}"]
+        if row.energy is not None:
+            cells += [f"{row.energy:.4f}", f"{row.spread:.4f}", f"{row.weight:.3f}"]
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _print_totals(console: "Console", report: "Report", out: Path) -> None:
+    count = sum(row.count for row in report.rows)
+    if count:
+        console.print(
+            f"{out}: {count:,} conformers of {len(report.rows):,} molecules",
+            markup=False,
+            soft_wrap=True,
+        )
+    dropped = [(row.name, why) for row in report.rows for why in row.dropped]
+    for name, reason in dropped[:_NAMED]:
+        console.print(f"{name}: {reason}", style="yellow", markup=False, soft_wrap=True)
+    if len(dropped) > _NAMED:
+        console.print(f"{len(dropped):,} conformers left out in all", style="yellow")
+
+
+def _print_failures(report: "Report", out: Path) -> None:
+    from rich.console import Console
+
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    for failure in report.failures[:_LISTED]:
+        stderr.print(f"{failure.name}: {failure.reason}", style="red", markup=False)
+    stderr.print(
+        f"{len(report.failures):,} failed, listed in {out}.failures.csv", markup=False
+    )

@@ -1,0 +1,170 @@
+"""Geometries with hydrogens from predicted distances of heavy atoms.
+
+Models of molecules predict how far heavy atoms are from each other; hydrogens and
+handedness they leave open. Here the distances become bounds of RDKit's distance
+geometry (ETKDGv3), which adds the hydrogens and the stereochemistry of the SMILES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rdkit import Chem, DistanceGeometry
+from rdkit.Chem import rdDistGeom
+from rdkit.rdBase import BlockLogs
+
+from ase_physml.data.frame import Array
+from ase_physml.errors import DataError
+from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
+
+# Distances across one and two bonds hardly vary between conformers, Å.
+_BOND, _ANGLE = 0.01, 0.03
+# Of all others, for the conformer that follows the prediction.
+_FAR = 0.05
+# Predictions need not fit into three dimensions: then all of these grow.
+_GROWTH = (1.0, 2.0, 4.0, 8.0, 16.0)
+# Times RDKit's own weight of bounds against torsions, for that conformer.
+_PULL = 10.0
+# Embeddings among which the one closest to the prediction is chosen.
+_CANDIDATES = 5
+_ITERATIONS = 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """A molecule with hydrogens and what is predicted of it.
+
+    Attributes:
+        molecule: With explicit hydrogens, atoms in the order of the SMILES.
+        distances: Predicted, Å (n, n), NaN where an atom is a hydrogen.
+    """
+
+    molecule: Chem.Mol
+    distances: Array
+
+    def error(self, positions: Array) -> float:
+        """Root mean square over pairs of heavy atoms of what distances lack, Å."""
+        known = np.triu(np.isfinite(self.distances), 1)
+        if not known.any():
+            return 0.0
+        vectors = positions[:, None] - positions
+        lacking = np.linalg.norm(vectors, axis=-1) - self.distances
+        return float(np.sqrt(np.mean(lacking[known] ** 2)))
+
+
+def with_hydrogens(smiles: str) -> Chem.Mol:
+    """Read a SMILES; heavy atoms keep its order, hydrogens come after them.
+
+    Raises:
+        DataError: Not a valid SMILES, or several molecules.
+    """
+    with BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise DataError(
+            f"{smiles!r} is not a valid SMILES (syntax, valence or aromaticity); "
+            "correct it or leave it out"
+        )
+    if len(Chem.GetMolFrags(molecule)) > 1:
+        raise DataError(
+            f"{smiles}: several molecules, as in a salt, have no conformation of "
+            "their own; give them one by one"
+        )
+    return Chem.AddHs(molecule)
+
+
+def heavy_atoms(molecule: Chem.Mol) -> Array:
+    """Indices of all atoms but hydrogens, int64."""
+    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+    return np.flatnonzero(numbers != 1)
+
+
+def follow(target: Target, seed: int) -> Array:
+    """The geometry closest to the prediction, Å (n, 3).
+
+    Raises:
+        DataError: No geometry with the stereochemistry of the molecule is found.
+    """
+    for pull in _pulls(target, seed, _PULL):
+        found = _embed(target.molecule, pull, _CANDIDATES)
+        if found:
+            return min(found, key=target.error)
+    raise DataError(
+        f"{Chem.MolToSmiles(Chem.RemoveHs(target.molecule))}: no geometry with these "
+        "bonds and this stereochemistry is found; check the SMILES"
+    )
+
+
+def vary(target: Target, count: int, seed: int) -> list[Array]:
+    """Up to so many geometries, Å (n, 3) each, in which more than two bonds may turn.
+
+    Distances across one and two bonds are those predicted; torsions are RDKit's.
+    """
+    hops = Chem.GetDistanceMatrix(target.molecule)
+    near = np.where(hops <= 2, target.distances, np.nan)
+    local = Target(target.molecule, near)
+    for pull in _pulls(local, seed, 1.0):
+        found = _embed(local.molecule, pull, count)
+        if found:
+            return found
+    return []
+
+
+def _pulls(target: Target, seed: int, weight: float) -> Iterator[Any]:
+    """Settings of RDKit, from strict to lenient; the last know no prediction."""
+    for growth in _GROWTH:
+        bounds = _bounds(target, growth)
+        if bounds is not None:
+            yield _settings(seed, weight, bounds, strict=True)
+    # RDKit's checks of stereocentres refuse every geometry of some small cages; ours
+    # see the result.
+    for growth in (_GROWTH[0], _GROWTH[-1]):
+        bounds = _bounds(target, growth)
+        if bounds is not None:
+            yield _settings(seed, weight, bounds, strict=False)
+    for strict in (True, False):
+        yield _settings(seed, 1.0, None, strict=strict)
+
+
+def _bounds(target: Target, growth: float) -> Array | None:
+    """RDKit's bounds with those predicted in their place; None if they contradict."""
+    bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
+        target.molecule, doTriangleSmoothing=False
+    )
+    hops = Chem.GetDistanceMatrix(target.molecule)
+    tolerance = growth * np.select([hops == 1, hops == 2], [_BOND, _ANGLE], _FAR)
+    i, j = np.nonzero(np.triu(np.isfinite(target.distances), 1))
+    # Upper bounds stand above the diagonal, lower ones below.
+    bounds[i, j] = target.distances[i, j] + tolerance[i, j]
+    bounds[j, i] = np.maximum(target.distances[i, j] - tolerance[i, j], 0.0)
+    return bounds if DistanceGeometry.DoTriangleSmoothing(bounds) else None
+
+
+def _settings(seed: int, weight: float, bounds: Array | None, *, strict: bool) -> Any:
+    settings: Any = rdDistGeom.ETKDGv3()
+    settings.randomSeed = seed + 1  # to RDKit, 0 and 1 are the same
+    settings.maxIterations = _ITERATIONS
+    settings.enforceChirality = strict
+    settings.useRandomCoords = not strict
+    settings.boundsMatForceScaling = weight
+    if bounds is not None:
+        settings.SetBoundsMat(bounds)
+    return settings
+
+
+def _embed(molecule: Chem.Mol, settings: Any, count: int) -> list[Array]:
+    """Geometries whose bonds and stereochemistry are those of the molecule."""
+    trial = Chem.Mol(molecule)
+    with BlockLogs():
+        rdDistGeom.EmbedMultipleConfs(trial, count, settings)
+    found = [conformer.GetPositions() for conformer in trial.GetConformers()]
+    return [
+        positions
+        for positions in found
+        if np.isfinite(positions).all()
+        and keeps_bonds(molecule, positions)
+        and keeps_stereo(molecule, positions)
+    ]

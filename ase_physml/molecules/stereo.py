@@ -1,0 +1,94 @@
+"""Whether a geometry is that of a molecule: its bonds and its stereochemistry."""
+
+from __future__ import annotations
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdMolTransforms
+
+from ase_physml.data.frame import Array
+
+# Sign of the volume that the first three neighbours span.
+_VOLUMES = {
+    Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1.0,
+    Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1.0,
+}
+# Of unit vectors; below this, a centre is flat.
+_FLAT = 0.1
+_CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
+_TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
+# Longer than the sum of covalent radii times this, a bond is broken.
+_BROKEN = 1.35
+
+
+def placed(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
+    """A copy with these positions, Å (n, 3), as its only conformer."""
+    copy = Chem.Mol(molecule)
+    copy.RemoveAllConformers()
+    conformer = Chem.Conformer(copy.GetNumAtoms())
+    conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
+    copy.AddConformer(conformer)
+    return copy
+
+
+def keeps_stereo(molecule: Chem.Mol, positions: Array) -> bool:
+    """All stereocentres and double bonds that are specified are so in space.
+
+    Compared is handedness about each atom and the side of each double bond, not R and
+    S, whose meaning changes with what is specified elsewhere.
+
+    Args:
+        molecule: With explicit hydrogens.
+        positions: Å (n, 3).
+    """
+    in_space = placed(molecule, positions)
+    for bond in molecule.GetBonds():
+        if bond.GetStereo() in (*_CIS, *_TRANS):
+            cis = abs(_torsion(in_space, bond)) < 90.0
+            if cis != (bond.GetStereo() in _CIS):
+                return False
+    return all(
+        _VOLUMES[atom.GetChiralTag()] * _volume(atom, positions) > _FLAT
+        for atom in molecule.GetAtoms()
+        if atom.GetChiralTag() in _VOLUMES
+    )
+
+
+def keeps_bonds(molecule: Chem.Mol, positions: Array) -> bool:
+    """No bond is broken."""
+    table = Chem.GetPeriodicTable()
+    numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
+    radii = np.array([table.GetRcovalent(number) for number in numbers])
+    ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()]
+    i, j = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    lengths = np.linalg.norm(positions[i] - positions[j], axis=-1)
+    return bool((lengths < _BROKEN * (radii[i] + radii[j])).all())
+
+
+def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
+    """A copy in which what was not specified is as in this geometry."""
+    in_space = placed(molecule, positions)
+    Chem.AssignStereochemistryFrom3D(in_space, replaceExistingTags=False)
+    in_space.RemoveAllConformers()
+    return in_space
+
+
+def _volume(atom: Chem.Atom, positions: Array) -> float:
+    """Spanned by the directions of its first three bonds."""
+    ends = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
+    vectors = positions[ends[:3]] - positions[atom.GetIdx()]
+    vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return float(np.linalg.det(vectors))
+
+
+def _torsion(molecule: Chem.Mol, bond: Chem.Bond) -> float:
+    """About a double bond, between the neighbours that its label speaks of, degrees."""
+    first, second = bond.GetStereoAtoms()
+    torsion: float = rdMolTransforms.GetDihedralDeg(
+        molecule.GetConformer(),
+        first,
+        bond.GetBeginAtomIdx(),
+        bond.GetEndAtomIdx(),
+        second,
+    )
+    return torsion

@@ -1,0 +1,298 @@
+"""Conformers of molecules from their SMILES: predicted, embedded, relaxed."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from rdkit import Chem
+
+from ase_physml.calculators.byname import make_calculator
+from ase_physml.data.frame import Array
+from ase_physml.errors import PhysMLError, StructureError
+from ase_physml.molecules.embed import Target, follow, vary, with_hydrogens
+from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, with_stereo_of
+from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
+from ase_physml.tasks.conformer_targets import DistanceModel
+from ase_physml.tasks.relax_many import relax_many
+from ase_physml.tasks.relaxation import Relaxed
+
+ROOM_TEMPERATURE = 298.15
+# Embedded for each conformer that is asked for, since some are copies of others.
+_POOL = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How conformers are made.
+
+    Attributes:
+        n: Conformers of a molecule, at most.
+        seed: Of the embeddings.
+        threshold: Conformers nearer than this (RMSD of heavy atoms, Å) are one.
+        temperature: Of the Boltzmann weights, K.
+        fmax: Largest force left by a relaxation, eV/Å.
+        steps: Of a relaxation, at most.
+        batch_size: Structures relaxed at a time.
+    """
+
+    n: int = 10
+    seed: int = 0
+    threshold: float = 0.2
+    temperature: float = ROOM_TEMPERATURE
+    fmax: float = 0.03
+    steps: int = 300
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("n", "threshold", "temperature"):
+            if not getattr(self, name) > 0:
+                raise StructureError(
+                    f"{name} must be above 0, got {getattr(self, name)}"
+                )
+        if self.seed < 0:
+            raise StructureError(f"seed must be 0 or more, got {self.seed}")
+
+
+@dataclass(frozen=True)
+class Conformers:
+    """Conformers of one molecule.
+
+    Attributes:
+        smiles: As given.
+        structures: Best first; see `generate_conformers`.
+        dropped: Why conformers were left out that are no copies of others.
+    """
+
+    smiles: str
+    structures: list[Atoms]
+    dropped: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Ensemble:
+    """A molecule under way; arrays of positions (n, 3) Å, the predicted one first."""
+
+    smiles: str
+    target: Target
+    rmsd: HeavyRMSD
+    geometries: list[Array]
+    structures: list[Atoms] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+def generate_conformers(
+    smiles: str,
+    n: int = 10,
+    model: str | Path = "physchem_qm9.pt",
+    relax: str | Calculator | None = None,
+    seed: int = 0,
+    *,
+    threshold: float = Settings.threshold,
+    temperature: float = ROOM_TEMPERATURE,
+    fmax: float = Settings.fmax,
+    steps: int = Settings.steps,
+) -> list[Atoms]:
+    """Conformers of a molecule, with hydrogens, best first.
+
+    A model predicts the distances of heavy atoms. The first geometry follows them
+    closely; in the others pairs of atoms three or more bonds apart move. With ``n=1``
+    there is only the predicted one. Stereocentres and double bonds are as in the
+    SMILES; conformers that lose them in a relaxation are dropped, with a warning. If
+    the SMILES leaves some open, they come out as in the predicted conformer and are the
+    same in all others: ``info["isomer"]`` says how. Mirror images that no bond tells
+    apart, as of gauche butane, count as two.
+
+    Args:
+        smiles: Of one molecule. Ions and radicals get geometries; whether they can be
+            relaxed is for the calculator to say, which finds initial charges and
+            magnetic moments on them. PhysML potentials refuse both.
+        n: Conformers at most; rigid molecules have fewer.
+        model: PhysChem or HamNet model of conformations, shipped name or path.
+        relax: Calculator, or what `make_calculator` makes one of ("qm9.pt",
+            "tblite:GFN2-xTB"), to relax all conformers together; None leaves them.
+        seed: Of the embeddings; the same seed gives the same conformers.
+        threshold: Conformers nearer than this are one: symmetry-aware RMSD of heavy
+            atoms, Å. The lower in energy stays, or else the one nearer to the
+            prediction.
+        temperature: Of the Boltzmann weights, K.
+        fmax: Largest force left by the relaxation, eV/Å.
+        steps: Of the relaxation, at most.
+
+    Returns:
+        Structures in the atom order of the SMILES, hydrogens last, in the order of
+        energy or, unrelaxed, of agreement with the prediction. ``info`` has ``smiles``;
+        ``isomer``, with all stereochemistry; ``distance_error``, the root mean square
+        deviation of heavy-atom distances from the prediction, Å; ``rmsd`` to the
+        first one, Å. After a relaxation also ``relative_energy`` (eV),
+        ``boltzmann_weight`` and ``converged``; energy and forces are those that
+        `Atoms.get_potential_energy` and `Atoms.get_forces` give.
+
+    Raises:
+        PhysMLError: Not a SMILES of one molecule, no geometry with its
+            stereochemistry, a model that cannot be used, or a calculator that refuses
+            the molecule.
+    """
+    settings = Settings(n, seed, threshold, temperature, fmax, steps)
+    (found,) = conformers_of([smiles], model, relax, settings)
+    if isinstance(found, Exception):
+        raise found
+    for reason in found.dropped:
+        warnings.warn(f"{smiles}: {reason}", stacklevel=2)
+    return found.structures
+
+
+def conformers_of(
+    smiles: Sequence[str],
+    model: str | Path,
+    relax: str | Calculator | None,
+    settings: Settings,
+) -> list[Conformers | PhysMLError]:
+    """Conformers of several molecules, predicted together and relaxed together.
+
+    Returns:
+        For each molecule its conformers, or why there are none.
+
+    Raises:
+        PhysMLError: Model or calculator cannot be used at all.
+    """
+    calculator = make_calculator(relax) if isinstance(relax, str) else relax
+    ensembles = _embed(smiles, DistanceModel(model), settings)
+    started = [one for one in ensembles if isinstance(one, _Ensemble)]
+    for one in started:
+        one.structures = [_atoms(one, geometry) for geometry in one.geometries]
+    if calculator is not None:
+        _relax(started, calculator, settings)
+    return [_finish(one, settings) for one in ensembles]
+
+
+def _embed(
+    smiles: Sequence[str], model: DistanceModel, settings: Settings
+) -> list[_Ensemble | PhysMLError]:
+    outcomes: dict[int, _Ensemble | PhysMLError] = {}
+    read = {}
+    for index, text in enumerate(smiles):
+        try:
+            molecule = with_hydrogens(text)
+            read[index] = molecule, model.featurise(molecule)
+        except PhysMLError as error:
+            outcomes[index] = error
+    molecules, features = zip(*read.values(), strict=True) if read else ((), ())
+    targets = model.targets(molecules, features)
+    for index, target in zip(read, targets, strict=True):
+        try:
+            outcomes[index] = _start(smiles[index], target, settings)
+        except PhysMLError as error:
+            outcomes[index] = error
+    return [outcomes[index] for index in range(len(smiles))]
+
+
+def _start(smiles: str, target: Target, settings: Settings) -> _Ensemble:
+    """The predicted conformer, and others of the same stereoisomer."""
+    first = follow(target, settings.seed)
+    isomer = Target(with_stereo_of(target.molecule, first), target.distances)
+    rmsd = HeavyRMSD(isomer.molecule)
+    others: list[Array] = []
+    if settings.n > 1:
+        others = vary(isomer, _POOL * settings.n, settings.seed)
+        others.sort(key=isomer.error)
+    geometries = [first, *others]
+    kept = distinct(geometries, rmsd, settings.threshold, settings.n)
+    return _Ensemble(smiles, isomer, rmsd, [geometries[k] for k in kept])
+
+
+def _relax(
+    ensembles: Sequence[_Ensemble], calculator: Calculator, settings: Settings
+) -> None:
+    """Relax the structures of all; those that fail or change are dropped."""
+    outcomes = iter(
+        relax_many(
+            [atoms for one in ensembles for atoms in one.structures],
+            calculator,
+            fmax=settings.fmax,
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+        )
+    )
+    for one in ensembles:
+        relaxed = []
+        for start in one.structures:
+            outcome = next(outcomes)
+            reason = _problem(one.target.molecule, outcome)
+            if isinstance(outcome, Relaxed) and not reason:
+                relaxed.append(_labelled(start, outcome))
+            else:
+                one.dropped.append(reason)
+        one.structures = sorted(relaxed, key=lambda atoms: atoms.get_potential_energy())
+
+
+def _problem(molecule: Chem.Mol, outcome: Relaxed | Exception) -> str:
+    """Why a relaxation gave no conformer of the molecule; "" if it did."""
+    if isinstance(outcome, PhysMLError):
+        return str(outcome)
+    if isinstance(outcome, Exception):
+        return f"{type(outcome).__name__}: {outcome}"
+    if not keeps_bonds(molecule, outcome.atoms.positions):
+        return "a conformer broke a bond in the relaxation and is left out"
+    if not keeps_stereo(molecule, outcome.atoms.positions):
+        return (
+            "a conformer changed its stereochemistry in the relaxation and is left out"
+        )
+    return ""
+
+
+def _finish(
+    one: _Ensemble | PhysMLError, settings: Settings
+) -> Conformers | PhysMLError:
+    if isinstance(one, PhysMLError):
+        return one
+    if not one.structures:
+        return StructureError(f"{one.smiles}: {one.dropped[0]}")
+    geometries = [atoms.positions for atoms in one.structures]
+    kept = distinct(geometries, one.rmsd, settings.threshold, settings.n)
+    structures = [one.structures[k] for k in kept]
+    _describe(one, structures, settings.temperature)
+    return Conformers(one.smiles, structures, one.dropped)
+
+
+def _atoms(one: _Ensemble, positions: Array) -> Atoms:
+    molecule = one.target.molecule
+    atoms = Atoms([atom.GetAtomicNum() for atom in molecule.GetAtoms()], positions)
+    atoms.info["smiles"] = one.smiles
+    atoms.info["isomer"] = Chem.MolToSmiles(Chem.RemoveHs(molecule))
+    if Chem.GetFormalCharge(molecule):
+        charges = [atom.GetFormalCharge() for atom in molecule.GetAtoms()]
+        atoms.set_initial_charges(charges)
+    unpaired = [atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()]
+    if any(unpaired):
+        atoms.set_initial_magnetic_moments(unpaired)
+    return atoms
+
+
+def _labelled(start: Atoms, outcome: Relaxed) -> Atoms:
+    """The relaxed structure, with its energy and forces but without a calculator."""
+    atoms = start.copy()
+    atoms.positions = outcome.atoms.positions
+    atoms.info["converged"] = outcome.converged
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=outcome.energies[-1], forces=outcome.atoms.get_forces()
+    )
+    return atoms
+
+
+def _describe(one: _Ensemble, structures: Sequence[Atoms], temperature: float) -> None:
+    best = structures[0]
+    for atoms in structures:
+        atoms.info["distance_error"] = one.target.error(atoms.positions)
+        atoms.info["rmsd"] = one.rmsd(atoms.positions, best.positions)
+    if best.calc is None:
+        return
+    energies = np.array([atoms.get_potential_energy() for atoms in structures])
+    weights = boltzmann_weights(energies, temperature)
+    for atoms, energy, weight in zip(structures, energies, weights, strict=True):
+        atoms.info["relative_energy"] = float(energy - energies[0])
+        atoms.info["boltzmann_weight"] = float(weight)
