@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
@@ -24,8 +25,10 @@ def canonical(molecule: str | Chem.Mol) -> tuple[str, Chem.Mol, Array]:
         DataError: Not a molecule, no heavy atom, or a dummy atom.
     """
     name = molecule if isinstance(molecule, str) else None
-    smiles, index = _written(_heavy(_parsed(molecule), name))
-    read = Chem.MolFromSmiles(smiles)
+    # What RDKit would print is in the error.
+    with BlockLogs():
+        smiles, index = _written(_heavy(_parsed(molecule), name))
+        read = Chem.MolFromSmiles(smiles)
     if read is None:
         raise DataError(f"{name or smiles!r}: RDKit cannot read back {smiles!r}")
     return smiles, read, index

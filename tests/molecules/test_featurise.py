@@ -5,6 +5,7 @@ import pytest
 from rdkit import Chem
 
 from ase_physml.errors import DataError
+from ase_physml.molecules.conformers import featurise_with_conformer
 from ase_physml.molecules.featurise import (
     ATOM_FEATURES,
     BOND_FEATURES,
@@ -235,3 +236,10 @@ def test_input_molecule_is_left_alone() -> None:
     before = Chem.MolToSmiles(molecule)
     featurise(molecule)
     assert Chem.MolToSmiles(molecule) == before
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    for smiles in ("C1CC", "C[Al](C)(C)(C)(C)(C)C"):
+        with pytest.raises(DataError):
+            featurise_with_conformer(smiles)
+    assert capfd.readouterr() == ("", "")
