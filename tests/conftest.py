@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from ase_physml.models.physchem.config import PhysChemConfig
+from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
 from ase_physml.potentials.card import Domain, PotentialCard
 from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.potentials.molecular import MolecularCard, save_molecular
 
 CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
 
@@ -44,6 +47,26 @@ def members(tiny_committee: Path, tmp_path: Path) -> list[Path]:
     for path, model in zip(paths, models, strict=True):
         save_potential(path, model, card)
     return paths
+
+
+@pytest.fixture(scope="session")
+def tiny_conformations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PhysNet with springs and random weights: distances of a size, no chemistry."""
+    path = tmp_path_factory.mktemp("models") / "distances.pt"
+    config = PhysChemConfig(
+        variant="physnet",
+        forces="springs",
+        atom_width=16,
+        bond_width=8,
+        pair_width=8,
+        pair_layers=1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = PhysChem(config)
+    card = MolecularCard("distances", "physchem", config.to_dict())
+    save_molecular(path, model, card)
+    return path
 
 
 def _card(name: str, domain: Domain, **values: Any) -> PotentialCard:

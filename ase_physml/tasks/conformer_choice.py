@@ -1,6 +1,6 @@
 """Which conformers are distinct, and how much each counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from ase.units import kB
@@ -51,9 +51,8 @@ def distinct(
     return kept
 
 
-def boltzmann_weights(energies: Sequence[float], temperature: float) -> Array:
+def boltzmann_weights(energies: Array, temperature: float) -> Array:
     """Of states with these energies (eV) at a temperature (K); they add up to 1."""
-    above = np.asarray(energies, dtype=np.float64) - np.min(energies)
-    factors = np.exp(-above / (kB * temperature))
+    factors = np.exp(-(energies - energies.min()) / (kB * temperature))
     weights: Array = factors / factors.sum()
     return weights

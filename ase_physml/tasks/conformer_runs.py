@@ -14,11 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.locking import lock
 from ase_physml.data.workers import run_all
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
+from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, Settings, conformers_of
 
 # Molecules predicted and relaxed together; few enough that all processes have work.
@@ -126,6 +128,7 @@ def run_conformers(
             an interrupted run that is not this one.
     """
     check_kind(out)
+    _check_names(model, relax)
     tell = on_molecules or (lambda _: None)
     job = {"model": model, "relax": relax, **asdict(settings)}
     folder = out.with_name(out.name + ".partial")
@@ -144,6 +147,13 @@ def run_conformers(
     list_failures(out, report.failures)
     shutil.rmtree(folder)
     return report
+
+
+def _check_names(model: str, relax: str | None) -> None:
+    """Refuse, before any file is made, what no process could load."""
+    DistanceModel(model)
+    if relax is not None:
+        make_calculator(relax)
 
 
 def _of_slab(

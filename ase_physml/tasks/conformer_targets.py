@@ -95,7 +95,10 @@ class DistanceModel:
             )
         first, second = graph.pairs
         positions = said.trajectory[-1]
-        return torch.linalg.norm(positions[first] - positions[second], dim=-1)
+        lengths: Tensor = torch.linalg.norm(
+            positions[first] - positions[second], dim=-1
+        )
+        return lengths
 
 
 def _as_matrix(molecule: Chem.Mol, one: Featurised, distances: Array) -> Array:

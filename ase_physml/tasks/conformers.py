@@ -275,7 +275,7 @@ def _atoms(one: _Ensemble, positions: Array) -> Atoms:
 
 def _labelled(start: Atoms, outcome: Relaxed) -> Atoms:
     """The relaxed structure, with its energy and forces but without a calculator."""
-    atoms = start.copy()
+    atoms: Atoms = start.copy()
     atoms.positions = outcome.atoms.positions
     atoms.info["converged"] = outcome.converged
     atoms.calc = SinglePointCalculator(

@@ -12,6 +12,7 @@ OPTIONS: dict[str, list[str]] = {
     "pair_parameters.py": ["H2O"],
     "reaction_path.py": ["--images", "4", "--steps", "2"],
     "active_learning.py": ["C", "--steps", "100"],
+    "conformers.py": ["CC(=O)N", "-n", "3", "--steps", "2"],
 }
 NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
 
@@ -22,13 +23,20 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_example(
-    name: str, tiny_potential: Path, tiny_committee: Path, tmp_path: Path
+    name: str,
+    tiny_potential: Path,
+    tiny_committee: Path,
+    tiny_conformations: Path,
+    tmp_path: Path,
 ) -> None:
     if name in NEED_TBLITE:
         pytest.importorskip("tblite")
     model = tiny_committee if name == "active_learning.py" else tiny_potential
+    options = [*OPTIONS[name], "--model", model]
+    if name == "conformers.py":
+        options += ["--distances", tiny_conformations]
     done = subprocess.run(
-        [sys.executable, FOLDER / name, *OPTIONS[name], "--model", model],
+        [sys.executable, FOLDER / name, *options],
         cwd=tmp_path,
         capture_output=True,
         text=True,

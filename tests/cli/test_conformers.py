@@ -1,0 +1,150 @@
+"""`physml conformers`, end to end with small random models."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase.io import read
+from rdkit import Chem
+from typer.testing import CliRunner, Result
+
+from ase_physml.cli import app
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.errors import DataError
+from ase_physml.tasks import conformer_runs
+
+Run = Callable[..., Result]
+LINES = ["C[C@H](O)C#N lactonitrile", "not-one bad", "", "C/C=C\\C", "OCCO glycol"]
+
+
+@pytest.fixture
+def run(tiny_conformations: Path) -> Run:
+    def call(*arguments: str | Path) -> Result:
+        options = ["--model", str(tiny_conformations)]
+        return CliRunner().invoke(app, ["conformers", *map(str, arguments), *options])
+
+    return call
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    path = tmp_path / "molecules.smi"
+    path.write_text("\n".join(LINES))
+    return path
+
+
+def test_a_file_with_a_bad_line(run: Run, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.sdf"
+    result = run(lines, "-n", "3", "-o", out)
+    assert result.exit_code == 1, result.output
+    assert "bad: 'not-one' is not a valid SMILES" in result.stderr
+    with Path(f"{out}.failures.csv").open() as file:
+        (failure,) = csv.DictReader(file)
+    assert failure["name"] == "bad"
+    assert failure["frame"] == "1"
+    molecules = list(Chem.SDMolSupplier(str(out), removeHs=False))
+    names = list(dict.fromkeys(one.GetProp("_Name") for one in molecules))
+    assert names == ["lactonitrile", "C/C=C\\C", "glycol"]
+    for one in molecules:
+        # The block has a wedge and E/Z only by its coordinates.
+        Chem.AssignStereochemistryFrom3D(one)
+        found = Chem.MolToSmiles(Chem.RemoveHs(one))
+        assert found == Chem.CanonSmiles(one.GetProp("smiles"))
+        assert float(one.GetProp("distance_error_A")) >= 0
+    assert f"{len(molecules)} conformers of 3 molecules" in result.stdout
+    assert not Path(f"{out}.partial").exists()
+
+
+def test_relaxed_xyz_and_h5(run: Run, tiny_potential: Path, tmp_path: Path) -> None:
+    relax = ("--relax", tiny_potential, "--steps", "2", "-n", "3")
+    result = run("OCCO", "CN", "-o", tmp_path / "a.xyz", *relax)
+    assert result.exit_code == 0, result.output
+    assert run("OCCO", "CN", "-o", tmp_path / "a.h5", *relax).exit_code == 0
+    frames = read(tmp_path / "a.xyz", ":")
+    weights = [atoms.info["boltzmann_weight"] for atoms in frames]
+    assert sum(weights) == pytest.approx(2.0)
+    stored = RaggedSet(tmp_path / "a.h5")
+    assert len(stored) == len(frames)
+    for index, atoms in enumerate(frames):
+        frame = stored[index]
+        assert frame.energy == pytest.approx(atoms.get_potential_energy())
+        assert frame.smiles == frame.name == atoms.info["smiles"]
+        assert atoms.get_forces().shape == (len(atoms), 3)
+    assert f"{frames[0].get_potential_energy():.4f}" in result.stdout
+
+
+def test_a_killed_run_is_resumed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    molecules = ("OCCO", "CCN", "C(", "C[C@H](O)C#N", "CCCO")
+    whole, out = tmp_path / "whole.sdf", tmp_path / "out.sdf"
+    arguments = (*molecules, "-n", "2", "-o")
+    assert run(*arguments, whole).exit_code == 1
+    original = conformer_runs.conformers_of
+    asked: list[str] = []
+
+    def dies(smiles: Sequence[str], *rest: Any) -> Any:
+        asked.extend(smiles)
+        if "C[C@H](O)C#N" in smiles:
+            raise KeyboardInterrupt
+        return original(smiles, *rest)
+
+    with monkeypatch.context() as kept:
+        kept.setattr(conformer_runs, "conformers_of", dies)
+        assert run(*arguments, out).exit_code == 130
+    assert not out.exists()
+    refused = run(*arguments, out)
+    assert isinstance(refused.exception, DataError)
+    assert "interrupted run" in str(refused.exception)
+    other = run(*arguments, out, "--resume", "--seed", "1")
+    assert "other seed" in str(other.exception)
+    asked.clear()
+
+    def counts(smiles: Sequence[str], *rest: Any) -> Any:
+        asked.extend(smiles)
+        return original(smiles, *rest)
+
+    monkeypatch.setattr(conformer_runs, "conformers_of", counts)
+    assert run(*arguments, out, "--resume").exit_code == 1
+    assert asked == ["C[C@H](O)C#N", "CCCO"]
+    assert out.read_text() == whole.read_text()
+    failures = Path(f"{out}.failures.csv").read_text()
+    assert failures == Path(f"{whole}.failures.csv").read_text()
+
+
+def test_two_processes_write_the_same(run: Run, lines: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.sdf", tmp_path / "two.sdf"
+    assert run(lines, "-n", "2", "-o", one).exit_code == 1
+    assert run(lines, "-n", "2", "-o", two, "--jobs", "2").exit_code == 1
+    assert two.read_text() == one.read_text()
+
+
+def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "a.sdf"
+    out.write_text("precious")
+    refused = run("C", "-o", out)
+    assert isinstance(refused.exception, DataError)
+    assert out.read_text() == "precious"
+    assert run("C", "-o", out, "--overwrite").exit_code == 0
+    assert "precious" not in out.read_text()
+
+
+def test_all_failed_writes_nothing(run: Run, tmp_path: Path) -> None:
+    assert run("C(", "-o", tmp_path / "a.sdf").exit_code == 1
+    assert not (tmp_path / "a.sdf").exists()
+
+
+def test_an_unknown_kind_of_file(run: Run, tmp_path: Path) -> None:
+    refused = run("C", "-o", tmp_path / "a.mol2")
+    assert isinstance(refused.exception, DataError)
+    assert ".sdf, .xyz, .h5" in str(refused.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+    arguments = ["conformers", "C", "-o", str(tmp_path / "a.sdf"), "--model", "no.pt"]
+    result = CliRunner().invoke(app, arguments)
+    assert "no.pt" in str(result.exception)
+    assert not list(tmp_path.iterdir())
