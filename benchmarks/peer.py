@@ -1,0 +1,148 @@
+"""Train TorchMD-NET's ET on what PhysML is trained on, and use it as a calculator.
+
+    pip install torch_geometric warp-lang && pip install --no-deps torchmd-net==3.1.0
+    python benchmarks/peer.py qm9_energies.h5 --split SPLIT.json --out et.pt
+    PEER=et.pt PYTHONPATH=benchmarks physml evaluate qm9.pt peer:calculator
+
+It learns what its kind learns: energies, and that forces at rest are zero. Same
+batches, steps, optimizer and schedule as a row of `training/ablation.yaml`.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from candidates import build_et
+from rich.progress import track
+
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.splits import Split
+from ase_physml.training.batches import Batch, BatchStream, FrameStore
+from ase_physml.training.losses import energy_loss, zero_force_loss
+from ase_physml.training.reference import composition, elements_of
+from ase_physml.training.schedule import warm_cosine
+
+PRESET = "64x3"
+BATCH = 32
+PEAK = 1e-3
+WARMUP = 500
+HUBER = 0.2
+EMA = 0.999
+WEIGHTS = {"energy": 1.5, "zero_force": 3.0}
+SAVE_EVERY = 250
+
+
+def self_energies(store: FrameStore) -> torch.Tensor:
+    """E0 by atomic number, eV, from a least-squares fit to the energies."""
+    elements = elements_of([store])
+    energies = store.data.column("energy")[store.frames].astype(np.float64)
+    fitted, *_ = np.linalg.lstsq(composition(store, elements), energies, rcond=None)
+    table = torch.zeros(max(elements) + 1, dtype=torch.float64)
+    table[list(elements)] = torch.from_numpy(fitted)
+    return table
+
+
+def ask(model: Any, numbers: torch.Tensor, positions: torch.Tensor) -> Any:
+    """Energies (M,) and forces (M, N, 3) of molecules of equal size."""
+    m, n = numbers.shape
+    owner = torch.arange(m).repeat_interleave(n)
+    energies, forces = model(numbers.flatten(), positions.reshape(-1, 3), owner)
+    return energies.flatten(), forces.reshape(m, n, 3)
+
+
+def loss(model: Any, batch: Batch, table: torch.Tensor) -> torch.Tensor:
+    """Of energies and of forces at rest."""
+    energies, forces = ask(model, batch.numbers, batch.positions)
+    label = (batch.energies - table[batch.numbers].sum(1)).float()
+    return WEIGHTS["energy"] * energy_loss(energies, label, HUBER) + WEIGHTS[
+        "zero_force"
+    ] * zero_force_loss(forces)
+
+
+def train(data: Path, split: Path, steps: int, out: Path) -> None:
+    """Train, or go on from the file of an earlier, shorter or interrupted run."""
+    torch.manual_seed(0)
+    store = FrameStore(RaggedSet(data), Split.load(split).train)
+    stream, table = BatchStream([store], BATCH, 0), self_energies(store)
+    model = build_et(PRESET, forces=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK)
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)
+    )
+    parts = {"model": model, "optimizer": optimizer, "average": average}
+    first = 0
+    if out.exists():
+        earlier = torch.load(out, weights_only=True)
+        first = earlier["step"]
+        for name, part in parts.items():
+            part.load_state_dict(earlier[name])
+    for step in track(range(first, steps), "training"):
+        for group in optimizer.param_groups:
+            group["lr"] = PEAK * warm_cosine(step, steps, WARMUP, 0.01)
+        optimizer.zero_grad()
+        loss(model, stream[step], table).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        average.update_parameters(model)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            partial = out.with_name(out.name + ".part")
+            torch.save({"step": step + 1, "table": table, **states}, partial)
+            partial.replace(out)
+
+
+class Peer(Calculator):
+    """The trained ET."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        content = torch.load(path, weights_only=True)
+        self.model = build_et(PRESET, forces=True)
+        weights = content["average"]
+        prefix = "module."
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in weights.items() if prefix in k}
+        )
+        self.table = content["table"]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Any = ("energy",),
+        system_changes: Any = tuple(all_changes),
+    ) -> None:
+        """Energy and forces."""
+        super().calculate(atoms, properties, system_changes)
+        numbers = torch.as_tensor(self.atoms.numbers).long()[None]
+        positions = torch.as_tensor(self.atoms.positions).float()[None]
+        energies, forces = ask(self.model, numbers, positions)
+        self.results = {
+            "energy": float(energies.double() + self.table[numbers].sum()),
+            "forces": forces[0].detach().double().numpy(),
+        }
+
+
+def calculator() -> Peer:
+    """For ``peer:calculator``; the weights are those of the variable ``PEER``."""
+    return Peer(os.environ["PEER"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    train(options.data, options.split, options.steps, options.out)
+
+
+if __name__ == "__main__":
+    main()
