@@ -8,6 +8,12 @@ from ase_physml.models.property_head import Head
 
 Conformation = Literal["engine", "given", "none"]
 
+# What the weights of an engine mean depends on these.
+ENGINE_FIELDS = (
+    "atom_features", "edge_features", "state_width", "gcn_width", "gcn_layers", "steps",
+    "step_size", "lstm", "bidirectional", "dissipation", "repo",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class HamNetConfig:
@@ -22,6 +28,7 @@ class HamNetConfig:
         steps: Time steps T; none is the paper's row "w/o dynamics".
         step_size: Time step eta.
         lstm: Read the atoms in canonical order; else a linear layer ("w/o LSTM").
+        bidirectional: Read them in reverse order as well (not in the paper).
         dissipation: Rayleigh's dissipation; else "w/o Phi".
         repo: The engine of the authors' code instead of their paper's: one encoder for
             q and p, unnormalised bond strengths, energies without the factors 1/2,
@@ -48,6 +55,7 @@ class HamNetConfig:
     steps: int = 20
     step_size: float = 0.025
     lstm: bool = True
+    bidirectional: bool = False
     dissipation: bool = True
     repo: bool = False
     width: int = 200
@@ -71,6 +79,8 @@ class HamNetConfig:
         for name in ("gcn_layers", "steps", "layers", "readouts", "targets"):
             if getattr(self, name) < 0:
                 raise PotentialError(f"{name} must not be negative")
+        if self.bidirectional and not self.lstm:
+            raise PotentialError("bidirectional=True needs an LSTM: set lstm=True")
         if self.step_size <= 0:
             raise PotentialError(f"step_size must be positive, got {self.step_size}")
         if not 0 <= self.dropout < 1:

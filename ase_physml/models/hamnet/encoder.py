@@ -1,7 +1,9 @@
 """Where positions and momenta start: graph convolutions, then an LSTM (HamNet Sec 3.1).
 
 The LSTM reads the atoms of each molecule in the order of the graph, which is the
-canonical one: it is what tells equivalent atoms apart.
+canonical one: it is what tells equivalent atoms apart. One that reads forward only
+knows nothing of the later atoms but what the convolutions bring; a second one may read
+backward.
 """
 
 from itertools import pairwise
@@ -47,8 +49,16 @@ class Encoder(nn.Module):
         widths = [config.atom_features] + [config.gcn_width] * config.gcn_layers
         self.convolutions = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         total = sum(widths)
-        self.lstm = nn.LSTM(total, width, batch_first=True) if config.lstm else None
-        self.linear = None if config.lstm else nn.Linear(total, width)
+        self.lstm = self.backward_lstm = self.linear = None
+        if config.bidirectional:
+            half = (width + 1) // 2
+            self.lstm = nn.LSTM(total, half, batch_first=True)
+            self.backward_lstm = nn.LSTM(total, half, batch_first=True)
+            self.linear = nn.Linear(2 * half, width, bias=False)
+        elif config.lstm:
+            self.lstm = nn.LSTM(total, width, batch_first=True)
+        else:
+            self.linear = nn.Linear(total, width)
         self.repo = config.repo
 
     def forward(self, graph: MolecularGraph, strength: Tensor) -> Tensor:
@@ -58,9 +68,9 @@ class Encoder(nn.Module):
             around = self._spread(graph, strength, hidden[-1])
             hidden.append(leaky_relu(convolution(around)))
         x = torch.tanh(torch.cat(hidden, -1))
-        if self.linear is not None:
-            return centred(graph, self.linear(x))
-        return centred(graph, self._read(graph, x))
+        if self.lstm is not None:
+            x = self._read(graph, x, self.lstm, self.backward_lstm)
+        return centred(graph, x if self.linear is None else self.linear(x))
 
     def _spread(self, graph: MolecularGraph, strength: Tensor, x: Tensor) -> Tensor:
         """``D^-1/2 A D^-1/2 x``; in the authors' code ``(D + A) x``."""
@@ -74,14 +84,32 @@ class Encoder(nn.Module):
         sent = strength * (scale * x)[graph.source]
         return scale * segment_sum(sent, graph.target, n_atoms)
 
-    def _read(self, graph: MolecularGraph, x: Tensor) -> Tensor:
-        assert self.lstm is not None
-        at = (graph.molecule, graph.place)
-        longest = int(graph.n_atoms.max())
-        # Zeros after the last atom: an LSTM does not look ahead.
-        sequences = x.new_zeros(graph.n_molecules, longest, x.shape[-1])
-        read: Tensor = self.lstm(sequences.index_put(at, x))[0]
-        return read[at]
+    def _read(
+        self,
+        graph: MolecularGraph,
+        x: Tensor,
+        forward: nn.LSTM,
+        backward: nn.LSTM | None,
+    ) -> Tensor:
+        place = graph.place
+        ahead = _read_in_order(forward, graph, x, place)
+        if backward is None:
+            return ahead
+        from_end = graph.n_atoms[graph.molecule] - 1 - place
+        return torch.cat([ahead, _read_in_order(backward, graph, x, from_end)], -1)
+
+
+def _read_in_order(
+    lstm: nn.LSTM, graph: MolecularGraph, x: Tensor, place: Tensor
+) -> Tensor:
+    """What an LSTM says as it meets each atom at its place, shape (N, hidden)."""
+    at = (graph.molecule, place)
+    longest = int(graph.n_atoms.max())
+    # Zeros come after the last atom, where they change nothing: an LSTM does not look
+    # ahead.
+    sequences = x.new_zeros(graph.n_molecules, longest, x.shape[-1])
+    read: Tensor = lstm(sequences.index_put(at, x))[0]
+    return read[at]
 
 
 def centred(graph: MolecularGraph, x: Tensor) -> Tensor:

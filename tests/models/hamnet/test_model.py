@@ -14,7 +14,7 @@ from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate
+from ase_physml.molecules.graph import collate, graph_of
 from ase_physml.molecules.store import MoleculeStore
 
 SMALL = HamNetConfig(
@@ -26,6 +26,7 @@ VARIANTS = {
     "without dynamics": replace(SMALL, steps=0),
     "without dissipation": replace(SMALL, dissipation=False),
     "without LSTM": replace(SMALL, lstm=False),
+    "both ways": replace(SMALL, bidirectional=True),
     "given conformation": replace(SMALL, conformation="given"),
     "without conformation": replace(SMALL, conformation="none"),
 }
@@ -161,6 +162,20 @@ def test_equal_atoms_are_told_apart(graph: MolecularGraph) -> None:
     assert (gaps > 1e-6).all()
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_first_atoms_know_of_the_last_if_read_both_ways(bidirectional: bool) -> None:
+    engine = build(replace(SMALL, bidirectional=bidirectional)).engine
+    assert engine is not None
+    # Nine bonds apart, farther than two graph convolutions reach.
+    starts = [
+        engine.start(graph_of(smiles).to(torch.float64))[0]
+        for smiles in ("CCCCCCCCCO", "CCCCCCCCCN")
+    ]
+    # Differences of atoms: the centre of a molecule depends on all of them.
+    one, other = (q[0] - q[1] for q in starts)
+    assert torch.allclose(one, other, atol=1e-12) == (not bidirectional)
+
+
 def test_no_targets_no_properties(graph: MolecularGraph) -> None:
     assert build(replace(SMALL, targets=0))(graph).property is None
 
@@ -177,6 +192,7 @@ def test_architecture_survives_json() -> None:
         ({"steps": -1}, "steps"),
         ({"step_size": 0.0}, "step_size"),
         ({"dropout": 1.0}, "dropout"),
+        ({"bidirectional": True, "lstm": False}, "needs an LSTM"),
         ({"conformation": "real"}, "conformation"),
         ({"colour": 1}, "not a HamNet architecture"),
     ],
