@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
@@ -16,6 +15,7 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
+from ase_physml.models.property_head import PropertyHead
 from ase_physml.potentials.checkpoint import read_file, write_file
 
 MolecularModel = PhysChem | HamNet | HamNetEngine
@@ -77,6 +77,11 @@ def build_molecular(kind: Kind, architecture: dict[str, Any]) -> MolecularModel:
     return builders[kind]()
 
 
+def head_of(model: MolecularModel) -> PropertyHead | None:
+    """What predicts properties, if anything does."""
+    return None if isinstance(model, HamNetEngine) else model.head
+
+
 def save_molecular(
     path: str | Path, model: MolecularModel, card: MolecularCard
 ) -> None:
@@ -104,6 +109,11 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
             f"{path}: the weights do not fit the architecture in it ({error}); "
             "the file is damaged, get it again"
         ) from error
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        raise PotentialError(
+            f"{path}: has weights that are not finite; the file is damaged or its "
+            "training diverged, get it again"
+        )
     return model.eval(), card
 
 
@@ -111,9 +121,7 @@ def _hamnet(config: HamNetConfig) -> HamNet | HamNetEngine:
     return HamNet(config) if config.targets else HamNetEngine(config)
 
 
-def weights_of_engine(model: nn.Module) -> dict[str, torch.Tensor]:
-    """State of the engine of a HamNet, or of an engine."""
-    engine = model.engine if isinstance(model, HamNet) else model
-    if not isinstance(engine, HamNetEngine):
-        raise PotentialError("this model has no Hamiltonian engine to start from")
-    return engine.state_dict()
+def engine_of(model: MolecularModel) -> HamNetEngine | None:
+    """The engine of a HamNet, or an engine itself."""
+    found = model.engine if isinstance(model, HamNet) else model
+    return found if isinstance(found, HamNetEngine) else None

@@ -160,7 +160,12 @@ def _best_rotations(
 
 def distance_mse(graph: MolecularGraph, positions: Tensor) -> Tensor:
     """``(1/n^2) sum_ij (D_ij - D'_ij)^2`` of each molecule, Å^2, shape (M,)."""
-    errors = _distance_errors(graph, positions).square()
+    return distance_mse_of_distances(graph, _distances(graph, positions))
+
+
+def distance_mse_of_distances(graph: MolecularGraph, distances: Tensor) -> Tensor:
+    """`distance_mse` of distances that no positions need have, Å, shape (P,)."""
+    errors = (distances - _distances(graph, _truth(graph))).square()
     squared = 2 * _per_molecule(graph, errors) / graph.n_atoms.square()
     return _known_only(graph, squared)
 
@@ -228,11 +233,6 @@ def _gaps(graph: MolecularGraph, positions: Tensor) -> Tensor:
 def _distances(graph: MolecularGraph, positions: Tensor) -> Tensor:
     """Of each pair, Å: (..., N, 3) to (..., P)."""
     return (_gaps(graph, positions).square().sum(-1) + _TINY).sqrt()
-
-
-def _distance_errors(graph: MolecularGraph, positions: Tensor) -> Tensor:
-    """Predicted less true distances, Å: (..., N, 3) to (..., P)."""
-    return _distances(graph, positions) - _distances(graph, _truth(graph))
 
 
 def _per_molecule(graph: MolecularGraph, values: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ase_physml.errors import RecipeError
 from ase_physml.graph import AllPairs
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training.curves import read_metrics
+from ase_physml.training.loop import Run
 from ase_physml.training.recipe import Recipe, load_recipe
 from ase_physml.training.run import fit
 

@@ -15,14 +15,15 @@ from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.molecular_graph import MolecularGraph
-from ase_physml.molecules.graph import collate
+from ase_physml.molecules.graph import Variant, collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.batches import StepSampler
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.yaml_recipe import find
 
-_VALIDATION_BATCH = 256
+_PREDICTION_BATCH = 256
+_REPO_FEATURES = 34
 
 
 @dataclass(frozen=True)
@@ -69,35 +70,58 @@ class MolecularStream(Dataset[MolecularBatch]):
 
 @dataclass(frozen=True)
 class Molecules:
-    """Molecules in memory, with or without targets."""
+    """Molecules in memory, with or without targets.
+
+    Attributes:
+        store: All of them.
+        properties: Their targets.
+        variant: Of the atom features.
+    """
 
     store: MoleculeStore
     properties: PropertySet | None
+    variant: Variant = "paper"
 
     @classmethod
-    def load(cls, path: Path, with_targets: bool) -> Self:
-        """Read a store, or a property set.
+    def load(cls, path: Path, with_targets: bool, atom_features: int) -> Self:
+        """Read a store, or a property set, for a model of that many atom features.
 
         Raises:
             DataError: As of `MoleculeStore.load`, or targets are asked for and there
                 are none.
         """
+        variant: Variant = "repo" if atom_features == _REPO_FEATURES else "paper"
         if not with_targets:
-            return cls(MoleculeStore.load(path), None)
+            return cls(MoleculeStore.load(path), None, variant)
         found = PropertySet.load(path)
-        return cls(found.store, found)
+        return cls(found.store, found, variant)
+
+    def split(self, path: Path) -> Split:
+        """Read a split of these molecules.
+
+        Raises:
+            DataError: As of `Split.load`, or it is of another number of molecules.
+        """
+        split = Split.load(path)
+        if split.size != len(self.store):
+            raise DataError(
+                f"{path}: splits {split.size:,} molecules, but there are "
+                f"{len(self.store):,}; make a split of this set"
+            )
+        return split
 
     def batch(self, indices: Array) -> MolecularBatch:
         """These molecules."""
         targets = None
         if self.properties is not None:
             targets = torch.from_numpy(self.properties.targets[indices]).float()
-        return MolecularBatch(collate(self.store.select(indices)), targets)
+        graph = collate(self.store.select(indices), self.variant)
+        return MolecularBatch(graph, targets)
 
     def batches(self, indices: Array) -> Iterator[MolecularBatch]:
         """All of these, in batches."""
-        for start in range(0, len(indices), _VALIDATION_BATCH):
-            yield self.batch(indices[start : start + _VALIDATION_BATCH])
+        for start in range(0, len(indices), _PREDICTION_BATCH):
+            yield self.batch(indices[start : start + _PREDICTION_BATCH])
 
 
 class _Batches(Dataset[MolecularBatch]):
@@ -115,7 +139,7 @@ class MolecularData(pl.LightningDataModule):
     """Training and validation molecules of a recipe.
 
     Raises:
-        RecipeError: A file is missing.
+        RecipeError: A file is missing, or nothing is left to train on.
         DataError: A file cannot be used, or the split is of another set.
     """
 
@@ -123,14 +147,12 @@ class MolecularData(pl.LightningDataModule):
         super().__init__()
         self.recipe = recipe
         source = find(recipe.data, path)
-        self.molecules = Molecules.load(source, bool(recipe.losses.properties))
-        split = Split.load(find(recipe.split, path))
-        if split.size != len(self.molecules.store):
-            raise DataError(
-                f"{recipe.split} splits {split.size} molecules but {source} has "
-                f"{len(self.molecules.store)}: it was made for another file"
-            )
+        self.molecules = Molecules.load(
+            source, bool(recipe.losses.properties), recipe.model.atom_features
+        )
+        split = self.molecules.split(find(recipe.split, path))
         self.split_hashes = {source.name: split.hash}
+        self._check(source, split.train)
         self.train = self._usable(split.train)
         if recipe.share < 1.0:
             random = np.random.default_rng(recipe.seed)
@@ -143,13 +165,21 @@ class MolecularData(pl.LightningDataModule):
         """Targets, if there are any."""
         return self.molecules.properties
 
+    def _check(self, source: Path, train: Array) -> None:
+        if not len(train):
+            raise RecipeError(f"{self.recipe.split}: leaves nothing to train on")
+        needed = self.recipe.losses.of_conformations or self.recipe.reads_positions
+        if needed and not self.molecules.store.has_positions[train].any():
+            raise RecipeError(
+                f"{source}: no molecule to train on has a conformation, which the "
+                "losses or the model need; make the set with conformers"
+            )
+
     def _usable(self, indices: Array) -> Array:
-        """Without molecules that teach nothing: those with no known conformation."""
-        if self.recipe.losses.properties:
+        """Without those that lack a conformation, where they could not be used."""
+        if self.recipe.losses.properties and not self.recipe.reads_positions:
             return indices
         usable: Array = indices[self.molecules.store.has_positions[indices]]
-        if not len(usable):
-            raise RecipeError(f"{self.recipe.data}: no molecule has a conformation")
         return usable
 
     def train_dataloader(self) -> DataLoader[MolecularBatch]:

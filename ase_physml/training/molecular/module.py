@@ -6,9 +6,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.molecules.properties import PropertySet
-from ase_physml.potentials.molecular import MolecularModel
+from ase_physml.potentials.molecular import MolecularModel, head_of
 from ase_physml.potentials.predict import Said, predict
 from ase_physml.training import conformation, properties
 from ase_physml.training.molecular.data import MolecularBatch
@@ -44,6 +43,8 @@ class MolecularTraining(pl.LightningModule):
 
     def training_step(self, batch: MolecularBatch, batch_idx: int) -> Tensor:
         """Sum of weighted losses; each is logged under ``train/``."""
+        # What dropout leaves out depends on the step alone: a resumed run repeats it.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         terms = self.loss_terms(batch, predict(self.model, batch.graph))
         total = torch.zeros((), device=self.device)
         for name, value in terms.items():
@@ -82,8 +83,7 @@ class MolecularTraining(pl.LightningModule):
     def _property_loss(self, found: Tensor, targets: Tensor | None) -> Tensor:
         assert targets is not None
         if self.task == "regression":
-            assert not isinstance(self.model, HamNetEngine)
-            head = self.model.head
+            head = head_of(self.model)
             assert head is not None
             return properties.mse_loss(
                 (found - head.mean) / head.deviation,
@@ -107,7 +107,8 @@ class MolecularTraining(pl.LightningModule):
     def metrics(self) -> dict[str, float]:
         """Of the validation so far: RMS distance error (Å), error of properties.
 
-        Of both, "score" is the one of properties, if there are any; low is good.
+        The "score", low where good, is that of properties if there are any: of a
+        regression, in standard deviations of the targets.
         """
         found: dict[str, float] = {}
         if self.errors:
@@ -118,8 +119,11 @@ class MolecularTraining(pl.LightningModule):
                 torch.cat(parts) for parts in zip(*self.answers, strict=True)
             )
             if self.task == "regression":
-                found["rmse"] = float(properties.rmse(answers, targets).mean())
-                found["score"] = found["rmse"]
+                head = head_of(self.model)
+                assert head is not None
+                errors = properties.rmse(answers, targets)
+                found["rmse"] = float(errors.mean())
+                found["score"] = float((errors / head.deviation.cpu()).mean())
             else:
                 found["roc_auc"] = properties.mean_roc_auc(answers, targets)
                 found["score"] = 1.0 - found["roc_auc"]

@@ -1,5 +1,7 @@
 """Recipes of PhysChem and HamNet."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,22 +36,28 @@ class MolecularLosses:
     decay: float = 0.625
 
     @property
+    def of_positions(self) -> bool:
+        """Some loss looks at predicted positions."""
+        return bool(self.conn or self.kabsch or self.adj)
+
+    @property
     def of_conformations(self) -> bool:
-        """Some loss compares positions."""
-        return bool(self.conn or self.distances or self.kabsch or self.adj)
+        """Some loss compares with a conformation."""
+        return bool(self.of_positions or self.distances)
 
 
 @dataclass(frozen=True)
-class MolecularRecipe:
+class MolecularRecipe(ABC):
     """What the recipes of both models have in common.
 
     Attributes:
         name: Folder and file name of the result.
         data: Store of molecules, or a set of properties.
         split: JSON split file of it.
+        model: Architecture; its targets are filled in from the data.
         losses: Weights.
-        start_from: Model whose weights training starts from: of the same architecture,
-            or an engine for HamNet's second stage.
+        start_from: Model, shipped or a file, whose weights training starts from: of
+            the same architecture, or an engine for HamNet's second stage.
         share: Part of the training molecules to use.
         steps: Optimizer steps.
         batch_size: Molecules per step.
@@ -72,6 +80,7 @@ class MolecularRecipe:
     name: str
     data: str
     split: str
+    model: PhysChemConfig | HamNetConfig = field(default_factory=PhysChemConfig)
     losses: MolecularLosses = field(default_factory=MolecularLosses)
     start_from: str | None = None
     share: float = 1.0
@@ -96,9 +105,23 @@ class MolecularRecipe:
         return self.steps
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """Of the model, as a dict."""
-        raise NotImplementedError
+    @abstractmethod
+    def learns_positions(self) -> bool:
+        """Losses of positions reach weights of the model."""
+
+    @property
+    @abstractmethod
+    def learns_distances(self) -> bool:
+        """The model predicts distances apart from positions."""
+
+    @property
+    @abstractmethod
+    def reads_positions(self) -> bool:
+        """The model needs conformations as input."""
+
+    def further_mistakes(self) -> Iterator[str]:
+        """What is wrong with a recipe of this kind of model alone."""
+        return iter(())
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML types."""
@@ -108,15 +131,25 @@ class MolecularRecipe:
 
 @dataclass(frozen=True)
 class PhysChemRecipe(MolecularRecipe):
-    """A recipe with PhysChem as its model; targets are filled in from the data."""
+    """A recipe with PhysChem as its model."""
 
     kind = "physchem"
     model: PhysChemConfig = field(default_factory=PhysChemConfig)
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """Of the model, as a dict."""
-        return self.model.to_dict()
+    def learns_positions(self) -> bool:
+        """ChemNet alone predicts none, but for its multi-task variant."""
+        return self.model.moves or self.model.variant == "chemnet_multitask"
+
+    @property
+    def learns_distances(self) -> bool:
+        """Springs have lengths."""
+        return self.model.moves and self.model.forces == "springs"
+
+    @property
+    def reads_positions(self) -> bool:
+        """One variant does."""
+        return self.model.variant == "chemnet_conformer"
 
 
 @dataclass(frozen=True)
@@ -127,9 +160,28 @@ class HamNetRecipe(MolecularRecipe):
     model: HamNetConfig = field(default_factory=HamNetConfig)
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """Of the model, as a dict."""
-        return self.model.to_dict()
+    def learns_positions(self) -> bool:
+        """The engine does, unless it is frozen or left out."""
+        frozen = self.model.frozen_engine or self.model.conformation != "engine"
+        return not (self.model.targets and frozen)
+
+    @property
+    def learns_distances(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def reads_positions(self) -> bool:
+        """The paper's row "real conformation" does."""
+        return bool(self.model.targets and self.model.conformation == "given")
+
+    def further_mistakes(self) -> Iterator[str]:
+        """A frozen engine has to come from somewhere."""
+        if self.model.targets and self.model.frozen_engine and not self.start_from:
+            yield (
+                "model.frozen_engine keeps an engine that has learned nothing: give "
+                "start_from, the engine of the first stage"
+            )
 
 
 KINDS: dict[str, type[MolecularRecipe]] = {
@@ -144,17 +196,48 @@ def of_values(values: dict[str, Any], path: Path) -> MolecularRecipe:
     Raises:
         RecipeError: An unknown key, or a value that makes no sense.
     """
-    kind = values["kind"]
+    kind = KINDS[values["kind"]]
     rest = {key: value for key, value in values.items() if key != "kind"}
-    recipe: MolecularRecipe = build(KINDS[kind], rest, str(path))
-    if not (recipe.losses.of_conformations or recipe.losses.properties):
-        raise RecipeError(f"{path}: all losses have weight 0, so nothing is learned")
+    recipe: MolecularRecipe = build(kind, _with_targets(rest), str(path))
+    for reason in _mistakes(recipe):
+        raise RecipeError(f"{path}: {reason}")
+    return recipe
+
+
+def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
+    """One target until the data says how many: some models make no sense without."""
+    model, losses = values.get("model", {}), values.get("losses", {})
+    plain_dicts = isinstance(model, dict) and isinstance(losses, dict)
+    if plain_dicts and losses.get("properties"):
+        return {**values, "model": {"targets": 1, **model}}
+    return values
+
+
+def _mistakes(recipe: MolecularRecipe) -> Iterator[str]:
+    """What is wrong with a recipe."""
+    losses = recipe.losses
+    if not (losses.of_conformations or losses.properties):
+        yield "all losses have weight 0, so nothing is learned"
+    if losses.of_positions and not recipe.learns_positions:
+        yield (
+            "this model learns no positions: set losses.conn, losses.kabsch and "
+            "losses.adj to 0"
+        )
+    if losses.distances and not recipe.learns_distances:
+        yield (
+            "only PhysChem with forces=springs predicts distances apart from "
+            "positions: set losses.distances to 0"
+        )
+    if not losses.properties and recipe.model.targets:
+        yield "model.targets without losses.properties would never be learned"
     for name in ("steps", "batch_size", "steps_per_epoch"):
         if getattr(recipe, name) < 1:
-            raise RecipeError(f"{path}: {name} must be at least 1")
+            yield f"{name} must be at least 1"
+    if not 0.0 < recipe.share <= 1.0:
+        yield f"share must be above 0 and at most 1, got {recipe.share}"
     if recipe.steps % recipe.steps_per_epoch:
-        raise RecipeError(
-            f"{path}: steps={recipe.steps} is not a multiple of steps_per_epoch="
+        yield (
+            f"steps={recipe.steps} is not a multiple of steps_per_epoch="
             f"{recipe.steps_per_epoch}; the rest would be left out"
         )
-    return recipe
+    yield from recipe.further_mistakes()

@@ -1,5 +1,7 @@
 """From a recipe to a model of molecules."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +10,17 @@ import lightning.pytorch as pl
 import torch
 
 from ase_physml.errors import RecipeError
-from ase_physml.models.hamnet.engine import HamNetEngine
-from ase_physml.models.hamnet.model import HamNet
+from ase_physml.models.hamnet.config import ENGINE_FIELDS
 from ase_physml.potentials.molecular import (
     MolecularCard,
     MolecularModel,
     build_molecular,
+    engine_of,
+    head_of,
     load_molecular,
     save_molecular,
-    weights_of_engine,
 )
+from ase_physml.potentials.registry import shipped
 from ase_physml.training.callbacks import SaveWeights
 from ase_physml.training.loop import Run, train
 from ase_physml.training.molecular.data import MolecularData
@@ -57,32 +60,54 @@ def build_model(
     """A fresh model, or one with the weights to start from.
 
     Raises:
-        RecipeError: The weights to start from are of another architecture.
+        RecipeError: The weights to start from are of another model.
     """
     torch.manual_seed(recipe.seed)
     model = build_molecular(card.kind, card.architecture)
     if data.properties is not None and card.task == "regression":
         targets = torch.from_numpy(data.properties.targets[data.train])
-        assert not isinstance(model, HamNetEngine)
-        assert model.head is not None
-        model.head.mean, model.head.deviation = moments(targets.float())
+        head = head_of(model)
+        assert head is not None
+        head.mean, head.deviation = moments(targets.float())
     if recipe.start_from is not None:
-        start, _ = load_molecular(find(recipe.start_from, path))
-        try:
-            if isinstance(model, HamNet) and model.engine is not None:
-                model.engine.load_state_dict(weights_of_engine(start))
-            else:
-                model.load_state_dict(start.state_dict())
-        except RuntimeError as error:
-            raise RecipeError(
-                f"{recipe.start_from} has another architecture than the recipe: {error}"
-            ) from error
+        start = shipped(recipe.start_from) or find(recipe.start_from, path)
+        _start(model, card, start)
     return model
+
+
+def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
+    """Load the weights of a file: all of them, or those of the engine."""
+    start, known = load_molecular(source)
+    for what in ("kind", "order"):
+        if getattr(known, what) != getattr(card, what):
+            raise RecipeError(
+                f"{source}: cannot start from it: its {what} is "
+                f"{getattr(known, what)!r}, here it is {getattr(card, what)!r}"
+            )
+    part, given = engine_of(model), engine_of(start)
+    if part is not None and given is not None:
+        _check_equal(model, start, ENGINE_FIELDS, source)
+        part.load_state_dict(given.state_dict())
+        return
+    _check_equal(model, start, set(card.architecture) - {"dropout"}, source)
+    model.load_state_dict(start.state_dict())
+
+
+def _check_equal(
+    model: MolecularModel, start: MolecularModel, fields: Iterable[str], source: Path
+) -> None:
+    for name in sorted(fields):
+        here, there = getattr(model.config, name), getattr(start.config, name)
+        if here != there:
+            raise RecipeError(
+                f"{source}: cannot start from it: it has {name}={there!r}, but the "
+                f"recipe has model.{name}={here!r}"
+            )
 
 
 def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
     """What a model trained by this recipe says of itself."""
-    architecture = recipe.architecture
+    architecture = recipe.model.to_dict()
     known = data.properties
     about: dict[str, Any] = {}
     if known is not None:
@@ -111,19 +136,20 @@ class SaveMolecular(SaveWeights):
     """A PhysChem or HamNet model, the last or the best."""
 
     def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
-        self.out, self.card, self.keep_best = out, card, keep_best
-        self.best = float("inf")
+        self.path, self.card = out / f"{card.name}.pt", card
+        self.keep_best, self.best = keep_best, math.inf
 
     def save(self, pl_module: pl.LightningModule, steps: int) -> None:
         """Write ``OUT/NAME.pt``, unless an earlier one was better and is wanted."""
         assert isinstance(pl_module, MolecularTraining)
         # Callbacks come before the module logs its metrics.
-        score = pl_module.metrics().get("score", 0.0)
-        if self.keep_best and not score < self.best:
+        score = pl_module.metrics().get("score", math.nan)
+        # What cannot be scored is the worst of all, but better than no file.
+        if self.keep_best and self.path.exists() and not score < self.best:
             return
-        self.best = score
+        self.best = math.inf if math.isnan(score) else score
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_molecular(self.out / f"{card.name}.pt", pl_module.model, card)
+        save_molecular(self.path, pl_module.model, card)
 
     def state_dict(self) -> dict[str, float]:
         """Goes into checkpoints."""

@@ -1,0 +1,172 @@
+"""Errors of a model on molecules that it has not seen, and its speed."""
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ase_physml.data.frame import Array
+from ase_physml.errors import DataError
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.potentials.molecular import MolecularCard, MolecularModel, head_of
+from ase_physml.potentials.predict import Said, predict
+from ase_physml.training import conformation, properties
+from ase_physml.training.molecular.data import Molecules
+
+Report = dict[str, Any]
+
+# Batches of the published codes, over which their tables average.
+_PHYSCHEM_BATCH = 20
+_HAMNET_BATCH = 3
+_TIMED = 4096
+_REPEATS = 3
+
+
+def check_fits(card: MolecularCard, molecules: Molecules) -> None:
+    """Raise `DataError` if these are not molecules as the model reads them."""
+    order = molecules.store.facts.get("order", "smiles")
+    if order != card.order:
+        raise DataError(
+            f"{card.name} reads atoms in the order {card.order!r}, the molecules have "
+            f"{order!r}; make the store with --order {card.order}"
+        )
+    known = molecules.properties
+    if known is not None and list(known.target_names) != card.target_names:
+        raise DataError(
+            f"{card.name} predicts {', '.join(card.target_names)}, but the data have "
+            f"{', '.join(known.target_names)}"
+        )
+
+
+@torch.no_grad()
+def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Report:
+    """Errors of conformations and properties, as far as the model predicts them.
+
+    Args:
+        model: In evaluation mode.
+        molecules: With conformations, targets, or both, to compare with.
+        indices: Which of them.
+
+    Returns:
+        "conformations" (lengths in Å) and "properties" (in the units of the targets).
+        What is named legacy is computed as the published codes do, for comparison with
+        their tables alone.
+    """
+    errors: dict[str, list[Tensor]] = defaultdict(list)
+    answers, targets = [], []
+    for batch in molecules.batches(indices):
+        said = predict(model, batch.graph)
+        if said.trajectory is not None and batch.graph.positions is not None:
+            for name, values in _conformation_errors(batch.graph, said).items():
+                errors[name].append(values)
+        if said.property is not None and batch.targets is not None:
+            answers.append(said.property)
+            targets.append(batch.targets)
+    report: Report = {"molecules": len(indices)}
+    if errors:
+        joined = {name: torch.cat(parts) for name, parts in errors.items()}
+        report["conformations"] = _of_conformations(joined)
+    if answers and molecules.properties is not None:
+        report["properties"] = _of_properties(
+            model, molecules, torch.cat(answers), torch.cat(targets)
+        )
+    return report
+
+
+@torch.no_grad()
+def molecules_per_second(
+    model: MolecularModel, molecules: Molecules, indices: Array
+) -> float:
+    """Inference on one thread of the CPU, from the store on, in batches of 256.
+
+    The time is that of the processor, so that other processes do not count.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    chosen = indices[:_TIMED]
+    times = []
+    try:
+        for _ in range(_REPEATS):
+            start = time.thread_time()
+            for batch in molecules.batches(chosen):
+                predict(model, batch.graph)
+            times.append(time.thread_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return len(chosen) / min(times)
+
+
+def _conformation_errors(graph: MolecularGraph, said: Said) -> dict[str, Tensor]:
+    """Of each molecule, (M,)."""
+    assert said.trajectory is not None
+    errors = conformation.conformation_errors(graph, said.trajectory[-1])
+    if said.distances is not None:
+        squared = conformation.distance_mse_of_distances(graph, said.distances)
+        errors["predicted_distance_rms"] = squared.sqrt()
+    return {**errors, "n_atoms": graph.n_atoms}
+
+
+def _of_conformations(errors: dict[str, Tensor]) -> Report:
+    known = ~errors["distance_rms"].isnan()
+    errors = {name: values[known] for name, values in errors.items()}
+    report: Report = {"molecules": int(known.sum())}
+    if not known.any():
+        return report
+    lengths = ("distance_rms", "predicted_distance_rms", "kabsch_rmsd",
+               "kabsch_rmsd_or_mirror")  # fmt: skip
+    for name in lengths:
+        if name in errors:
+            report[f"{name}_mean_A"] = float(errors[name].mean())
+            report[f"{name}_median_A"] = float(errors[name].median())
+    n, mse = errors["n_atoms"], errors["distance_mse"]
+    # Over all pairs of different atoms, large molecules counting most.
+    pooled = (mse * n.square()).sum() / (n * (n - 1)).sum().clamp(min=1)
+    report["distance_rms_pooled_A"] = float(pooled.sqrt())
+    batches = [part.mean().sqrt() for part in mse.split(_PHYSCHEM_BATCH)]
+    report["legacy_physchem_distance_mse_A"] = float(torch.stack(batches).mean())
+    legacy = errors["legacy_hamnet_distance"]
+    report["legacy_hamnet_distance"] = float(legacy.mean())
+    return report
+
+
+def _of_properties(
+    model: MolecularModel, molecules: Molecules, answers: Tensor, targets: Tensor
+) -> Report:
+    known = molecules.properties
+    assert known is not None
+    # A model that reads conformations has no answer where there is none.
+    answered = ~answers.flatten(1).isnan().any(1)
+    answers, targets = answers[answered], targets[answered]
+    report: Report = {"molecules": int(answered.sum()), "unit": known.unit}
+    if known.task == "regression":
+        return report | _regression(model, known.target_names, answers, targets)
+    table = properties.roc_auc_table(answers, targets).tolist()
+    return report | {
+        "roc_auc": properties.mean_roc_auc(answers, targets),
+        "legacy_physchem_roc_auc": properties.legacy_roc_auc(answers, targets),
+        "roc_auc_of_classes": dict(zip(known.target_names, table, strict=True)),
+    }
+
+
+def _regression(
+    model: MolecularModel, names: tuple[str, ...], answers: Tensor, targets: Tensor
+) -> Report:
+    head = head_of(model)
+    assert head is not None
+    mean, deviation = head.mean, head.deviation
+    rmse, mae = properties.rmse(answers, targets), properties.mae(answers, targets)
+    standard = (answers - mean) / deviation, (targets - mean) / deviation
+    legacy = properties.legacy_mae_as_rmse(*standard, deviation)
+    report: Report = {
+        "rmse": float(rmse.mean()),
+        "mae": float(mae.mean()),
+        "legacy_physchem_rmse": float(legacy.mean()),
+    }
+    if len(names) > 1:
+        report["rmse_of_targets"] = dict(zip(names, rmse.tolist(), strict=True))
+        report["mae_of_targets"] = dict(zip(names, mae.tolist(), strict=True))
+        return report
+    batches = properties.legacy_batch_rmse(answers, targets, _HAMNET_BATCH)
+    return report | {"legacy_hamnet_rmse": batches}

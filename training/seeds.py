@@ -1,0 +1,170 @@
+"""Train a recipe of properties with several seeds, each on a split of its own.
+
+    python training/seeds.py training/esol.yaml --seeds 0 1 2 3 4 --split random \
+        data=properties/esol.h5 --out runs/esol
+
+A seed decides the split, 8:1:1, and the weights (a scaffold split is always the same).
+``OUT/RECIPE_random_0/`` holds split, model and result of a seed; what is there already
+is left alone, and what was interrupted goes on, so that a run may be stopped and
+started again, or be given more seeds. ``OUT/RECIPE_random.json`` and ``.md`` have the
+results of all seeds asked for, and their mean and standard deviation.
+
+``--part val`` shows errors on the validation parts, to choose a recipe by; the test
+parts are not touched then.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from evaluate_molecules import measure
+
+from ase_physml.errors import RecipeError
+from ase_physml.molecules.splits import random_split, scaffold_split
+from ase_physml.molecules.store import MoleculeStore
+from ase_physml.training.loop import Run
+from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.properties import seed_table
+from ase_physml.training.start import fit, load
+from ase_physml.training.yaml_recipe import find
+
+Result = dict[str, Any]
+
+METRICS = (
+    "rmse", "mae", "roc_auc", "legacy_physchem_rmse", "legacy_hamnet_rmse",
+    "legacy_physchem_roc_auc",
+)  # fmt: skip
+
+
+class Seeds:
+    """Runs of one recipe.
+
+    Args:
+        recipe: Its file.
+        overrides: ``key=value``.
+        split: "random" or "scaffold".
+        out: Folder.
+    """
+
+    def __init__(
+        self, recipe: Path, overrides: Sequence[str], split: str, out: Path
+    ) -> None:
+        self.path, self.overrides, self.split, self.out = recipe, overrides, split, out
+        self.recipe = self._load([])
+        self.data = find(self.recipe.data, recipe)
+        self.store = MoleculeStore.load(self.data)
+
+    def run(self, seed: int, part: str) -> Result:
+        """Result of a seed on a part of its split, computed if it is not there."""
+        folder = self.out / f"{self.recipe.name}_{self.split}_{seed}"
+        recipe = self._load([f"split={folder / 'split.json'}", f"seed={seed}"])
+        _check_recipe(recipe, folder / "recipe.yaml")
+        result = folder / f"{part}.json"
+        if result.exists():
+            done: Result = json.loads(result.read_text())
+            return done
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store_split(folder / "split.json", seed)
+        model = self._train(recipe, folder)
+        found: Result = {
+            "seed": seed,
+            "split": self.split,
+            **measure(model, self.data, folder / "split.json", part, None),
+            **json.loads((folder / "trained.json").read_text()),
+        }
+        _write(result, found)
+        return found
+
+    def _load(self, further: Sequence[str]) -> MolecularRecipe:
+        # The recipe's own split is not looked at.
+        overrides = ["split=none", *self.overrides, *further]
+        recipe = load(self.path, overrides)
+        if not isinstance(recipe, MolecularRecipe) or not recipe.losses.properties:
+            raise RecipeError(f"{self.path}: no recipe of properties of molecules")
+        return recipe
+
+    def _store_split(self, path: Path, seed: int) -> None:
+        if self.split == "random":
+            random_split(self.store, seed).save(path)
+        else:
+            scaffold_split(self.store).save(path)
+
+    def _train(self, recipe: MolecularRecipe, folder: Path) -> Path:
+        """Path of the model, trained from where an earlier run ended."""
+        trained = folder / "trained.json"
+        if trained.exists():
+            return folder / f"{recipe.name}.pt"
+        last = folder / "checkpoints" / "last.ckpt"
+        resume = last if last.exists() else None
+        start, used = time.perf_counter(), time.process_time()
+        model = fit(
+            recipe, self.path, Run(folder, resume=resume, progress=False, devices=1)
+        )
+        _write(
+            trained,
+            {
+                "resumed": resume is not None,
+                "wall_seconds": time.perf_counter() - start,
+                "processor_seconds": time.process_time() - used,
+            },
+        )
+        return model
+
+
+def _check_recipe(recipe: MolecularRecipe, kept: Path) -> None:
+    if kept.exists() and yaml.safe_load(kept.read_text()) != recipe.to_dict():
+        raise RecipeError(
+            f"{kept}: is of another recipe than this; remove its folder, or choose "
+            "another --out"
+        )
+
+
+def table(name: str, results: Sequence[Result]) -> str:
+    """Markdown table of the errors of properties, of conformations too."""
+    rows = []
+    for result in results:
+        found = {**result["properties"], **result.get("conformations", {})}
+        names = (*METRICS, "distance_rms_mean_A")
+        rows.append({key: found[key] for key in names if key in found})
+    return seed_table({name: rows})
+
+
+def _write(path: Path, content: Any) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--split", choices=("random", "scaffold"), default="random")
+    parser.add_argument("--part", choices=("test", "val"), default="test")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_intermixed_args()
+    torch.set_num_threads(options.threads)
+    seeds = Seeds(options.recipe, options.overrides, options.split, options.out)
+    results: list[Result] = []
+    for seed in options.seeds:
+        results.append(seeds.run(seed, options.part))
+        name = f"{seeds.recipe.name}, {options.split} split, {options.part}"
+        text = table(name, results)
+        print(text, flush=True)
+        suffix = "" if options.part == "test" else f"_{options.part}"
+        stem = options.out / f"{seeds.recipe.name}_{options.split}{suffix}"
+        _write(stem.with_suffix(".json"), results)
+        stem.with_suffix(".md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
