@@ -4,7 +4,7 @@ A graph has one of two layouts and one interface. `EdgeList` is ragged: atoms of
 molecules concatenated, edges within a cutoff as index pairs. `AllPairs` is dense:
 molecules of equal atom count, every pair an edge, so that no index is ever followed;
 it is the faster one for small molecules. Models speak only to the interface and give
-the same energies in both (tested).
+the same energies in both (tested). `PeriodicEdgeList` is the ragged one of cells.
 
 Shapes are written with ``*A`` for the atom axes, (A,) or (M, N); ``*E`` for the edge
 axes, (E,) or (M, N, N); ``*P`` for the pair axes, (P,) or (M, N, N).
@@ -20,7 +20,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ase_physml.neighbours import pairs_within
+from ase_physml.neighbours import Search, images_within, pairs_within
 from ase_physml.segment import segment_sum
 
 # Keeps the derivative of a distance finite at zero; below float64 rounding at 1 Å.
@@ -104,9 +104,13 @@ class AtomGraph(ABC):
     def sum_pairs(self, energy: Tensor) -> Tensor:
         """Pair energies (*P), half to each of their atoms: (*A)."""
 
+    def edge_vectors(self) -> Tensor:
+        """From the receiver to the sender of each edge in Å, shape (*E, 3)."""
+        return self.senders(self.positions) - self.receivers(self.positions)
+
     def edge_distances(self) -> Tensor:
         """Distances in Å, shape (*E); exactly zero for self edges, never NaN."""
-        vectors = self.senders(self.positions) - self.receivers(self.positions)
+        vectors = self.edge_vectors()
         alone = self.self_edge.to(vectors.dtype)
         squared = vectors.square().sum(-1)
         return (squared + alone + _TINY).sqrt() * (1 - alone)
@@ -199,22 +203,16 @@ class EdgeList(AtomGraph):
             pair_cutoff: Å, not below ``cutoff``; where pair terms have faded to zero,
                 or None where they never do.
         """
-        molecule = torch.repeat_interleave(
-            torch.arange(len(n_atoms), device=n_atoms.device), n_atoms
-        )
         pairs = pairs_within(positions, n_atoms, pair_cutoff)
         with torch.no_grad():
             gaps = (positions[pairs[0]] - positions[pairs[1]]).square().sum(-1)
-        near = pairs[:, gaps < cutoff**2]
-        alone = torch.arange(len(numbers), device=numbers.device).expand(2, -1)
-        edges = torch.cat([alone, near, near.flip(0)], dim=1)
-        order = torch.argsort(edges[0], stable=True)
+        edges, _ = _edges(pairs[:, gaps < cutoff**2], len(numbers))
         return cls(
             numbers=numbers,
             positions=positions,
-            molecule=molecule,
+            molecule=_owners(n_atoms),
             counts=n_atoms,
-            edges=edges[:, order],
+            edges=edges,
             pairs=pairs,
         )
 
@@ -244,9 +242,13 @@ class EdgeList(AtomGraph):
     def pair_parts(self) -> list[Self]:
         return [replace(self, pairs=some) for some in self.pairs.split(_PAIRS, dim=1)]
 
-    def pair_distances(self, edge_distances: Tensor) -> Tensor:
+    def pair_vectors(self) -> Tensor:
+        """From the first to the second atom of each pair in Å, shape (P, 3)."""
         first, second = self.pair_atoms(self.positions)
-        return ((second - first).square().sum(-1) + _TINY).sqrt()
+        return second - first
+
+    def pair_distances(self, edge_distances: Tensor) -> Tensor:
+        return (self.pair_vectors().square().sum(-1) + _TINY).sqrt()
 
     def of_pairs(self, f: Callable[[Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
         (a_i, a_j), (b_i, b_j) = self.pair_atoms(a), self.pair_atoms(b)
@@ -259,3 +261,116 @@ class EdgeList(AtomGraph):
         n_atoms = self.numbers.shape[0]
         both = torch.cat([energy, energy])
         return 0.5 * segment_sum(both, self.pairs.flatten(), n_atoms)
+
+
+@dataclass(frozen=True)
+class PeriodicEdgeList(EdgeList):
+    """An `EdgeList` of cells: edges and pairs reach into their periodic images.
+
+    An edge stands for all translations of itself through the crystal, so that sums over
+    the edges and pairs of a cell give energies per cell. An atom has edges to images of
+    itself, which are edges like any others, and pairs with them, of which the list has
+    one of each two. Molecules may be among the structures: their shifts are zero.
+
+    Attributes:
+        cell: Lattice vectors in rows, (M, 3, 3) Å.
+        edge_shifts: Lattice vectors to the image of the sender, whole numbers in the
+            dtype of the positions, (E, 3).
+        pair_shifts: The same to the image of the second atom of each pair, (P, 3).
+    """
+
+    cell: Tensor = field(kw_only=True)
+    edge_shifts: Tensor = field(kw_only=True)
+    pair_shifts: Tensor = field(kw_only=True)
+
+    @classmethod
+    def build_cells(
+        cls,
+        numbers: Tensor,
+        positions: Tensor,
+        n_atoms: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        cutoff: float,
+        pair_cutoff: float,
+        search: Search = images_within,
+    ) -> PeriodicEdgeList:
+        """Connect atoms and images that are closer than ``cutoff``.
+
+        Args:
+            numbers: (A,) int64.
+            positions: (A, 3) Å.
+            n_atoms: Atoms per structure, (M,) int64.
+            cell: Lattice vectors in rows, (M, 3, 3) Å.
+            pbc: Along which of them a structure repeats, (M, 3) bool; all False for a
+                molecule.
+            cutoff: Å; at this distance every message has faded to zero.
+            pair_cutoff: Å, not below ``cutoff``; where pair terms have faded to zero.
+            search: Finds the pairs.
+        """
+        pairs, shifts = search(positions, n_atoms, cell, pbc, pair_cutoff)
+        molecule = _owners(n_atoms)
+        with torch.no_grad():
+            images = positions[pairs[1]] + _translations(
+                shifts, cell, molecule[pairs[0]]
+            )
+            gaps = (images - positions[pairs[0]]).square().sum(-1)
+        within, near = gaps < pair_cutoff**2, gaps < cutoff**2
+        edges, order = _edges(pairs[:, near], len(numbers))
+        unmoved = shifts.new_zeros(len(numbers), 3)
+        edge_shifts = torch.cat([unmoved, shifts[near], -shifts[near]])
+        return cls(
+            numbers=numbers,
+            positions=positions,
+            molecule=molecule,
+            counts=n_atoms,
+            edges=edges,
+            pairs=pairs[:, within],
+            cell=cell,
+            edge_shifts=edge_shifts[order],
+            pair_shifts=shifts[within],
+        )
+
+    @property
+    def self_edge(self) -> Tensor:
+        return super().self_edge & (self.edge_shifts == 0).all(-1)
+
+    def edge_vectors(self) -> Tensor:
+        return super().edge_vectors() + self._moved(self.edges, self.edge_shifts)
+
+    def pair_vectors(self) -> Tensor:
+        return super().pair_vectors() + self._moved(self.pairs, self.pair_shifts)
+
+    def pair_parts(self) -> list[Self]:
+        shifts = self.pair_shifts.split(_PAIRS)
+        parts = zip(super().pair_parts(), shifts, strict=True)
+        return [replace(part, pair_shifts=some) for part, some in parts]
+
+    def _moved(self, atoms: Tensor, shifts: Tensor) -> Tensor:
+        owners = self.molecule.index_select(0, atoms[0])
+        return _translations(shifts, self.cell, owners)
+
+
+def _owners(n_atoms: Tensor) -> Tensor:
+    """Molecule of each atom, (A,)."""
+    molecules = torch.arange(len(n_atoms), device=n_atoms.device)
+    return torch.repeat_interleave(molecules, n_atoms)
+
+
+def _edges(near: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
+    """Pairs (2, P) in both directions, after the self edges; sorted by receiver.
+
+    Returns:
+        Edges (2, E), and of each its place among atoms, pairs and reversed pairs.
+    """
+    alone = torch.arange(n_atoms, device=near.device).expand(2, -1)
+    edges = torch.cat([alone, near, near.flip(0)], dim=1)
+    order = torch.argsort(edges[0], stable=True)
+    return edges[:, order], order
+
+
+def _translations(shifts: Tensor, cell: Tensor, owners: Tensor) -> Tensor:
+    """Shifts (P, 3) in lattice vectors of their structures to Å, (P, 3)."""
+    if cell.shape[0] == 1:
+        return shifts @ cell[0]
+    return torch.einsum("ps,psx->px", shifts, cell.index_select(0, owners))

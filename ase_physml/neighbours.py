@@ -1,4 +1,6 @@
-"""Which atoms are near each other: pairs i < j of a batch of molecules."""
+"""Which atoms are near each other, in molecules and in periodic cells."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -36,6 +38,115 @@ def pairs_within(positions: Tensor, n_atoms: Tensor, cutoff: float | None) -> Te
             for i, j in (part.unbind() for part in pairs.split(_AT_ONCE, dim=1))
         ]
     return pairs[:, torch.cat(near)]
+
+
+def images_within(
+    positions: Tensor, n_atoms: Tensor, cell: Tensor, pbc: Tensor, cutoff: float
+) -> tuple[Tensor, Tensor]:
+    """Pairs of atoms and periodic images that are closer than ``cutoff``.
+
+    A pair is atom i and the image of atom j at ``positions[j] + shift @ cell``. It is
+    listed once: (i, j, S) is (j, i, -S) seen from its other end. In a cell smaller than
+    the cutoff the same two atoms pair through several shifts, and an atom with images
+    of itself.
+
+    Args:
+        positions: (A, 3) Å, inside the cell or not.
+        n_atoms: Atoms per structure, (M,) int64.
+        cell: Lattice vectors in rows, (M, 3, 3) Å, of either handedness.
+        pbc: Along which of them a structure repeats, (M, 3) bool; the others mean
+            nothing and may be zero.
+        cutoff: Å.
+
+    Returns:
+        Atoms of each pair, int64 (2, P), and shifts, whole numbers in the dtype of the
+        positions, (P, 3).
+    """
+    points = positions.detach().cpu().double().numpy()
+    along = pbc.cpu().numpy()
+    boxes = cell.detach().cpu().double().numpy() * along[..., None]
+    nearby = NeighborList(cutoff=cutoff, full_list=False)
+    pairs, shifts = [], []
+    starts, counts = offsets(n_atoms).tolist(), n_atoms.tolist()
+    for start, count, box, repeats in zip(starts, counts, boxes, along, strict=True):
+        i, j, shift = nearby.compute(points[start : start + count], box, repeats, "ijS")
+        order = np.lexsort((j, i))
+        pairs.append(start + np.stack([i, j])[:, order].astype(np.int64))
+        shifts.append(shift[order])
+    return (
+        torch.from_numpy(np.concatenate(pairs, axis=1)).to(positions.device),
+        torch.from_numpy(np.concatenate(shifts)).to(positions),
+    )
+
+
+Search = Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""Finds the pairs of periodic structures, those beyond the cutoff at will."""
+
+
+class VerletList:
+    """`images_within`, searched anew only when atoms have moved by half a skin.
+
+    What it finds reaches a skin beyond the cutoff, and holds until two atoms can have
+    come nearer than the cutoff that were beyond both. Whoever leaves out what is beyond
+    the cutoff now has exactly what a new search finds.
+
+    Args:
+        skin: Å; 0 searches anew whenever anything has moved.
+
+    Attributes:
+        searches: How often it has searched.
+    """
+
+    def __init__(self, skin: float) -> None:
+        self.skin = skin
+        self.searches = 0
+        self._asked: tuple[Tensor, Tensor, Tensor, Tensor, float] | None = None
+        self._found: tuple[Tensor, Tensor] | None = None
+
+    def __call__(
+        self,
+        positions: Tensor,
+        n_atoms: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        cutoff: float,
+    ) -> tuple[Tensor, Tensor]:
+        """As `images_within`, and some pairs beyond the cutoff."""
+        asked = (positions.detach(), n_atoms, cell.detach(), pbc, cutoff)
+        if self._found is None or not self._holds(*asked):
+            reach = cutoff + self.skin
+            self._found = images_within(positions, n_atoms, cell, pbc, reach)
+            self._asked = (asked[0].clone(), n_atoms, asked[2].clone(), pbc, cutoff)
+            self.searches += 1
+        return self._found
+
+    def _holds(
+        self,
+        positions: Tensor,
+        n_atoms: Tensor,
+        cell: Tensor,
+        pbc: Tensor,
+        cutoff: float,
+    ) -> bool:
+        """Whether |v'| <= cutoff + skin for every pair vector |v| <= cutoff of now.
+
+        Undoing the strain S of the lattice since the search, r' = r + r S + u leaves
+        the rest u of the motion of each atom: v' = v + v S + u_j - u_i.
+        """
+        assert self._asked is not None
+        then, atoms_then, cell_then, pbc_then, cutoff_then = self._asked
+        if not (
+            cutoff == cutoff_then
+            and torch.equal(n_atoms, atoms_then)
+            and torch.equal(pbc, pbc_then)
+        ):
+            return False
+        periodic = pbc.unsqueeze(-1)
+        strain = torch.linalg.pinv(cell * periodic) @ ((cell_then - cell) * periodic)
+        per_atom = strain.repeat_interleave(n_atoms, 0)
+        rest = then - positions - (positions.unsqueeze(-2) @ per_atom).squeeze(-2)
+        drift = cutoff * torch.linalg.matrix_norm(strain).max()
+        return bool(drift + 2.0 * rest.norm(dim=-1).max() <= self.skin)
 
 
 def _by_cells(positions: Tensor, n_atoms: Tensor, cutoff: float) -> Tensor:

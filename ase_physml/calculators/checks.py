@@ -1,13 +1,18 @@
 """What a calculator refuses, and what it says: which atom, and what to do."""
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from ase_physml.errors import StructureError
+from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.neighbours import images_within
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
@@ -15,9 +20,12 @@ COINCIDENT = 1e-2
 # Partial charges printed to a few digits do not sum to zero exactly.
 _ROUND_OFF = 0.05
 
+# Of the volume of a box with edges as long; below it the cell is flat.
+_FLAT = 1e-6
+
 
 def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
-    """Refuse what a molecular potential cannot treat.
+    """Refuse what no potential can treat.
 
     Args:
         atoms: Structure.
@@ -25,12 +33,26 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
         name: Of the potential, for messages.
 
     Raises:
-        StructureError: No atoms, unknown elements, positions that are not finite, two
-            atoms in one place, or a periodic cell.
+        StructureError: No atoms, unknown elements, positions that are not finite, a
+            periodic cell without extent, or two atoms in one place.
     """
     if len(atoms) == 0:
         raise StructureError("the structure has no atoms")
     _check_elements(atoms, elements, name)
+    check_finite(atoms)
+    if atoms.pbc.any():
+        _check_cell(atoms)
+        _check_images(atoms)
+    else:
+        _check_distances(atoms)
+
+
+def check_finite(atoms: Atoms) -> None:
+    """Refuse positions that are NaN or infinite.
+
+    Raises:
+        StructureError: Naming the atom.
+    """
     wrong = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
     if len(wrong):
         raise StructureError(
@@ -38,13 +60,20 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
             f"{atoms.positions[wrong[0]]}; an earlier step went wrong (too large a "
             "time step, or atoms on top of each other)"
         )
+
+
+def check_open(atoms: Atoms, name: str) -> None:
+    """Refuse periodic cells.
+
+    Raises:
+        StructureError: Naming what treats molecules only, and the axes.
+    """
     if atoms.pbc.any():
         axes = ", ".join("abc"[axis] for axis in np.flatnonzero(atoms.pbc))
         raise StructureError(
             f"{name} treats molecules, but the structure is periodic along {axes}; "
             "set atoms.pbc = False if it is a molecule in a box"
         )
-    _check_distances(atoms)
 
 
 def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
@@ -72,11 +101,93 @@ def _check_distances(atoms: Atoms) -> None:
         )
 
 
+def _check_cell(atoms: Atoms) -> None:
+    vectors = atoms.cell.array
+    if not np.isfinite(vectors).all():
+        raise StructureError(
+            f"the cell is {vectors.tolist()}; an earlier step went wrong (too large a "
+            "time step or pressure coupling)"
+        )
+    axes = np.flatnonzero(atoms.pbc)
+    names = ", ".join("abc"[axis] for axis in axes)
+    remedy = "set atoms.cell, or atoms.pbc = False if it is a molecule"
+    lengths = np.linalg.norm(vectors[axes], axis=1)
+    for axis in axes[lengths == 0.0]:
+        raise StructureError(
+            f"the structure is periodic along {names}, but cell vector "
+            f"{'abc'[axis]} is zero; {remedy}"
+        )
+    directions = vectors[axes] / lengths[:, None]
+    if np.linalg.det(directions @ directions.T) < _FLAT**2:
+        raise StructureError(
+            f"the structure is periodic along {names}, but these cell vectors are "
+            f"linearly dependent (zero volume); {remedy}"
+        )
+
+
+def _check_images(atoms: Atoms) -> None:
+    """Like `_check_distances`, across the faces of the cell too."""
+    pairs, _ = images_within(
+        torch.from_numpy(atoms.positions),
+        torch.tensor([len(atoms)]),
+        torch.from_numpy(atoms.cell.array[None]),
+        torch.from_numpy(atoms.pbc[None]),
+        COINCIDENT,
+    )
+    if pairs.shape[1]:
+        i, j = pairs[:, 0].tolist()
+        raise StructureError(
+            f"atoms {_label(atoms, i)} and {_label(atoms, j)} coincide, or images of "
+            "them in the periodic cell do; remove one of them or correct the cell"
+        )
+
+
+def check_extensive(config: PhysMLConfig, name: str) -> None:
+    """Refuse potentials whose energy of a crystal depends on the choice of its cell.
+
+    Args:
+        config: Architecture of the potential.
+        name: Of the potential, for messages.
+
+    Raises:
+        StructureError: Naming what does not add up over cells.
+    """
+    if config.cls == "two-way" or config.cls_energy:
+        raise StructureError(
+            f"{name} reads the whole structure through its [CLS] token: the energy of "
+            "a crystal would depend on the choice of its cell; use a potential without "
+            "it (cls='none')"
+        )
+    if config.pair_energy and config.pair_cutoff is None:
+        raise StructureError(
+            f"{name} has pair terms without a cutoff, whose sum over a crystal does "
+            "not converge; use a potential that has a pair_cutoff"
+        )
+
+
+@cache
+def warn_of_cells(name: str) -> None:
+    """Say once that a potential knows nothing of crystals.
+
+    A warning and not a refusal: ASE's calculators compute what they are given, and a
+    molecule in a periodic box, a liquid or a molecular crystal is a fair question to a
+    potential of molecules.
+    """
+    warnings.warn(
+        f"{name} was trained on molecules; periodic results are extrapolation",
+        stacklevel=2,
+    )
+
+
 def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -> None:
     """Refuse charged and open-shell input.
 
     ``atoms.info["charge"]`` and ``["spin"]`` come first, then ASE's initial charges and
     magnetic moments, then the calculator's own.
+
+    Of periodic structures only the charge is read. A multiplicity is a molecule's: the
+    electrons of a crystal fill bands, whether their number is odd depends on the choice
+    of the cell, and the moments of its atoms are where a DFT calculation started.
 
     Args:
         atoms: Structure.
@@ -91,10 +202,12 @@ def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -
     charge, source = _charge(atoms, charge)
     if not abs(charge) < _ROUND_OFF:
         raise StructureError(
-            f"{name} was trained on neutral molecules, but the total charge is "
-            f"{charge:+g} (from {source}); neutralise the molecule or use a method for "
-            "ions"
+            f"{name} was trained on neutral structures, but the total charge is "
+            f"{charge:+g} (from {source}); neutralise the structure or use a method "
+            "for ions"
         )
+    if atoms.pbc.any():
+        return
     spin, source = _multiplicity(atoms, spin)
     if not abs(spin - 1.0) < _ROUND_OFF:
         raise StructureError(

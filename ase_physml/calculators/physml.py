@@ -1,6 +1,6 @@
 """PhysML as an ASE calculator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -8,17 +8,23 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
 from ase.outputs import Properties, all_outputs
 
-from ase_physml.calculators.checks import check_neutral_singlet, check_structure
-from ase_physml.calculators.committee import (
-    SPREADS,
-    Calibration,
-    Prediction,
-    Results,
-    results_of,
+from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
+from ase_physml.calculators.checks import (
+    check_extensive,
+    check_neutral_singlet,
+    check_open,
+    check_structure,
+    warn_of_cells,
 )
+from ase_physml.calculators.committee import SPREADS, Calibration, Results, results_of
+from ase_physml.calculators.graphs import graph_of, tensors_of
 from ase_physml.calculators.loading import (
     check_alike,
     copy_of,
@@ -27,31 +33,33 @@ from ase_physml.calculators.loading import (
     prepared,
 )
 from ase_physml.calculators.passes import passes
+from ase_physml.calculators.predict import predict, predict_cells
 from ase_physml.errors import PotentialError
-from ase_physml.graph import AllPairs, AtomGraph, EdgeList
-from ase_physml.models.physml.forces import energy_and_forces
+from ase_physml.graph import AllPairs, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
-from ase_physml.models.physml.traced import compiled_forces
+from ase_physml.neighbours import Search, VerletList, images_within
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.registry import resolve
 
-# Up to this many atoms all pairs, computed without an index, are faster than a list of
-# the pairs within the cutoff.
-_DENSE_ATOMS = 100
-
 
 class PhysMLCalculator(Calculator):
-    """Energies and forces of neutral closed-shell molecules from a PhysML potential.
+    """Energies, forces and stress of molecules and crystals from a PhysML potential.
 
     Results: ``energy`` and ``free_energy`` (equal, eV), ``energies`` (eV per atom) and
-    ``forces`` (eV/Å), NumPy float64. Energies are totals at the potential's level of
-    theory. Copies of a calculator share its weights, so that every image of a path can
-    have its own.
+    ``forces`` (eV/Å), and of periodic structures with a volume ``stress`` (6,) (Voigt,
+    eV/Å^3), NumPy float64. Energies are totals at the potential's level of theory.
+    Molecules are neutral and closed-shell, periodic structures neutral. Copies of a
+    calculator share its weights, so that every image of a path can have its own.
 
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
     `get_property`; see `Calibration` for their scale.
+
+    Cells may be of any shape and size, periodic along one, two or three directions.
+    Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
+    training. An Ewald sum has nothing to work on: it needs charges of atoms that add up
+    to zero in a cell, and what is learned are products of charges, one of each pair.
 
     Args:
         model: Name of a shipped potential ("qm9.pt"), path of one, or a PhysML module;
@@ -64,13 +72,16 @@ class PhysMLCalculator(Calculator):
             and a C++ compiler at the first evaluation, seconds when a later process
             finds the kernels again; up to twice as fast from then on. For dynamics and
             large batches of molecules up to 100 atoms; others are computed as ever.
+        skin: How far in Å beyond the cutoffs neighbours of a periodic structure are
+            listed, to find them again only when atoms have moved by half as much. It
+            changes no result.
 
     Raises:
         PotentialError: The potential cannot be loaded, or the device cannot do dtype.
         StructureError: On calculation, for input that the potential cannot treat.
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces"]  # noqa: RUF012
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     nolabel = True
 
     def __init__(
@@ -82,12 +93,16 @@ class PhysMLCalculator(Calculator):
         charge: int = 0,
         spin: int = 1,
         compiled: bool = False,
+        skin: float = 0.5,
     ) -> None:
         super().__init__()
         self.device = pick_device(device, dtype)
         self.dtype = dtype
         self.charge, self.spin = charge, spin
         self.compiled = compiled
+        if not skin >= 0.0:
+            raise PotentialError(f"skin must be 0 Å or more, got {skin}")
+        self.neighbours = VerletList(skin)
         self.card: PotentialCard | None = None
         self.sources: tuple[Path, ...] = ()
         given = [model] if isinstance(model, str | Path | PhysML) else list(model)
@@ -129,10 +144,19 @@ class PhysMLCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """ASE's entry: all properties at once, since forces cost as much as they do."""
+        """ASE's entry: all properties at once, since forces cost as much as they do.
+
+        Raises:
+            PropertyNotImplementedError: The stress of what has none.
+        """
         super().calculate(atoms, list(properties), list(system_changes))
         assert self.atoms is not None
-        self.results = self._evaluate([self.atoms])[0]
+        if "stress" in properties and not has_stress(self.atoms):
+            raise PropertyNotImplementedError(
+                "stress is of periodic structures whose three lattice vectors span a "
+                f"volume, not of pbc={self.atoms.pbc} and cell={self.atoms.cell}"
+            )
+        self.results = self._evaluate([self.atoms], self.neighbours)[0]
 
     def calculate_many(
         self, structures: Sequence[Atoms], batch_size: int | None = None
@@ -170,9 +194,13 @@ class PhysMLCalculator(Calculator):
 
         Returns:
             Tensors (N, N), symmetric; the diagonal means nothing.
+
+        Raises:
+            StructureError: A periodic structure, in which pairs are not of two atoms.
         """
         self.check(atoms)
-        numbers, positions = self._tensors([atoms])
+        check_open(atoms, "pair_parameters")
+        numbers, positions = tensors_of([atoms], self.device, self.dtype)
         with torch.no_grad():
             found = self.model.pair_parameters(AllPairs(numbers[None], positions[None]))
         return PairParameters(*(value[0].cpu() for value in found))
@@ -205,80 +233,65 @@ class PhysMLCalculator(Calculator):
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
 
-    def _evaluate(self, structures: Sequence[Atoms]) -> list[Results]:
+    def _evaluate(
+        self, structures: Sequence[Atoms], search: Search = images_within
+    ) -> list[Results]:
         for atoms in structures:
             self.check(atoms)
         if not structures:
             return []
         start = perf_counter()
         results: list[Results] = [{} for _ in structures]
-        for indices in passes([len(atoms) for atoms in structures], self.device):
-            some = [structures[index] for index in indices]
-            for index, result in zip(indices, self._evaluate_pass(some), strict=True):
+        for indices in self._passes(structures):
+            some = self._evaluate_pass([structures[index] for index in indices], search)
+            for index, result in zip(indices, some, strict=True):
                 results[index] = result
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
 
-    def _evaluate_pass(self, structures: Sequence[Atoms]) -> list[Results]:
-        graph = self._graph(structures)
-        said = [self._predict(member, graph) for member in self.members]
-        return results_of([len(atoms) for atoms in structures], said, self.calibration)
+    def _passes(self, structures: Sequence[Atoms]) -> Iterator[list[int]]:
+        """Molecules by size; cells on their own, since their images make them large."""
+        cells = [k for k, atoms in enumerate(structures) if is_periodic(atoms)]
+        molecules = [k for k, atoms in enumerate(structures) if not is_periodic(atoms)]
+        if molecules:
+            sizes = [len(structures[k]) for k in molecules]
+            for some in passes(sizes, self.device):
+                yield [molecules[k] for k in some]
+        if cells and self.device.type != "cpu":
+            yield cells
+        else:
+            yield from ([k] for k in cells)
 
-    def _predict(self, member: PhysML, graph: AtomGraph) -> Prediction:
-        molecules, per_atom, forces = self._energies_and_forces(member, graph)
-        reference = member.reference_energy(graph.numbers)
-        flat = graph.replace(positions=graph.positions.double())
-        total = molecules.double()
-        total = total + flat.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
-        return Prediction(
-            total.cpu().numpy(),
-            (per_atom.double() + reference).flatten().cpu().numpy(),
-            forces.double().reshape(-1, 3).cpu().numpy(),
-        )
-
-    def _energies_and_forces(
-        self, member: PhysML, graph: AtomGraph
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        # Sizes of 0 and 1 are never symbolic: each would be compiled for on its own.
-        if self.compiled and isinstance(graph, AllPairs) and graph.numbers.shape[1] > 2:
-            return compiled_forces(member)(graph)
-        energies, forces = energy_and_forces(member, graph)
-        return energies.molecules.detach(), energies.atoms.detach(), forces
+    def _evaluate_pass(
+        self, structures: Sequence[Atoms], search: Search
+    ) -> list[Results]:
+        config = self.model.config
+        graph = graph_of(structures, config, self.device, self.dtype, search)
+        sizes = [len(atoms) for atoms in structures]
+        if not isinstance(graph, PeriodicEdgeList):
+            said = [predict(member, graph, self.compiled) for member in self.members]
+            return results_of(sizes, said, self.calibration)
+        of_cells = [predict_cells(member, graph) for member in self.members]
+        results = results_of(sizes, [one for one, _ in of_cells], self.calibration)
+        add_stress(results, structures, np.mean([by for _, by in of_cells], axis=0))
+        return results
 
     def check(self, atoms: Atoms) -> None:
         """Raise `StructureError` for what the potential cannot treat."""
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
-
-    def _graph(self, structures: Sequence[Atoms]) -> AtomGraph:
-        sizes = {len(atoms) for atoms in structures}
-        numbers, positions = self._tensors(structures)
-        if len(sizes) == 1 and max(sizes) <= _DENSE_ATOMS:
-            shape = (len(structures), sizes.pop())
-            return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
-        n_atoms = torch.tensor([len(a) for a in structures], device=self.device)
-        config = self.model.config
-        return EdgeList.build(
-            numbers, positions, n_atoms, config.cutoff, config.pair_cutoff
-        )
-
-    def _tensors(
-        self, structures: Sequence[Atoms]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        numbers = np.concatenate([atoms.numbers for atoms in structures])
-        positions = np.concatenate([atoms.positions for atoms in structures])
-        return (
-            torch.as_tensor(numbers.astype(np.int64), device=self.device),
-            torch.tensor(
-                positions, dtype=getattr(torch, self.dtype), device=self.device
-            ),
-        )
+        if is_periodic(atoms):
+            for member in self.members:
+                check_extensive(member.config, self.potential)
+            if self.card is not None and not self.card.training.get("periodic"):
+                warn_of_cells(self.potential)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PhysMLCalculator":
         # Weights never change here: a copy shares them, and owns its results.
         other = PhysMLCalculator.__new__(PhysMLCalculator)
         other.__dict__.update(self.__dict__)
+        other.neighbours = VerletList(self.neighbours.skin)
         other.results = {
             k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
         }
@@ -290,7 +303,7 @@ class PhysMLCalculator(Calculator):
         return self.__deepcopy__({})
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "neighbours": VerletList(self.neighbours.skin)}
         if self.sources:
             del state["members"]
         return state

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import molecule
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import StructureError
@@ -54,9 +54,6 @@ REFUSED = {
     "nan": (broken(np.nan), r"position of atom 2 \(H\).*time step"),
     "inf": (broken(np.inf), r"position of atom 2 \(H\)"),
     "coincident": (coincident(), r"atoms 3 \(H\) and 4 \(H\) coincide.*remove one"),
-    "periodic": (boxed(True), "periodic along a, b, c; set atoms.pbc = False"),
-    "slab": (boxed([True, True, False]), "periodic along a, b;"),
-    "crystal": (bulk("C"), "periodic"),
     "charge": (with_info(charge=1), r"charge is \+1 \(from atoms.info\['charge'\]"),
     "charges": (with_charges(), r"charge is \+1 \(from the initial charges, \+0.5 on"),
     "triplet": (with_info(spin=3), r"multiplicity is 3 \(from atoms.info\['spin'\]\)"),

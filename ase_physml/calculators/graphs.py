@@ -1,0 +1,69 @@
+"""Structures of ASE as the graphs that models read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from ase_physml.calculators.cells import is_periodic
+from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
+from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.neighbours import Search
+
+# Up to this many atoms all pairs, computed without an index, are faster than a list of
+# the pairs within the cutoff.
+_DENSE_ATOMS = 100
+
+
+def graph_of(
+    structures: Sequence[Atoms],
+    config: PhysMLConfig,
+    device: torch.device,
+    dtype: str,
+    search: Search,
+) -> AtomGraph:
+    """The layout that suits the structures best.
+
+    Args:
+        structures: At least one; molecules and cells may be mixed.
+        config: Of the model, for its cutoffs.
+        device: Of the tensors.
+        dtype: Of the positions, a name that torch knows.
+        search: Finds the pairs of periodic structures.
+    """
+    numbers, positions = tensors_of(structures, device, dtype)
+    n_atoms = torch.tensor([len(atoms) for atoms in structures], device=device)
+    if any(is_periodic(atoms) for atoms in structures):
+        cells = np.stack([atoms.cell.array for atoms in structures])
+        pbc = np.stack([atoms.pbc for atoms in structures])
+        return PeriodicEdgeList.build_cells(
+            numbers,
+            positions,
+            n_atoms,
+            torch.from_numpy(cells).to(positions),
+            torch.from_numpy(pbc).to(device),
+            config.cutoff,
+            config.pair_cutoff or config.cutoff,
+            search,
+        )
+    sizes = {len(atoms) for atoms in structures}
+    if len(sizes) == 1 and max(sizes) <= _DENSE_ATOMS:
+        shape = (len(structures), sizes.pop())
+        return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
+    return EdgeList.build(
+        numbers, positions, n_atoms, config.cutoff, config.pair_cutoff
+    )
+
+
+def tensors_of(
+    structures: Sequence[Atoms], device: torch.device, dtype: str
+) -> tuple[Tensor, Tensor]:
+    """Atomic numbers (A,) and positions (A, 3) in Å of all structures."""
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    positions = np.concatenate([atoms.positions for atoms in structures])
+    return (
+        torch.as_tensor(numbers.astype(np.int64), device=device),
+        torch.tensor(positions, dtype=getattr(torch, dtype), device=device),
+    )
