@@ -8,25 +8,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.band import BatchedNEB
     from ase_physml.tasks.conformers import generate_conformers
+    from ase_physml.tasks.properties import (
+        MolecularFingerprint,
+        fingerprints,
+        predict_properties,
+    )
     from ase_physml.tasks.relax_many import relax_many
 
 __version__ = "0.1.0"
 __all__ = [
     "BatchedNEB",
+    "HamNetCalculator",
+    "MolecularFingerprint",
+    "PhysChemCalculator",
     "PhysMLCalculator",
     "__version__",
+    "fingerprints",
     "generate_conformers",
+    "predict_properties",
     "relax_many",
 ]
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
     "BatchedNEB": "ase_physml.tasks.band",
+    "HamNetCalculator": "ase_physml.calculators.molecular",
+    "MolecularFingerprint": "ase_physml.tasks.properties",
+    "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
+    "fingerprints": "ase_physml.tasks.properties",
     "generate_conformers": "ase_physml.tasks.conformers",
+    "predict_properties": "ase_physml.tasks.properties",
     "relax_many": "ase_physml.tasks.relax_many",
 }
 

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment"}
 MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
-CALCULATORS = POTENTIALS | {"calculators"}
-TASKS = CALCULATORS | {"data", "molecules", "tasks"}
+CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
+TASKS = CALCULATORS | {"tasks"}
 EVALUATION = TASKS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {

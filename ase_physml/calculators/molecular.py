@@ -1,0 +1,266 @@
+"""PhysChem and HamNet as ASE calculators: potentials of one molecule's bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.outputs import Properties, all_outputs
+from rdkit import Chem
+
+from ase_physml.calculators.bond_graph import BondGraph, distances_of
+from ase_physml.calculators.matching import match
+from ase_physml.calculators.physnet_forces import PhysNetForces
+from ase_physml.calculators.restraints import Array
+from ase_physml.errors import PotentialError
+from ase_physml.models.physchem.model import PhysChem
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.embed import Target, follow
+from ase_physml.molecules.featurise import Order
+from ase_physml.molecules.graph import graph_of
+from ase_physml.potentials.molecular import MolecularModel, engine_of
+from ase_physml.potentials.predictor import Predictor
+
+
+class ConformationCalculator(Calculator):
+    """A potential whose minimum is a predicted conformation.
+
+    ``E = K/2 sum_ij C_ij (d_ij - D_ij)^2`` over pairs of heavy atoms: D_ij are the
+    distances of the conformation that the model predicts, d_ij those of the structure,
+    and C_ij = 1 within ``hops`` bonds (Conn-k of PhysChem Eq 12, without the weights
+    that make it a mean). The models know no hydrogens: their pairs, and pairs of
+    different fragments, are held by the same springs within the bounds of RDKit's
+    distance geometry, on whose account energies of real structures are not quite zero
+    at the minimum. Structures without hydrogens, the heavy atoms alone, are welcome.
+
+    E is a restraint and no electronic energy: it is zero where the structure agrees
+    with the prediction, and compares nothing but structures of one molecule. It depends
+    on distances alone, so translations and rotations do not change it, and forces are
+    its exact gradient. Neither do mirror images: a relaxation ends in the handedness it
+    starts from, and a random start in either, or, in a larger molecule, in a local
+    minimum where a stereocentre is turned round. `conformation` starts right.
+
+    Results: ``energy`` and ``free_energy`` (equal, eV), ``forces`` (eV/Å), and
+    ``properties``, a dict of what the model predicts for the molecule by name, in the
+    units of its card, probabilities for classes; empty for a model of conformations.
+
+    Args:
+        model: Name of a shipped model, path of one, or a module.
+        smiles: The molecule. Atoms come in the order of the SMILES, then the hydrogens
+            atom by atom, as RDKit's AddHs has them.
+        mol: The molecule, instead; hydrogens that it lacks come last.
+        like: A structure, all atoms at ordinary distances; atoms are then in its
+            order, found by matching its bonds with the graph.
+        stiffness: K, eV/Å^2, of every spring. It scales energies and forces and moves
+            no minimum; single bonds between carbons have about 30.
+        hops: Bonds within which C_ij = 1; None for all pairs of a fragment. With 3 or
+            less, torsions beyond are free.
+        check_bonds: Refuse broken bonds (1.6 times their length) and new ones (nearer
+            than 1.1 times the sum of covalent radii): whoever calls has another
+            molecule, or an explosion. For a start from anywhere, pass False.
+
+    Raises:
+        PotentialError: The model cannot be used.
+        DataError: The molecule cannot be used.
+        StructureError: On calculation, for a structure that is not this molecule.
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "properties"]  # noqa: RUF012
+    nolabel = True
+
+    def __init__(
+        self,
+        model: str | Path | MolecularModel,
+        *,
+        smiles: str | None = None,
+        mol: Chem.Mol | None = None,
+        like: Atoms | None = None,
+        stiffness: float = 5.0,
+        hops: int | None = None,
+        check_bonds: bool = True,
+    ) -> None:
+        super().__init__()
+        if not stiffness > 0:
+            raise PotentialError(f"stiffness must be above 0 eV/Å^2, got {stiffness}")
+        if hops is not None and hops < 1:
+            raise PotentialError(f"hops must be None or at least 1, got {hops}")
+        self.stiffness, self.hops, self.check_bonds = stiffness, hops, check_bonds
+        predictor = Predictor.of(model)
+        predictor.model.double()
+        self.potential, self.card = predictor.name, predictor.card
+        self.graph = BondGraph.of(smiles, mol)
+        order = cast(Order, predictor.card.order)
+        read = graph_of(self.graph.molecule, variant=predictor.variant, order=order)
+        read = read.to(torch.float64)
+        said = predictor(read)
+        if said.trajectory is None:
+            raise PotentialError(
+                f"{predictor.name} predicts no conformation; use a model that does, or "
+                "`physml predict` for its properties"
+            )
+        found = said.trajectory[-1].numpy()
+        self._place(found, read)
+        if like is not None:
+            read = self._follow(like, read)
+            self._place(found, read)
+        self.properties: dict[str, float] = {}
+        if said.property is not None:
+            values = predictor.table(said)[0].tolist()
+            self.properties = dict(zip(predictor.columns, values, strict=True))
+        self._learn_extras(predictor.model, read)
+
+    def _place(self, positions: Array, read: MolecularGraph) -> None:
+        """Keep a conformation in the order of the structures, and what follows."""
+        self.heavy_positions: Array = np.empty_like(positions)
+        self.heavy_positions[read.input_index.numpy()] = positions
+        self.restraints = self.graph.restraints(self.heavy_positions, self.hops)
+
+    def _follow(self, like: Atoms, read: MolecularGraph) -> MolecularGraph:
+        """Take over the order of a structure, without asking the model again.
+
+        It tells equivalent atoms apart by their order: its answer would be another one.
+        """
+        order = match(self.graph.molecule, self.restraints, like)
+        heavy = self.graph.heavy
+        self.graph = self.graph.renumbered(order)
+        place = torch.from_numpy(np.searchsorted(self.graph.heavy, order[heavy]))
+        return replace(read, input_index=place[read.input_index])
+
+    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+        """Prepare `_extras`; graph and model are in float64."""
+
+    def _extras(self, heavy_positions: Array) -> dict[str, Any]:
+        """Results of this kind of model alone."""
+        return {}
+
+    @property
+    def predicted_distances(self) -> Array:
+        """D_ij between heavy atoms, in their order in the structure, Å (n, n)."""
+        return distances_of(self.heavy_positions)
+
+    def conformation(self, seed: int = 0) -> Atoms:
+        """The molecule as predicted, with hydrogens and the handedness of its graph.
+
+        RDKit's distance geometry within the predicted distances: R and S, E and Z are
+        those of the SMILES, where a relaxation from a random start may give the mirror
+        image. The atoms have no calculator.
+
+        Args:
+            seed: Of the embedding.
+
+        Raises:
+            DataError: No geometry with these bonds and this stereochemistry is found.
+        """
+        heavy, n = self.graph.heavy, len(self.graph.numbers)
+        wanted = np.full((n, n), np.nan)
+        wanted[np.ix_(heavy, heavy)] = self.predicted_distances
+        np.fill_diagonal(wanted, np.nan)
+        positions = follow(Target(self.graph.molecule, wanted), seed)
+        return Atoms(numbers=self.graph.numbers, positions=positions)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """ASE's entry: all results at once."""
+        super().calculate(atoms, list(properties), list(system_changes))
+        assert self.atoms is not None
+        chosen = self.graph.atoms_of(self.atoms)
+        restraints = self.restraints.among(chosen)
+        if self.check_bonds:
+            self.graph.check_bonds(self.atoms, restraints, chosen)
+        positions = self.atoms.positions
+        energy, forces = restraints.energy_and_forces(positions, self.stiffness)
+        heavy = np.flatnonzero(self.atoms.numbers != 1)
+        self.results = {
+            "energy": energy,
+            "free_energy": energy,
+            "forces": forces,
+            "properties": dict(self.properties),
+            **self._extras(positions[heavy]),
+        }
+
+    def export_properties(self) -> Properties:
+        """ASE's export, of what ASE knows: it stumbles over anything else."""
+        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What trajectories store of the calculator."""
+        return {
+            "potential": self.potential,
+            "smiles": self.graph.name,
+            "stiffness": self.stiffness,
+        }
+
+
+class PhysChemCalculator(ConformationCalculator):
+    """A `ConformationCalculator` with a model of PhysChem.
+
+    Where its atoms move in three dimensions, as those of the shipped models do, there
+    is one more result, ``physnet_forces`` (N, 3): the learned forces of PhysNet at the
+    positions of the structure, in units of the model's own (masses of 50 u, learned
+    time), zero for hydrogens, which it does not know. They are no gradient of anything:
+    the paper's law depends on how the molecule lies in space, springs do not.
+    """
+
+    implemented_properties = [  # noqa: RUF012
+        *ConformationCalculator.implemented_properties,
+        "physnet_forces",
+    ]
+
+    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+        if not isinstance(model, PhysChem):
+            raise PotentialError(f"{self.potential} is a HamNet: use HamNetCalculator")
+        self.physnet: PhysNetForces | None = None
+        if model.config.moves and model.config.space == 3:
+            self.physnet = PhysNetForces(model, graph)
+
+    def _extras(self, heavy_positions: Array) -> dict[str, Any]:
+        if self.physnet is None:
+            return {}
+        assert self.atoms is not None
+        forces = np.zeros((len(self.atoms), 3))
+        forces[self.atoms.numbers != 1] = self.physnet(heavy_positions)
+        return {"physnet_forces": forces}
+
+
+class HamNetCalculator(ConformationCalculator):
+    """A `ConformationCalculator` with a model of HamNet.
+
+    The engine's own potential U is no potential of a structure in space. It is a
+    function of learned coordinates q of d_f = 32 dimensions, of which a structure shows
+    three; nor would d_f = 3 do, since distances in q are measured after a learned
+    matrix, in which rotations change them. So forces come from the predicted
+    conformation here too, and one more result, ``engine_energies``, is what the engine
+    says of its own last state: a dict of ``kinetic``, ``potential`` and ``dissipation``
+    in its own units, the same for every structure of the molecule.
+    """
+
+    implemented_properties = [  # noqa: RUF012
+        *ConformationCalculator.implemented_properties,
+        "engine_energies",
+    ]
+
+    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+        engine = engine_of(model)
+        if engine is None:
+            raise PotentialError(
+                f"{self.potential} has no Hamiltonian engine: use "
+                "PhysChemCalculator, or a HamNet with one"
+            )
+        with torch.no_grad():
+            energies = engine(graph).energies
+        self.engine_energies = {
+            name: value.item() for name, value in energies._asdict().items()
+        }
+
+    def _extras(self, heavy_positions: Array) -> dict[str, Any]:
+        return {"engine_energies": dict(self.engine_energies)}

@@ -1,0 +1,280 @@
+"""Fingerprints and properties of many molecules from their SMILES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from torch import Tensor
+
+from ase_physml.data.frame import Array
+from ase_physml.data.label import Failure
+from ase_physml.errors import DataError, PotentialError
+from ase_physml.molecules.featurise import Featurised, Order, featurise
+from ase_physml.molecules.graph import collate
+from ase_physml.molecules.store import MoleculeStore
+from ase_physml.potentials.molecular import MolecularModel
+from ase_physml.potentials.predict import Said
+from ase_physml.potentials.predictor import Predictor
+
+Model = str | Path | MolecularModel
+Errors = Literal["nan", "raise"]
+"""What becomes of a SMILES that cannot be read: a row of NaN, or an error."""
+
+# SMILES read at a time: enough to find batches of equal size among them.
+_CHUNK = 2048
+# Sum over the molecules of a batch of atoms times atoms, which memory goes with: some
+# hundreds of drugs, or one molecule of 500 atoms.
+_COST = 250_000
+
+
+@dataclass(frozen=True)
+class PropertyPredictions:
+    """Predicted properties of M molecules.
+
+    Attributes:
+        smiles: As given.
+        names: Of the columns; several classes have one column each.
+        values: (M, len(names)), NaN for what could not be read: numbers in ``unit``,
+            or probabilities.
+        unit: Of the values, "" where there is none.
+        failures: What could not be read, and why.
+    """
+
+    smiles: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Array
+    unit: str
+    failures: list[Failure]
+
+    def __getitem__(self, name: str) -> Array:
+        """Column of a property, (M,)."""
+        if name not in self.names:
+            raise DataError(f"no property {name!r}; there are {', '.join(self.names)}")
+        column: Array = self.values[:, self.names.index(name)]
+        return column
+
+
+def fingerprints(
+    smiles: Sequence[str],
+    model: Model = "esol.pt",
+    *,
+    errors: Errors = "raise",
+    on_molecules: Callable[[int], None] | None = None,
+) -> Array:
+    """Fingerprints of molecules, as the model's head reads them.
+
+    A molecule's fingerprint does not depend on the others, nor on how its SMILES is
+    written; rounding of float32 aside.
+
+    Args:
+        smiles: Of M molecules.
+        model: Shipped name, path or module of a model of properties.
+        errors: What becomes of SMILES that cannot be read.
+        on_molecules: Called with the number of molecules just finished.
+
+    Returns:
+        float32 of shape (M, F), F = 256 unless the model was built otherwise.
+
+    Raises:
+        PotentialError: The model cannot be used, or has no fingerprints.
+        DataError: A SMILES cannot be read, with ``errors="raise"``.
+    """
+    predictor = Predictor.of(model)
+    width = _fingerprint_width(predictor)
+    found, _ = _rows(smiles, predictor, _fingerprint, width, errors, on_molecules)
+    return found
+
+
+def predict_properties(
+    smiles: Sequence[str],
+    model: Model = "esol.pt",
+    *,
+    errors: Errors = "nan",
+    on_molecules: Callable[[int], None] | None = None,
+) -> PropertyPredictions:
+    """Properties of molecules.
+
+    Args:
+        smiles: Of M molecules.
+        model: Shipped name, path or module of a model of properties.
+        errors: What becomes of SMILES that cannot be read.
+        on_molecules: Called with the number of molecules just finished.
+
+    Raises:
+        PotentialError: The model cannot be used, or predicts conformations alone.
+        DataError: A SMILES cannot be read, with ``errors="raise"``.
+    """
+    predictor = Predictor.of(model)
+    if not predictor.columns:
+        raise PotentialError(
+            f"{predictor.name} predicts conformations, but no properties; use a model "
+            "that was trained on properties"
+        )
+    values, failures = _rows(
+        smiles,
+        predictor,
+        predictor.table,
+        len(predictor.columns),
+        errors,
+        on_molecules,
+    )
+    unit = predictor.card.unit if predictor.card.task == "regression" else ""
+    return PropertyPredictions(tuple(smiles), predictor.columns, values, unit, failures)
+
+
+class MolecularFingerprint:
+    """Fingerprints as a transformer of scikit-learn, which need not be installed.
+
+    ``make_pipeline(MolecularFingerprint("esol.pt"), Ridge()).fit(smiles, y)``; a SMILES
+    that cannot be read is an error, since no regressor takes NaN, unless
+    ``errors="nan"``.
+
+    Args:
+        model: As of `fingerprints`.
+        errors: As of `fingerprints`.
+    """
+
+    def __init__(self, model: Model = "esol.pt", errors: Errors = "raise") -> None:
+        self.model = model
+        self.errors = errors
+
+    def fit(self, smiles: Sequence[str], y: object = None) -> MolecularFingerprint:
+        """Find out how wide fingerprints are; nothing is learned from the data."""
+        self.n_features_out_ = _fingerprint_width(Predictor.of(self.model))
+        return self
+
+    def transform(self, smiles: Sequence[str]) -> Array:
+        """SMILES to fingerprints (M, F)."""
+        return fingerprints(list(smiles), self.model, errors=self.errors)
+
+    def fit_transform(self, smiles: Sequence[str], y: object = None) -> Array:
+        """`fit`, then `transform`."""
+        return self.fit(smiles).transform(smiles)
+
+    def get_feature_names_out(self, input_features: object = None) -> Array:
+        """Names of the columns, (F,) objects; only after `fit`."""
+        if not hasattr(self, "n_features_out_"):
+            raise DataError("MolecularFingerprint is not fitted yet; call fit first")
+        names = [f"fingerprint{k}" for k in range(self.n_features_out_)]
+        return np.array(names, dtype=object)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {"model": self.model, "errors": self.errors}
+
+    def set_params(self, **parameters: Any) -> MolecularFingerprint:
+        """Change arguments of the constructor.
+
+        Raises:
+            DataError: There is no such argument.
+        """
+        for name, value in parameters.items():
+            if name not in self.get_params():
+                known = ", ".join(self.get_params())
+                raise DataError(f"no parameter {name!r}; there are {known}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        return f"MolecularFingerprint(model={self.model!r}, errors={self.errors!r})"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_out_")
+
+    def __sklearn_tags__(self) -> Any:
+        # Only scikit-learn asks, and then it is there.
+        sklearn = import_module("sklearn.utils")
+        tags = sklearn.Tags(
+            estimator_type=None,
+            target_tags=sklearn.TargetTags(required=False),
+            transformer_tags=sklearn.TransformerTags(),
+        )
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+
+def _fingerprint_width(predictor: Predictor) -> int:
+    """By asking for methane; models do not say how wide theirs are in one way."""
+    return _fingerprint(predictor(_graph([featurise("C")], predictor))).shape[1]
+
+
+def _fingerprint(said: Said) -> Tensor:
+    if said.fingerprint is None:
+        raise PotentialError(
+            "this model predicts conformations, and has no fingerprints; use a model "
+            "that was trained on properties"
+        )
+    return said.fingerprint
+
+
+def _graph(molecules: Sequence[Featurised], predictor: Predictor) -> Any:
+    return collate(MoleculeStore.of(molecules), predictor.variant)
+
+
+def _rows(
+    smiles: Sequence[str],
+    predictor: Predictor,
+    read: Callable[[Said], Tensor],
+    width: int,
+    errors: Errors,
+    tell: Callable[[int], None] | None,
+) -> tuple[Array, list[Failure]]:
+    """What ``read`` finds for each molecule, (M, width), and what was left out."""
+    if errors not in ("nan", "raise"):
+        raise DataError(f"errors must be 'nan' or 'raise', got {errors!r}")
+    values = np.full((len(smiles), width), np.nan, dtype=np.float32)
+    failures: list[Failure] = []
+    for start in range(0, len(smiles), _CHUNK):
+        chunk = smiles[start : start + _CHUNK]
+        molecules, reasons = _featurised(chunk, cast(Order, predictor.card.order))
+        bad = [Failure(start + k, str(chunk[k]), why) for k, why in reasons.items()]
+        if bad and errors == "raise":
+            raise DataError(f"molecule {bad[0].index}: {bad[0].reason}")
+        failures += bad
+        if tell is not None:
+            tell(len(bad))
+        for batch in _batches(molecules):
+            graph = _graph([molecules[k] for k in batch], predictor)
+            values[start + np.array(batch)] = read(predictor(graph)).numpy()
+            if tell is not None:
+                tell(len(batch))
+    return values, failures
+
+
+def _featurised(
+    smiles: Sequence[str], order: Order
+) -> tuple[dict[int, Featurised], dict[int, str]]:
+    """Molecules, and reasons why there is none, by their place."""
+    molecules, reasons = {}, {}
+    for k, one in enumerate(smiles):
+        if not isinstance(one, str):
+            reasons[k] = f"{one!r} is not text; give SMILES"
+            continue
+        try:
+            molecules[k] = featurise(one, order=order)
+        except DataError as error:
+            reasons[k] = str(error)
+    return molecules, reasons
+
+
+def _batches(molecules: dict[int, Featurised]) -> Iterator[list[int]]:
+    """Places of molecules of about one size, as many as fit into memory."""
+    sizes = {k: len(molecule.masses) for k, molecule in molecules.items()}
+    batch: list[int] = []
+    cost = 0
+    for k in sorted(sizes, key=sizes.__getitem__):
+        more = sizes[k] ** 2
+        if batch and cost + more > _COST:
+            yield batch
+            batch, cost = [], 0
+        batch.append(k)
+        cost += more
+    if batch:
+        yield batch
