@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from ase_physml.models.physchem.config import PhysChemConfig
+from ase_physml.models.physchem.model import PhysChem
+from ase_physml.potentials.molecular import MolecularCard, save_molecular
 
 FOLDER = Path(__file__).parents[2] / "examples"
 OPTIONS: dict[str, list[str]] = {
@@ -13,8 +18,20 @@ OPTIONS: dict[str, list[str]] = {
     "reaction_path.py": ["--images", "4", "--steps", "2"],
     "active_learning.py": ["C", "--steps", "100"],
     "conformers.py": ["CC(=O)N", "-n", "3", "--steps", "2"],
+    "fingerprints.py": [],
 }
 NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
+
+
+@pytest.fixture(scope="module")
+def tiny_properties(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PhysChem model of one property, with random weights."""
+    torch.manual_seed(0)
+    config = PhysChemConfig(atom_width=8, bond_width=8, molecule_width=8, targets=1)
+    path = tmp_path_factory.mktemp("properties") / "tiny.pt"
+    card = MolecularCard("tiny", "physchem", config.to_dict(), ["logS"], unit="mol/L")
+    save_molecular(path, PhysChem(config), card)
+    return path
 
 
 def test_every_example_is_run() -> None:
@@ -27,11 +44,14 @@ def test_example(
     tiny_potential: Path,
     tiny_committee: Path,
     tiny_conformations: Path,
+    tiny_properties: Path,
     tmp_path: Path,
 ) -> None:
     if name in NEED_TBLITE:
         pytest.importorskip("tblite")
     model = tiny_committee if name == "active_learning.py" else tiny_potential
+    if name == "fingerprints.py":
+        model = tiny_properties
     options = [*OPTIONS[name], "--model", model]
     if name == "conformers.py":
         options += ["--distances", tiny_conformations]
