@@ -2,17 +2,17 @@
 
     python training/make_known_reactions.py
 
-Textbook rearrangements of small molecules. Both ends are embedded by RDKit, the pair of
-conformers with the shortest way between them is relaxed with GFN2-xTB, and a climbing
-band between them is converged. A saddle is kept if its Hessian has exactly one negative
-curvature. Written to ``ase_physml/evaluation/reactions.h5`` with GFN2-xTB energies and
-forces. Takes some minutes of one core.
+Textbook rearrangements of small molecules. RDKit embeds the reactant; from the
+conformer whose reacting atoms are nearest to each other, a hydrogen hops or springs
+form the new bonds, all with GFN2-xTB, and a climbing band between both ends is
+converged. A saddle is kept if its Hessian has one negative curvature, no more. Written
+to ``ase_physml/evaluation/reactions.h5`` with energies and forces. Takes some minutes
+of one core.
 """
 
 import argparse
 import os
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 # Before tblite loads: threads cost more than they give for molecules this small.
@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator
+from ase.constraints import Hookean
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from rdkit import Chem
@@ -28,173 +29,106 @@ from rdkit.Chem import AllChem
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import find_labels, from_atoms
+from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
+from ase_physml.evaluation.subject import bonded
 from ase_physml.tasks.ends import align_ends
-from ase_physml.tasks.geometry import rmsd
 
 CALCULATOR = "tblite:GFN2-xTB"
 OUT = Path(__file__).parents[1] / "ase_physml" / "evaluation" / "reactions.h5"
 FMAX = 0.01
 CONFORMERS = 30
-IMAGES = 13
+TRIED = 4  # of them, nearest first
+SPRING, LENGTH = 15.0, 1.0  # eV/Å^2, Å
+HOP = 1.0  # Å, of a hydrogen from its new neighbour
+IMAGES = 11
 SADDLE_FORCE = 0.03
 CURVED = 0.1  # eV/Å^2: a curvature below minus this is a negative one
 
 
 @dataclass(frozen=True)
 class Known:
-    """A reaction by its bonds.
+    """A reaction by the bonds that it forms; those that it breaks follow.
 
     Attributes:
         name: Of the reaction.
-        reactant: SMILES in which the atoms that react have map numbers.
-        bonds: Order of the bonds in the product that are others there.
-        charges: Formal charges of the product.
+        smiles: Of the reactant; atoms that react have map numbers.
+        forms: Bonds that are there in the product alone.
     """
 
     name: str
-    reactant: str
-    bonds: dict[tuple[int, int], int]
-    charges: dict[int, int]
+    smiles: str
+    forms: tuple[tuple[int, int], ...]
 
 
 REACTIONS = (
-    Known(
-        "hydrogen isocyanide", "[H:1][C:2]#[N:3]", {(1, 2): 0, (1, 3): 1}, {2: -1, 3: 1}
-    ),
-    Known(
-        "methyl isocyanide",
-        "[CH3:1][N+:2]#[C-:3]",
-        {(1, 2): 0, (1, 3): 1},
-        {2: 0, 3: 0},
-    ),
-    Known(
-        "acetaldehyde to vinyl alcohol",
-        "[H:1][CH2:2][CH:3]=[O:4]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 1, (4, 1): 1},
-        {},
-    ),
-    Known(
-        "formamide to formimidic acid",
-        "[H:1][NH:2][CH:3]=[O:4]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 1, (4, 1): 1},
-        {},
-    ),
-    Known(
-        "acetone to propen-2-ol",
-        "[H:1][CH2:2][C:3](C)=[O:4]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 1, (4, 1): 1},
-        {},
-    ),
-    Known(
-        "malonaldehyde",
-        "[H:1][O:2][CH:3]=[CH:4][CH:5]=[O:6]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 1, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "cyclobutene to butadiene",
-        "[CH:1]1=[CH:2][CH2:3][CH2:4]1",
-        {(1, 2): 1, (2, 3): 2, (3, 4): 0, (4, 1): 2},
-        {},
-    ),
-    Known(
-        "hexatriene to cyclohexadiene",
-        "[CH2:1]=[CH:2]/[CH:3]=[CH:4]\\[CH:5]=[CH2:6]",
-        {(1, 2): 1, (2, 3): 2, (3, 4): 1, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "pentadiene, 1,5-hydrogen",
-        "[H:1][CH2:2]/[CH:3]=[CH:4]\\[CH:5]=[CH2:6]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 1, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "Claisen",
-        "[CH2:1]=[CH:2][O:3][CH2:4][CH:5]=[CH2:6]",
-        {(1, 2): 1, (2, 3): 2, (3, 4): 0, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "Cope",
-        "[CH2:1]=[CH:2][CH2:3][CH2:4][CH:5]=[CH2:6]",
-        {(1, 2): 1, (2, 3): 2, (3, 4): 0, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "retro-Diels-Alder",
-        "[CH:1]1=[CH:2][CH2:3][CH2:4][CH2:5][CH2:6]1",
-        {(1, 2): 1, (2, 3): 2, (3, 4): 0, (4, 5): 2, (5, 6): 0, (6, 1): 2},
-        {},
-    ),
-    Known(
-        "retro-ene",
-        "[H:1][O:2][CH2:3][CH2:4][CH:5]=[CH2:6]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 0, (4, 5): 2, (5, 6): 1, (6, 1): 1},
-        {},
-    ),
-    Known(
-        "vinylcyclopropane",
-        "[CH2:1]1[CH2:2][CH:3]1[CH:4]=[CH2:5]",
-        {(1, 3): 0, (3, 4): 2, (4, 5): 1, (5, 1): 1},
-        {},
-    ),
-    Known(
-        "acetic acid, decarboxylation",
-        "[H:1][O:2][C:3](=O)[CH3:4]",
-        {(1, 2): 0, (2, 3): 2, (3, 4): 0, (4, 1): 1},
-        {},
-    ),
-    Known(
-        "formic acid, dehydration",
-        "[H:1][C:2](=O)[O:3]",
-        {(1, 2): 0, (2, 3): 0, (3, 1): 1},
-        {},
-    ),
+    Known("hydrogen cyanide to isocyanide", "[H:1]C#[N:2]", ((1, 2),)),
+    Known("methyl isocyanide to acetonitrile", "[CH3:1][N+]#[C-:2]", ((1, 2),)),
+    Known("acetaldehyde to vinyl alcohol", "[H:1]CC=[O:2]", ((1, 2),)),
+    Known("acetone to propen-2-ol", "[H:1]CC(C)=[O:2]", ((1, 2),)),
+    Known("formamide to formimidic acid", "[H:1]NC=[O:2]", ((1, 2),)),
+    Known("malonaldehyde", "[H:1]OC=CC=[O:2]", ((1, 2),)),
+    Known("acetylacetone, enol", "[H:1]OC(C)=CC(C)=[O:2]", ((1, 2),)),
+    Known("pentadiene, 1,5-hydrogen", "[H:1]C\\C=C/C=[CH2:2]", ((1, 2),)),
+    Known("butadiene to cyclobutene", "[CH2:1]=CC=[CH2:2]", ((1, 2),)),
+    Known("hexatriene to cyclohexadiene", "[CH2:1]=C\\C=C/C=[CH2:2]", ((1, 2),)),
+    Known("Claisen", "[CH2:1]=COCC=[CH2:2]", ((1, 2),)),
+    Known("Cope", "[CH2:1]=CCCC=[CH2:2]", ((1, 2),)),
+    Known("vinylcyclopropane", "[CH2:1]1CC1C=[CH2:2]", ((1, 2),)),
+    Known("Diels-Alder", "[CH2:1]=CC=[CH2:2].[CH2:3]=[CH2:4]", ((1, 3), (2, 4))),
+    Known("retro-ene", "[H:1]OCCC=[CH2:2]", ((1, 2),)),
+    Known("acetic acid, decarboxylation", "[H:1]OC(=O)[CH3:2]", ((1, 2),)),
+    Known("formic acid, dehydration", "[H:1]C(=O)[OH:2]", ((1, 2),)),
+    Known("formic acid, decarboxylation", "[H:1]OC(=O)[H:2]", ((1, 2),)),
+    Known("carbonic acid to carbon dioxide", "[H:1]OC(=O)[OH:2]", ((1, 2),)),
+    Known("nitrous acid, hydrogen shift", "[H:1]ON=[O:2]", ((1, 2),)),
 )
 
 
-def ends(known: Known) -> tuple[Chem.Mol, Chem.Mol]:
-    """Both ends with the same atoms in the same order."""
+def reactant(known: Known) -> Chem.Mol:
+    """With hydrogens, those that react among them."""
     keep = Chem.SmilesParserParams()
     keep.removeHs = False
-    reactant = Chem.AddHs(Chem.MolFromSmiles(known.reactant, keep))
-    place = {a.GetAtomMapNum(): a.GetIdx() for a in reactant.GetAtoms()}
-    product_ = Chem.RWMol(reactant)
-    Chem.Kekulize(product_, clearAromaticFlags=True)
-    for pair, order in known.bonds.items():
-        first, second = (place[number] for number in pair)
-        if product_.GetBondBetweenAtoms(first, second) is not None:
-            product_.RemoveBond(first, second)
-        if order:
-            product_.AddBond(first, second, Chem.BondType.values[order])
-    for number, charge in known.charges.items():
-        product_.GetAtomWithIdx(place[number]).SetFormalCharge(charge)
-    for atom in product_.GetAtoms():
-        atom.SetNoImplicit(True)
-        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
-    for bond in product_.GetBonds():
-        bond.SetStereo(Chem.BondStereo.STEREONONE)
-    Chem.SanitizeMol(product_)
-    return reactant, product_.GetMol()
+    return Chem.AddHs(Chem.MolFromSmiles(known.smiles, keep))
 
 
-def conformers(mol: Chem.Mol, calculator: Calculator) -> list[Atoms]:
-    """Embedded and relaxed."""
-    found = []
+def conformers(mol: Chem.Mol) -> list[Atoms]:
+    """Embedded."""
     settings = AllChem.ETKDGv3()
     settings.randomSeed = 1
     settings.useRandomCoords = True
-    for index in AllChem.EmbedMultipleConfs(mol, CONFORMERS, settings):
-        positions = mol.GetConformer(index).GetPositions()
-        found.append(
-            relaxed(
-                Atoms([a.GetSymbol() for a in mol.GetAtoms()], positions), calculator
-            )
-        )
-    return found
+    symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
+    return [
+        Atoms(symbols, mol.GetConformer(index).GetPositions())
+        for index in AllChem.EmbedMultipleConfs(mol, CONFORMERS, settings)
+    ]
+
+
+def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
+    """Both ends: the second is where springs that form the bonds take the first."""
+    mol = reactant(known)
+    place = {a.GetAtomMapNum(): a.GetIdx() for a in mol.GetAtoms()}
+    forming = [(place[i], place[j]) for i, j in known.forms]
+
+    def way(atoms: Atoms) -> float:
+        return sum(atoms.get_distance(*pair) for pair in forming)
+
+    for start in sorted(conformers(mol), key=way)[:TRIED]:
+        relaxed(start, calculator)
+        end = start.copy()
+        hops = [pair for pair in forming if end.numbers[pair[0]] == 1]
+        for hydrogen, acceptor in hops:
+            end.set_distance(acceptor, hydrogen, HOP, fix=0)
+        if not hops:
+            end.set_constraint([Hookean(i, j, SPRING, LENGTH) for i, j in forming])
+            relaxed(end, calculator)
+            end.set_constraint()
+        relaxed(end, calculator)
+        formed = set(map(tuple, map(sorted, forming)))
+        if formed <= bonded(end) and not formed & bonded(start):
+            return start, end
+    return None
 
 
 def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
@@ -202,13 +136,6 @@ def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
     atoms.calc = calculator
     BFGS(atoms, logfile=None).run(fmax=FMAX, steps=500)
     return atoms
-
-
-def closest(first: list[Atoms], second: list[Atoms]) -> tuple[Atoms, Atoms]:
-    """The pair with the shortest way between them."""
-    return min(
-        product(first, second), key=lambda p: rmsd(p[0].positions, p[1].positions)
-    )
 
 
 def saddle(start: Atoms, end: Atoms, calculator: Calculator) -> Atoms | None:
@@ -256,23 +183,28 @@ def main() -> None:
         level_of_theory="GFN2-xTB",
         source="textbook rearrangements, made by training/make_known_reactions.py",
     )
+    chosen = [k for k in REACTIONS if not options.only or k.name in options.only]
     with RaggedWriter(options.out, about) as writer:
-        for known in REACTIONS:
-            if options.only and known.name not in options.only:
+        for known in chosen:
+            pair = driven(known, calculator)
+            top = saddle(*pair, calculator) if pair is not None else None
+            if pair is None or top is None:
+                print(f"{known.name}: no {'product' if pair is None else 'saddle'}")
                 continue
-            first, second = (conformers(mol, calculator) for mol in ends(known))
-            start, end = closest(first, second)
-            top = saddle(start, end, calculator)
-            if top is None:
-                print(f"{known.name}: no saddle")
-                continue
-            for role, atoms in (("r", start), ("ts", top), ("p", end)):
-                atoms.calc = calculator
-                atoms.get_forces()
-                frame = from_atoms(atoms, find_labels(atoms))
+            for role, atoms in zip(
+                ("r", "ts", "p"), (pair[0], top, pair[1]), strict=True
+            ):
+                frame = labelled(atoms, calculator)
                 writer.append(replace(frame, name=f"{known.name}/{role}"))
-            barrier = top.get_potential_energy() - start.get_potential_energy()
+            barrier = top.get_potential_energy() - pair[0].get_potential_energy()
             print(f"{known.name}: barrier {barrier:.2f} eV", flush=True)
+
+
+def labelled(atoms: Atoms, calculator: Calculator) -> Frame:
+    """With energy and forces."""
+    atoms.calc = calculator
+    atoms.get_forces()
+    return from_atoms(atoms, find_labels(atoms))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ship a trained potential: put its measured errors on its card, and register it.
+"""Ship a trained model: put its measured errors on its card, and register it.
 
     python training/publish.py runs/qm9/qm9.pt qm9.json --summary "..."
 
@@ -13,7 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.potentials.checkpoint import (
+    format_of,
+    load_committee,
+    save_potential,
+)
+from ase_physml.potentials.molecular import FORMAT as MOLECULAR
+from ase_physml.potentials.molecular import load_molecular, save_molecular
 from ase_physml.potentials.registry import register
 
 SHIPPED = Path(__file__).parents[1] / "potentials"
@@ -40,31 +46,56 @@ def without_folders(training: dict[str, Any]) -> dict[str, Any]:
     return {**training, "recipe": recipe}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("potential", type=Path)
-    parser.add_argument(
-        "evaluation", type=Path, help="JSON of evaluate.py or evaluate_reactions.py"
-    )
-    parser.add_argument("--summary", required=True, help="one line for people")
-    options = parser.parse_args()
-    members, card = load_committee(options.potential)
-    evaluation = json.loads(options.evaluation.read_text())
-    if evaluation["part"] != "test":
-        raise SystemExit("a card carries errors of the test split")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+def revision() -> str:
+    """Of the code that publishes."""
+    command = ["git", "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def publish_potential(source: Path, errors: dict[str, float]) -> Path:
+    """A PhysML potential, all its members."""
+    members, card = load_committee(source)
     card = replace(
         card,
         # Defaults of the architecture that are newer than the run belong to it too.
         architecture=members[0].config.to_dict(),
-        errors=errors_of(evaluation),
+        errors=errors,
         training=without_folders(card.training),
-        commit=commit,
+        commit=revision(),
     )
     path = SHIPPED / f"{card.name}.pt"
     save_potential(path, members, card)
+    return path
+
+
+def publish_molecular(source: Path, errors: dict[str, float]) -> Path:
+    """A PhysChem or HamNet model."""
+    model, card = load_molecular(source)
+    recipe = dict(card.training.get("recipe", {}))
+    for key in ("data", "split"):
+        recipe[key] = Path(recipe[key]).name
+    notes = {**card.training, "recipe": recipe, "commit": revision()}
+    path = SHIPPED / f"{card.name}.pt"
+    card = replace(card, errors=errors, training=notes)
+    save_molecular(path, model, card)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument(
+        "evaluation", type=Path, help="JSON of one of the scripts evaluate*.py"
+    )
+    parser.add_argument("--summary", required=True, help="one line for people")
+    options = parser.parse_args()
+    evaluation = json.loads(options.evaluation.read_text())
+    if evaluation["part"] != "test":
+        raise SystemExit("a card carries errors of the test split")
+    is_molecular = format_of(options.model) == MOLECULAR
+    publish = publish_molecular if is_molecular else publish_potential
+    path = publish(options.model, errors_of(evaluation))
     register(path, options.summary)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 

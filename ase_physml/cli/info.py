@@ -1,14 +1,24 @@
-"""`physml info`: what a potential says of itself."""
+"""`physml info`: what a potential, or a model of molecules, says of itself."""
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ase_physml.models.physml.model import PhysML
     from ase_physml.potentials.card import PotentialCard
+    from ase_physml.potentials.molecular import MolecularCard, MolecularModel
+
+_EQUILIBRIUM = (
+    "Trained on equilibrium structures only: barriers and broken bonds are outside its "
+    "domain."
+)
 
 
 def info(
@@ -20,42 +30,42 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
-    from ase_physml.potentials.checkpoint import load_committee
+    from ase_physml.potentials.checkpoint import format_of, load_committee
+    from ase_physml.potentials.molecular import FORMAT as MOLECULAR
+    from ase_physml.potentials.molecular import load_molecular
     from ase_physml.potentials.registry import resolve
 
     path = resolve(model)
-    members, card = load_committee(path)
+    if format_of(path) == MOLECULAR:
+        network, about = load_molecular(path)
+        rows, remark = _molecular_rows(about, path, network), ""
+        content = asdict(about)
+    else:
+        members, card = load_committee(path)
+        rows, content = _rows(card, path, members), asdict(card)
+        remark = _EQUILIBRIUM if card.domain == "equilibrium" else ""
     if as_json:
-        typer.echo(_json(card))
+        typer.echo(json.dumps(content, indent=2, sort_keys=True))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _rows(card, path, members).items():
+    for name, value in rows.items():
         table.add_row(escape(name), escape(value))
     # A pipe has no width of its own: leave room for a hash on one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    if card.domain == "equilibrium":
-        console.print(
-            "\n[yellow]Trained on equilibrium structures only: barriers and broken "
-            "bonds are outside its domain.[/]",
-            soft_wrap=True,
-        )
+    if remark:
+        console.print(f"\n[yellow]{remark}[/]", soft_wrap=True)
 
 
 def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[str, str]:
-    import ase
-    import torch
     from ase.data import chemical_symbols
 
-    from ase_physml import __version__
     from ase_physml.potentials.registry import sha256
 
     config = card.config
-    weights = sum(p.numel() for p in members[0].parameters())
     spread = {f"  {name}": _number(value) for name, value in card.uncertainty.items()}
-    measured = {f"  {name}": _number(value) for name, value in card.errors.items()}
     return {
         "name": card.name,
         "file": str(path),
@@ -64,25 +74,58 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "cutoff": f"{config.cutoff:g} Å",
         "level of theory": card.level_of_theory,
         "domain": card.domain,
-        "measured errors": "" if measured else "none recorded",
-        **measured,
+        **_measured(card.errors),
         **({"members": str(len(members)), **spread} if len(members) > 1 else {}),
         "architecture": f"width {config.width}, depth {config.depth}, "
-        f"{config.heads} heads, [CLS] {config.cls}, {weights:,} weights",
+        f"{config.heads} heads, [CLS] {config.cls}, {_weights(members[0])}",
         "units": ", ".join(f"{k} {v}" for k, v in card.units.items()),
         "created": card.created or "not recorded",
         "commit": card.commit or "not recorded",
-        **{f"split of {k}": str(v) for k, v in card.split_hashes.items()},
+        **_origin(card.split_hashes),
+    }
+
+
+def _molecular_rows(
+    card: "MolecularCard", path: Path, model: "MolecularModel"
+) -> dict[str, str]:
+    from ase_physml.potentials.registry import sha256
+
+    unit = f" ({card.unit})" if card.unit else ""
+    said = ", ".join(card.target_names) + unit if card.target_names else "conformations"
+    return {
+        "name": card.name,
+        "file": str(path),
+        "sha256": sha256(path),
+        "model": {"physchem": "PhysChem", "hamnet": "HamNet"}[card.kind],
+        "predicts": said,
+        **_measured(card.errors),
+        "architecture": _weights(model),
+        "created": card.created or "not recorded",
+        **_origin(card.split_hashes),
+    }
+
+
+def _measured(errors: dict[str, float]) -> dict[str, str]:
+    listed = {f"  {name}": _number(value) for name, value in errors.items()}
+    return {"measured errors": "" if listed else "none recorded", **listed}
+
+
+def _origin(split_hashes: dict[str, str]) -> dict[str, str]:
+    import ase
+    import torch
+
+    from ase_physml import __version__
+
+    return {
+        **{f"split of {k}": str(v) for k, v in split_hashes.items()},
         "running on": f"ase_physml {__version__}, torch {torch.__version__}, "
         f"ase {ase.__version__}",
     }
 
 
+def _weights(model: "nn.Module") -> str:
+    return f"{sum(p.numel() for p in model.parameters()):,} weights"
+
+
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
-
-
-def _json(card: "PotentialCard") -> str:
-    import json
-
-    return json.dumps(json.loads(card.to_json()), indent=2)

@@ -164,6 +164,15 @@ def _verify_checksums(path: Path) -> None:
             raise zipfile.BadZipFile(damaged)
 
 
+def format_of(path: str | Path) -> str:
+    """Name of the format of a file: of potentials, or of molecular models.
+
+    Raises:
+        PotentialError: Missing, truncated or of neither.
+    """
+    return str(_content(Path(path))["format"])
+
+
 def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
     """Content of a file, none of which is executed.
 
@@ -175,6 +184,22 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
     Raises:
         PotentialError: Missing, truncated, of another format or a newer version.
     """
+    content = _content(path)
+    if content["format"] != kind:
+        raise PotentialError(
+            f"{path}: holds something else than what is asked of it: its format is "
+            f"{content['format']!r}, not {kind!r}"
+        )
+    version = content["format_version"]
+    if not isinstance(version, int) or version > newest:
+        raise PotentialError(
+            f"{path}: of format version {version}, but this ase_physml reads "
+            f"up to {newest}; upgrade with `pip install -U ase-physml`"
+        )
+    return content
+
+
+def _content(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise PotentialError(f"{path}: is a directory, not a potential file")
     if not path.exists():
@@ -196,17 +221,6 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
             f"{path}: damaged or not a potential file; get it again"
         ) from error
     keys = {"format", "format_version", "metadata", "state"}
-    if not isinstance(content, dict) or not keys <= content.keys():
-        raise PotentialError(f"{path}: not a potential of this package")
-    if content["format"] != kind:
-        raise PotentialError(
-            f"{path}: holds something else than what is asked of it: its format is "
-            f"{content['format']!r}, not {kind!r}"
-        )
-    version = content["format_version"]
-    if not isinstance(version, int) or version > newest:
-        raise PotentialError(
-            f"{path}: of format version {version}, but this ase_physml reads "
-            f"up to {newest}; upgrade with `pip install -U ase-physml`"
-        )
-    return content
+    if isinstance(content, dict) and keys <= content.keys():
+        return content
+    raise PotentialError(f"{path}: not a potential of this package")
