@@ -42,9 +42,12 @@ class ConformationCalculator(Calculator):
     E is a restraint and no electronic energy: it is zero where the structure agrees
     with the prediction, and compares nothing but structures of one molecule. It depends
     on distances alone, so translations and rotations do not change it, and forces are
-    its exact gradient. Neither do mirror images: a relaxation ends in the handedness it
-    starts from, and a random start in either, or, in a larger molecule, in a local
-    minimum where a stereocentre is turned round. `conformation` starts right.
+    its exact gradient. Mirror images have one energy: a relaxation ends in the
+    handedness it starts from, a random start in either, or, in a larger molecule, in a
+    local minimum where one stereocentre is turned round. Nor do models get every
+    diastereomer right: the minimum can be another one than the SMILES says.
+    `conformation` has the stereochemistry of the SMILES; if its energy stays well above
+    zero when it is relaxed, the prediction has not.
 
     Results: ``energy`` and ``free_energy`` (equal, eV), ``forces`` (eV/Å), and
     ``properties``, a dict of what the model predicts for the molecule by name, in the
@@ -59,8 +62,8 @@ class ConformationCalculator(Calculator):
             order, found by matching its bonds with the graph.
         stiffness: K, eV/Å^2, of every spring. It scales energies and forces and moves
             no minimum; single bonds between carbons have about 30.
-        hops: Bonds within which C_ij = 1; None for all pairs of a fragment. With 3 or
-            less, torsions beyond are free.
+        hops: Bonds within which C_ij = 1; None for all pairs of a fragment. With 2
+            torsions are free, with 3 their signs.
         check_bonds: Refuse broken bonds (1.6 times their length) and new ones (nearer
             than 1.1 times the sum of covalent radii): whoever calls has another
             molecule, or an explosion. For a start from anywhere, pass False.

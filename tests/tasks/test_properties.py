@@ -112,11 +112,11 @@ def test_bad_smiles_leave_a_gap_and_are_named() -> None:
     np.testing.assert_allclose(found.values[3], alone[0], atol=1e-5)
     with pytest.raises(DataError, match="molecule 1: 'C"):
         fingerprints(given, physchem())
-    gaps = fingerprints([*given, float("nan")], physchem(), errors="nan")  # type: ignore[list-item]
+    gaps = fingerprints([*given, float("nan")], physchem(), errors="nan")
     assert np.isnan(gaps[[1, 2, 4, 5]]).all()
     assert np.isfinite(gaps[[0, 3]]).all()
     with pytest.raises(DataError, match="errors must be"):
-        fingerprints(given, physchem(), errors="ignore")  # type: ignore[arg-type]
+        fingerprints(given, physchem(), errors="ignore")
 
 
 def test_nothing_gives_nothing() -> None:
