@@ -4,10 +4,10 @@ python examples/conformers.py "CC(=O)NC1CC1"
 """
 
 import argparse
-
-from ase.io import write
+from pathlib import Path
 
 from ase_physml import generate_conformers
+from ase_physml.tasks.conformer_files import write_conformers
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
             f"{about['relative_energy']:20.4f} {about['boltzmann_weight']:8.3f} "
             f"{about['rmsd']:23.2f}"
         )
-    write("conformers.xyz", conformers)
+    write_conformers(Path("conformers.sdf"), conformers)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def write_conformers(path: Path, structures: Sequence[Atoms]) -> None:
         return
     partial = path.with_name(path.name + ".part")
     if path.suffix == ".xyz":
-        ase.io.write(partial, structures, format="extxyz")
+        ase.io.write(partial, [*map(_escaped, structures)], format="extxyz")
     else:
         with Chem.SDWriter(str(partial)) as writer:
             for atoms in structures:
@@ -91,6 +91,19 @@ def _write_set(path: Path, frames: Iterator[Frame]) -> None:
         writer.extend(
             replace(frame, name=frame.name or frame.smiles) for frame in frames
         )
+
+
+def _escaped(atoms: Atoms) -> Atoms:
+    """With backslashes doubled: ASE writes them as they are, but reads escapes.
+
+    SMILES of Z double bonds would lose them.
+    """
+    copy: Atoms = atoms.copy()
+    copy.calc = atoms.calc
+    for key, value in atoms.info.items():
+        if isinstance(value, str):
+            copy.info[key] = value.replace("\\", "\\\\")
+    return copy
 
 
 def _with_properties(atoms: Atoms) -> Chem.Mol:

@@ -19,7 +19,7 @@ from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, with_stereo_o
 from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.relax_many import relax_many
-from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.tasks.relaxation import Relaxed, check_settings
 
 ROOM_TEMPERATURE = 298.15
 # Embedded for each conformer that is asked for, since some are copies of others.
@@ -54,6 +54,7 @@ class Settings:
                 raise StructureError(
                     f"{name} must be above 0, got {getattr(self, name)}"
                 )
+        check_settings("BFGS", self.fmax, self.steps)
         if self.seed < 0:
             raise StructureError(f"seed must be 0 or more, got {self.seed}")
 
@@ -179,16 +180,23 @@ def _embed(
         try:
             molecule = with_hydrogens(text)
             read[index] = molecule, model.featurise(molecule)
-        except PhysMLError as error:
-            outcomes[index] = error
+        except Exception as error:
+            outcomes[index] = _as_ours(text, error)
     molecules, features = zip(*read.values(), strict=True) if read else ((), ())
     targets = model.targets(molecules, features)
     for index, target in zip(read, targets, strict=True):
         try:
             outcomes[index] = _start(smiles[index], target, settings)
-        except PhysMLError as error:
-            outcomes[index] = error
+        except Exception as error:
+            outcomes[index] = _as_ours(smiles[index], error)
     return [outcomes[index] for index in range(len(smiles))]
+
+
+def _as_ours(smiles: str, error: Exception) -> PhysMLError:
+    """RDKit raises anything; the other molecules should not pay for it."""
+    if isinstance(error, PhysMLError):
+        return error
+    return StructureError(f"{smiles}: {type(error).__name__}: {error}")
 
 
 def _start(smiles: str, target: Target, settings: Settings) -> _Ensemble:

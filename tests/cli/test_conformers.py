@@ -59,10 +59,11 @@ def test_a_file_with_a_bad_line(run: Run, lines: Path, tmp_path: Path) -> None:
 
 def test_relaxed_xyz_and_h5(run: Run, tiny_potential: Path, tmp_path: Path) -> None:
     relax = ("--relax", tiny_potential, "--steps", "2", "-n", "3")
-    result = run("OCCO", "CN", "-o", tmp_path / "a.xyz", *relax)
+    result = run("OCCO", "C/N=C\\C", "-o", tmp_path / "a.xyz", *relax)
     assert result.exit_code == 0, result.output
-    assert run("OCCO", "CN", "-o", tmp_path / "a.h5", *relax).exit_code == 0
+    assert run("OCCO", "C/N=C\\C", "-o", tmp_path / "a.h5", *relax).exit_code == 0
     frames = read(tmp_path / "a.xyz", ":")
+    assert {atoms.info["smiles"] for atoms in frames} == {"OCCO", "C/N=C\\C"}
     weights = [atoms.info["boltzmann_weight"] for atoms in frames]
     assert sum(weights) == pytest.approx(2.0)
     stored = RaggedSet(tmp_path / "a.h5")
