@@ -22,7 +22,7 @@ from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 
 # Distances across one and two bonds hardly vary between conformers, Å.
 _BOND, _ANGLE = 0.01, 0.03
-# Of all others, for the conformer that follows the prediction.
+# Of all others, for the conformer that follows the prediction: about its own error.
 _FAR = 0.1
 # Predictions need not fit into three dimensions: then all of these grow.
 _GROWTH = (1.0, 2.0, 4.0, 8.0, 16.0)

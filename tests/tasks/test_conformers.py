@@ -54,14 +54,17 @@ def isomer(smiles: str, positions: np.ndarray) -> str:
     return str(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
 
 
-@pytest.mark.parametrize("smiles", [PEPTIDE, "C[C@H]1CC[C@@H](O)CC1", "CCOCCN"])
-def test_the_first_follows_the_prediction(smiles: str) -> None:
+@pytest.mark.parametrize(
+    ("smiles", "near"),
+    [(PEPTIDE, 0.4), ("C[C@H]1CC[C@@H](O)CC1", 0.1), ("CCOCCN", 0.1)],
+)
+def test_the_first_follows_the_prediction(smiles: str, near: float) -> None:
     target, truth = true_target(smiles)
     found = follow(target, seed=0)
     assert target.error(found) < 0.1
     rmsd = HeavyRMSD(target.molecule)
     mirrored = truth * [1.0, 1.0, -1.0]
-    assert min(rmsd(found, truth), rmsd(found, mirrored)) < 0.3
+    assert min(rmsd(found, truth), rmsd(found, mirrored)) < near
 
 
 def test_the_others_turn_but_keep_what_hardly_varies() -> None:
