@@ -65,14 +65,13 @@ def images_within(
     points = positions.detach().cpu().double().numpy()
     along = pbc.cpu().numpy()
     boxes = cell.detach().cpu().double().numpy() * along[..., None]
-    nearby = NeighborList(cutoff=cutoff, full_list=False)
+    nearby = NeighborList(cutoff=cutoff, full_list=False, sorted=True)
     pairs, shifts = [], []
     starts, counts = offsets(n_atoms).tolist(), n_atoms.tolist()
     for start, count, box, repeats in zip(starts, counts, boxes, along, strict=True):
-        i, j, shift = nearby.compute(points[start : start + count], box, repeats, "ijS")
-        order = np.lexsort((j, i))
-        pairs.append(start + np.stack([i, j])[:, order].astype(np.int64))
-        shifts.append(shift[order])
+        pair, shift = nearby.compute(points[start : start + count], box, repeats, "PS")
+        pairs.append(start + pair.T.astype(np.int64))
+        shifts.append(shift)
     return (
         torch.from_numpy(np.concatenate(pairs, axis=1)).to(positions.device),
         torch.from_numpy(np.concatenate(shifts)).to(positions),

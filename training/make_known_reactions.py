@@ -5,9 +5,10 @@
 Textbook rearrangements of small molecules. RDKit embeds the reactant; from the
 conformer whose reacting atoms are nearest to each other, a hydrogen hops or springs
 form the new bonds, all with GFN2-xTB, and a climbing band between both ends is
-converged. A saddle is kept if its Hessian has one negative curvature, no more. Written
-to ``ase_physml/evaluation/reactions.h5`` with energies and forces. Takes some minutes
-of one core.
+converged. A saddle is kept if one curvature there is negative, no more, and relaxations
+to either side of it find the bonds of both ends. Written to
+``ase_physml/evaluation/reactions.h5`` with energies and forces. Takes some minutes of
+one core.
 """
 
 import argparse
@@ -45,6 +46,7 @@ HOP = 1.0  # Å, of a hydrogen from its new neighbour
 IMAGES = 11
 SADDLE_FORCE = 0.03
 CURVED = 0.1  # eV/Å^2: a curvature below minus this is a negative one
+ASIDE = 0.3  # Å
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,28 @@ def saddle(start: Atoms, end: Atoms, calculator: Calculator) -> Atoms | None:
         return None  # atoms too close for the method
     top = max(images[1:-1], key=lambda image: image.get_potential_energy())
     forces = np.linalg.norm(top.get_forces(), axis=1).max()
-    return top if forces < 2 * SADDLE_FORCE and curved_down(top) == 1 else None
+    return top if forces < 2 * SADDLE_FORCE and joins(top, start, end) else None
 
 
-def curved_down(atoms: Atoms, step: float = 0.005) -> int:
-    """Negative curvatures, from differences of forces."""
+def joins(top: Atoms, start: Atoms, end: Atoms) -> bool:
+    """One curvature is negative, and downhill along it lie the bonds of both ends."""
+    values, modes = curvatures(top)
+    if (values < -CURVED).sum() != 1:
+        return False
+    found = []
+    for sign in (1.0, -1.0):
+        side = top.copy()
+        side.positions += sign * ASIDE * modes[:, 0].reshape(-1, 3)
+        found.append(bonded(relaxed(side, top.calc)))
+    ends = [bonded(start), bonded(end)]
+    return found in (ends, ends[::-1])
+
+
+def curvatures(atoms: Atoms, step: float = 0.005) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (eV/Å^2), ascending, and vectors of the Hessian by differences."""
     probe = atoms.copy()
     probe.calc = atoms.calc
-    hessian = []
+    rows = []
     for axis in range(3 * len(atoms)):
         sides = []
         for sign in (1.0, -1.0):
@@ -168,9 +184,9 @@ def curved_down(atoms: Atoms, step: float = 0.005) -> int:
             moved[axis] += sign * step
             probe.positions = moved.reshape(-1, 3)
             sides.append(probe.get_forces().flatten())
-        hessian.append((sides[1] - sides[0]) / (2 * step))
-    values = np.linalg.eigvalsh(0.5 * (np.array(hessian) + np.array(hessian).T))
-    return int((values < -CURVED).sum())
+        rows.append((sides[1] - sides[0]) / (2 * step))
+    hessian = np.array(rows)
+    return np.linalg.eigh(0.5 * (hessian + hessian.T))
 
 
 def main() -> None:
