@@ -49,8 +49,8 @@ def conformers(
 
     Exit code 1 if a molecule failed; the others are written all the same.
     """
+    from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
-    from ase_physml.tasks.conformers import Settings
 
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")

@@ -19,9 +19,10 @@ from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.locking import lock
 from ase_physml.data.workers import run_all
 from ase_physml.errors import DataError, PhysMLError
+from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
 from ase_physml.tasks.conformer_targets import DistanceModel
-from ase_physml.tasks.conformers import Conformers, Settings, conformers_of
+from ase_physml.tasks.conformers import Conformers, conformers_of
 
 # Molecules predicted and relaxed together; few enough that all processes have work.
 _SLAB = 16

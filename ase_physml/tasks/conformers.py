@@ -8,55 +8,24 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.calculators.singlepoint import SinglePointCalculator
-from rdkit import Chem
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.molecules.embed import Target, follow, vary, with_hydrogens
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, with_stereo_of
+from ase_physml.molecules.stereo import with_stereo_of
 from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
+from ase_physml.tasks.conformer_ensemble import (
+    ROOM_TEMPERATURE,
+    Ensemble,
+    Settings,
+    as_atoms,
+    relax_ensembles,
+)
 from ase_physml.tasks.conformer_targets import DistanceModel
-from ase_physml.tasks.relax_many import relax_many
-from ase_physml.tasks.relaxation import Relaxed, check_settings
 
-ROOM_TEMPERATURE = 298.15
 # Embedded for each conformer that is asked for, since some are copies of others.
 _POOL = 3
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How conformers are made.
-
-    Attributes:
-        n: Conformers of a molecule, at most.
-        seed: Of the embeddings.
-        threshold: Conformers nearer than this (RMSD of heavy atoms, Å) are one.
-        temperature: Of the Boltzmann weights, K.
-        fmax: Largest force left by a relaxation, eV/Å.
-        steps: Of a relaxation, at most.
-        batch_size: Structures relaxed at a time.
-    """
-
-    n: int = 10
-    seed: int = 0
-    threshold: float = 0.2
-    temperature: float = ROOM_TEMPERATURE
-    fmax: float = 0.03
-    steps: int = 300
-    batch_size: int = 256
-
-    def __post_init__(self) -> None:
-        for name in ("n", "threshold", "temperature"):
-            if not getattr(self, name) > 0:
-                raise StructureError(
-                    f"{name} must be above 0, got {getattr(self, name)}"
-                )
-        check_settings("BFGS", self.fmax, self.steps)
-        if self.seed < 0:
-            raise StructureError(f"seed must be 0 or more, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -71,18 +40,6 @@ class Conformers:
 
     smiles: str
     structures: list[Atoms]
-    dropped: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Ensemble:
-    """A molecule under way; arrays of positions (n, 3) Å, the predicted one first."""
-
-    smiles: str
-    target: Target
-    rmsd: HeavyRMSD
-    geometries: list[Array]
-    structures: list[Atoms] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
 
 
@@ -163,18 +120,18 @@ def conformers_of(
     """
     calculator = make_calculator(relax) if isinstance(relax, str) else relax
     ensembles = _embed(smiles, DistanceModel(model), settings)
-    started = [one for one in ensembles if isinstance(one, _Ensemble)]
+    started = [one for one in ensembles if isinstance(one, Ensemble)]
     for one in started:
-        one.structures = [_atoms(one, geometry) for geometry in one.geometries]
+        one.structures = [as_atoms(one, geometry) for geometry in one.geometries]
     if calculator is not None:
-        _relax(started, calculator, settings)
+        relax_ensembles(started, calculator, settings)
     return [_finish(one, settings) for one in ensembles]
 
 
 def _embed(
     smiles: Sequence[str], model: DistanceModel, settings: Settings
-) -> list[_Ensemble | PhysMLError]:
-    outcomes: dict[int, _Ensemble | PhysMLError] = {}
+) -> list[Ensemble | PhysMLError]:
+    outcomes: dict[int, Ensemble | PhysMLError] = {}
     read = {}
     for index, text in enumerate(smiles):
         try:
@@ -199,7 +156,7 @@ def _as_ours(smiles: str, error: Exception) -> PhysMLError:
     return StructureError(f"{smiles}: {type(error).__name__}: {error}")
 
 
-def _start(smiles: str, target: Target, settings: Settings) -> _Ensemble:
+def _start(smiles: str, target: Target, settings: Settings) -> Ensemble:
     """The predicted conformer, and others of the same stereoisomer."""
     first = follow(target, settings.seed)
     isomer = Target(with_stereo_of(target.molecule, first), target.distances)
@@ -210,51 +167,11 @@ def _start(smiles: str, target: Target, settings: Settings) -> _Ensemble:
         others.sort(key=isomer.error)
     geometries = [first, *others]
     kept = distinct(geometries, rmsd, settings.threshold, settings.n)
-    return _Ensemble(smiles, isomer, rmsd, [geometries[k] for k in kept])
-
-
-def _relax(
-    ensembles: Sequence[_Ensemble], calculator: Calculator, settings: Settings
-) -> None:
-    """Relax the structures of all; those that fail or change are dropped."""
-    outcomes = iter(
-        relax_many(
-            [atoms for one in ensembles for atoms in one.structures],
-            calculator,
-            fmax=settings.fmax,
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-        )
-    )
-    for one in ensembles:
-        relaxed = []
-        for start in one.structures:
-            outcome = next(outcomes)
-            reason = _problem(one.target.molecule, outcome)
-            if isinstance(outcome, Relaxed) and not reason:
-                relaxed.append(_labelled(start, outcome))
-            else:
-                one.dropped.append(reason)
-        one.structures = sorted(relaxed, key=lambda atoms: atoms.get_potential_energy())
-
-
-def _problem(molecule: Chem.Mol, outcome: Relaxed | Exception) -> str:
-    """Why a relaxation gave no conformer of the molecule; "" if it did."""
-    if isinstance(outcome, PhysMLError):
-        return str(outcome)
-    if isinstance(outcome, Exception):
-        return f"{type(outcome).__name__}: {outcome}"
-    if not keeps_bonds(molecule, outcome.atoms.positions):
-        return "a conformer broke a bond in the relaxation and is left out"
-    if not keeps_stereo(molecule, outcome.atoms.positions):
-        return (
-            "a conformer changed its stereochemistry in the relaxation and is left out"
-        )
-    return ""
+    return Ensemble(smiles, isomer, rmsd, [geometries[k] for k in kept])
 
 
 def _finish(
-    one: _Ensemble | PhysMLError, settings: Settings
+    one: Ensemble | PhysMLError, settings: Settings
 ) -> Conformers | PhysMLError:
     if isinstance(one, PhysMLError):
         return one
@@ -267,32 +184,7 @@ def _finish(
     return Conformers(one.smiles, structures, one.dropped)
 
 
-def _atoms(one: _Ensemble, positions: Array) -> Atoms:
-    molecule = one.target.molecule
-    atoms = Atoms([atom.GetAtomicNum() for atom in molecule.GetAtoms()], positions)
-    atoms.info["smiles"] = one.smiles
-    atoms.info["isomer"] = Chem.MolToSmiles(Chem.RemoveHs(molecule))
-    if Chem.GetFormalCharge(molecule):
-        charges = [atom.GetFormalCharge() for atom in molecule.GetAtoms()]
-        atoms.set_initial_charges(charges)
-    unpaired = [atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()]
-    if any(unpaired):
-        atoms.set_initial_magnetic_moments(unpaired)
-    return atoms
-
-
-def _labelled(start: Atoms, outcome: Relaxed) -> Atoms:
-    """The relaxed structure, with its energy and forces but without a calculator."""
-    atoms: Atoms = start.copy()
-    atoms.positions = outcome.atoms.positions
-    atoms.info["converged"] = outcome.converged
-    atoms.calc = SinglePointCalculator(
-        atoms, energy=outcome.energies[-1], forces=outcome.atoms.get_forces()
-    )
-    return atoms
-
-
-def _describe(one: _Ensemble, structures: Sequence[Atoms], temperature: float) -> None:
+def _describe(one: Ensemble, structures: Sequence[Atoms], temperature: float) -> None:
     best = structures[0]
     for atoms in structures:
         atoms.info["distance_error"] = one.target.error(atoms.positions)

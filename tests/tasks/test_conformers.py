@@ -18,8 +18,9 @@ from ase_physml.molecules.embed import Target, follow, heavy_atoms, vary, with_h
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, placed
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
+from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_targets import DistanceModel
-from ase_physml.tasks.conformers import Conformers, Settings, conformers_of
+from ase_physml.tasks.conformers import Conformers, conformers_of
 
 PEPTIDE = "CC(=O)N[C@@H](C)C(=O)NC"
 STEREO = [
