@@ -119,6 +119,17 @@ def test_start_from_a_model_of_the_same_architecture(train: Train) -> None:
     assert_equal_weights(first, second)
 
 
+@pytest.mark.parametrize("split", ["split.json", "no_val.json"])
+def test_averaged_weights_are_saved(train: Train, split: str) -> None:
+    path = train("physchem", split=split)
+    last = path.parent / "checkpoints" / "last.ckpt"
+    saved = torch.load(last, weights_only=False)
+    for name, value in weights(path).items():
+        assert torch.equal(value, saved["state_dict"][f"model.{name}"]), name
+    running = saved["current_model_state"]
+    assert any(not torch.equal(saved["state_dict"][k], running[k]) for k in running)
+
+
 class StopAfter(pl.Callback):
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
