@@ -9,7 +9,7 @@ import torch
 
 from ase_physml.calculators.restraints import Array
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.models.physchem.physnet import Law
+from ase_physml.models.physchem.physnet import Law, PhysNet
 from ase_physml.molecular_graph import MolecularGraph
 
 
@@ -45,6 +45,7 @@ class PhysNetForces:
         hooks = [
             net.law.register_forward_hook(lambda _module, _args, law: laws.append(law))
             for net in self.model.physnets
+            if isinstance(net, PhysNet)
         ]
         try:
             with torch.no_grad():
