@@ -56,7 +56,9 @@ class Curves(Callback):
 class SaveWeights(Callback, ABC):
     """Write the averaged weights as a file to predict with.
 
-    After every validation; where there is nothing to validate on, at the end.
+    After every validation; where there is nothing to validate on, at the end. To be
+    listed before the callback that averages, which at the end of a validation puts the
+    weights back that it goes on with.
     """
 
     def on_validation_epoch_end(
@@ -66,8 +68,8 @@ class SaveWeights(Callback, ABC):
         if trainer.is_global_zero and not trainer.sanity_checking:
             self.save(pl_module, trainer.global_step)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The averaging, earlier in the list of callbacks, has left them here too."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The averaging has left them here when training ended."""
         if trainer.is_global_zero and not sum(trainer.num_val_batches):
             self.save(pl_module, trainer.global_step)
 

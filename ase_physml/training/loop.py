@@ -113,9 +113,9 @@ def _callbacks(
     recipe: Recipe | MolecularRecipe, run: Run, save: Callback
 ) -> list[Callback]:
     callbacks: list[Callback] = [
+        save,
         EMAWeightAveraging(decay=recipe.ema),
         LearningRateMonitor("epoch"),
-        save,
         Curves(run.out),
         ModelCheckpoint(
             run.out / "checkpoints",

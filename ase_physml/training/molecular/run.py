@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,18 +138,6 @@ class SaveMolecular(SaveWeights):
     def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
         self.path, self.card = out / f"{card.name}.pt", card
         self.keep_best, self.best = keep_best, math.inf
-        self.averaged: MolecularModel | None = None
-
-    def on_validation_epoch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Copy the weights that are validated: the averaged ones.
-
-        The callback that averages comes earlier in the list and takes them back before
-        this one hears of the end of the validation.
-        """
-        assert isinstance(pl_module, MolecularTraining)
-        self.averaged = deepcopy(pl_module.model)
 
     def save(self, pl_module: pl.LightningModule, steps: int) -> None:
         """Write ``OUT/NAME.pt``, unless an earlier one was better and is wanted."""
@@ -162,7 +149,7 @@ class SaveMolecular(SaveWeights):
             return
         self.best = math.inf if math.isnan(score) else score
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_molecular(self.path, self.averaged or pl_module.model, card)
+        save_molecular(self.path, pl_module.model, card)
 
     def state_dict(self) -> dict[str, float]:
         """Goes into checkpoints."""
