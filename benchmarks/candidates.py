@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from structures import alkane
 
 from ase_physml import PhysMLCalculator
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
@@ -29,6 +30,9 @@ def physml(device: str, preset: str, dtype: str, compiled: bool = False) -> Eval
     calculator = PhysMLCalculator(
         PhysML(config), dtype=dtype, compiled=compiled, device=device
     )
+    if compiled:  # for one molecule and for several
+        calculator.calculate_many([alkane(8)])
+        calculator.calculate_many([alkane(8)] * 2)
     return calculator.calculate_many
 
 

@@ -71,7 +71,7 @@ def single(candidates: dict[str, Evaluate], shape: str, rounds: int) -> dict[str
         atoms = SHAPES[shape](size)
         calls = {n: _call(e, [atoms]) for n, e in candidates.items() if n not in slow}
         times = in_turn(calls, max(3, rounds * 20 // size))
-        slow |= {name for name, taken in times.items() if median(taken) > PATIENCE / 5}
+        slow |= {name for name, taken in times.items() if median(taken) > PATIENCE / 10}
         # Compiled code hides its operations, and tblite is not torch's.
         hidden = {n for n in calls if n.endswith("compiled")} | {"GFN2-xTB"}
         work = {n: asdict(count(c)) for n, c in calls.items() if n not in hidden}
