@@ -167,16 +167,21 @@ def memory(name: str, structure: str) -> int:
 
 def peak(name: str, structure: str) -> None:
     """The process of `memory`."""
-    import resource
-
     evaluate = available([name], "cpu")[name]
     evaluate(small_molecules(1, 18))
     shape, _, size = structure.partition(":")
     many = shape == "batch"
     work = small_molecules(int(size), 18) if many else [SHAPES[shape](int(size))]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _highest()
     evaluate(work)
-    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    print(_highest() - before)
+
+
+def _highest() -> int:
+    """Bytes; not ``ru_maxrss``, which a process takes over from the one it is of."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (one for one in status.splitlines() if one.startswith("VmHWM:"))
+    return 1024 * int(line.split()[1])
 
 
 def _name(device: str) -> str:

@@ -65,25 +65,13 @@ class Known:
 
 
 REACTIONS = (
-    Known("hydrogen cyanide to isocyanide", "[H:1]C#[N:2]", ((1, 2),)),
     Known("methyl isocyanide to acetonitrile", "[CH3:1][N+]#[C-:2]", ((1, 2),)),
-    Known("acetaldehyde to vinyl alcohol", "[H:1]CC=[O:2]", ((1, 2),)),
     Known("acetone to propen-2-ol", "[H:1]CC(C)=[O:2]", ((1, 2),)),
     Known("formamide to formimidic acid", "[H:1]NC=[O:2]", ((1, 2),)),
     Known("malonaldehyde", "[H:1]OC=CC=[O:2]", ((1, 2),)),
     Known("acetylacetone, enol", "[H:1]OC(C)=CC(C)=[O:2]", ((1, 2),)),
-    Known("pentadiene, 1,5-hydrogen", "[H:1]C\\C=C/C=[CH2:2]", ((1, 2),)),
-    Known("butadiene to cyclobutene", "[CH2:1]=CC=[CH2:2]", ((1, 2),)),
-    Known("hexatriene to cyclohexadiene", "[CH2:1]=C\\C=C/C=[CH2:2]", ((1, 2),)),
-    Known("Claisen", "[CH2:1]=COCC=[CH2:2]", ((1, 2),)),
     Known("Cope", "[CH2:1]=CCCC=[CH2:2]", ((1, 2),)),
-    Known("vinylcyclopropane", "[CH2:1]1CC1C=[CH2:2]", ((1, 2),)),
-    Known("Diels-Alder", "[CH2:1]=CC=[CH2:2].[CH2:3]=[CH2:4]", ((1, 3), (2, 4))),
     Known("retro-ene", "[H:1]OCCC=[CH2:2]", ((1, 2),)),
-    Known("acetic acid, decarboxylation", "[H:1]OC(=O)[CH3:2]", ((1, 2),)),
-    Known("formic acid, dehydration", "[H:1]C(=O)[OH:2]", ((1, 2),)),
-    Known("formic acid, decarboxylation", "[H:1]OC(=O)[H:2]", ((1, 2),)),
-    Known("carbonic acid to carbon dioxide", "[H:1]OC(=O)[OH:2]", ((1, 2),)),
     Known("nitrous acid, hydrogen shift", "[H:1]ON=[O:2]", ((1, 2),)),
 )
 

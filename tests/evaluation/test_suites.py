@@ -18,6 +18,8 @@ from ase_physml import PhysMLCalculator
 from ase_physml.cli import app
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.reactions import reactions
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.evaluation.assembly import ASSEMBLY, cuttable
@@ -25,7 +27,7 @@ from ase_physml.evaluation.masked import MASKED, slide
 from ase_physml.evaluation.reaction import REACTION
 from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
 from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
-from ase_physml.evaluation.subject import Molecule, Subject, listed
+from ase_physml.evaluation.subject import REACTIONS, Molecule, Subject, listed
 from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.tasks.structures import from_smiles
 
@@ -188,6 +190,20 @@ def test_barriers(reaction_set: Path, tmp_path: Path) -> None:
     (row,) = REACTION.rows(run_suite(REACTION, subject, tmp_path / "q.jsonl")).values()
     assert row["barrier MAE (eV)"] == pytest.approx(0.0, abs=1e-6)
     assert row["profile MAE (eV)"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_reactions_that_come_along() -> None:
+    found = list(reactions(RaggedSet(REACTIONS)))
+    assert len(found) == 8
+    for one in found:
+        assert one.saddle is not None
+        assert one.reactant.energy is not None
+        assert one.product.energy is not None
+        top = one.saddle.energy
+        assert top is not None
+        assert top > max(one.reactant.energy, one.product.energy)
+        assert one.saddle.forces is not None
+        assert np.linalg.norm(one.saddle.forces, axis=1).max() < 0.1
 
 
 def _suite(cases: dict[str, object]) -> Suite:
