@@ -11,7 +11,7 @@ demo: $(STAMPS)/core
 	$(BIN)/physml relax "CC(=O)NC1CC1" --model qm9.pt --out demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto
 
 test-slow: $(STAMPS)/dev
 	$(BIN)/python -m pytest -m slow
