@@ -14,15 +14,10 @@ from ase_physml.data.frame import Array
 from ase_physml.errors import PotentialError
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.molecules.embed import Target, heavy_atoms
-from ase_physml.molecules.featurise import ATOM_FEATURES, Featurised, Order, featurise
+from ase_physml.molecules.featurise import Featurised, Order, featurise
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    MolecularModel,
-    load_molecular,
-)
-from ase_physml.potentials.predict import predict
+from ase_physml.potentials.predictor import Predictor
 from ase_physml.potentials.registry import resolve
 
 # What is beyond is noise of a batch, which must not decide about an embedding.
@@ -40,13 +35,13 @@ class DistanceModel:
     """
 
     def __init__(self, name: str | Path) -> None:
-        self.name = str(name)
         path = resolve(name)
-        self.model, self.card = _load(path, path.stat().st_mtime_ns)
-        if self.card.order not in get_args(Order):
+        self.predictor = _load(path, path.stat().st_mtime_ns)
+        order = self.predictor.card.order
+        if order not in get_args(Order):
             raise PotentialError(
-                f"{name}: reads atoms in the order {self.card.order!r}, which this "
-                "version does not know; upgrade ase-physml"
+                f"{name}: reads atoms in the order {order!r}, which this version does "
+                "not know; upgrade ase-physml"
             )
 
     def featurise(self, molecule: Chem.Mol) -> Featurised:
@@ -55,7 +50,7 @@ class DistanceModel:
         Raises:
             DataError: No heavy atom, or a dummy atom.
         """
-        return featurise(molecule, order=cast(Order, self.card.order))
+        return featurise(molecule, order=cast(Order, self.predictor.card.order))
 
     def targets(
         self, molecules: Sequence[Chem.Mol], features: Sequence[Featurised]
@@ -71,8 +66,7 @@ class DistanceModel:
         """
         if not molecules:
             return []
-        wide = self.model.config.atom_features == ATOM_FEATURES
-        graph = collate(MoleculeStore.of(features), "paper" if wide else "repo")
+        graph = collate(MoleculeStore.of(features), self.predictor.variant)
         distances = self._distances(graph).double().numpy().round(_DIGITS)
         found, start = [], 0
         for molecule, one in zip(molecules, features, strict=True):
@@ -84,14 +78,13 @@ class DistanceModel:
 
     def _distances(self, graph: MolecularGraph) -> Tensor:
         """Of the pairs of a batch, Å (P,)."""
-        with torch.no_grad():
-            said = predict(self.model, graph)
+        said = self.predictor(graph)
         if said.distances is not None:
             return said.distances
         if said.trajectory is None:
             raise PotentialError(
-                f"{self.name} predicts properties, not conformations; choose another "
-                "model, such as physchem_qm9.pt"
+                f"{self.predictor.name} predicts properties, not conformations; choose "
+                "another model, such as physchem_qm9.pt"
             )
         first, second = graph.pairs
         positions = said.trajectory[-1]
@@ -113,5 +106,5 @@ def _as_matrix(molecule: Chem.Mol, one: Featurised, distances: Array) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, changed: int) -> tuple[MolecularModel, MolecularCard]:  # noqa: ARG001 - part of the key
-    return load_molecular(path)
+def _load(path: Path, changed: int) -> Predictor:  # noqa: ARG001 - part of the key
+    return Predictor.of(path)
