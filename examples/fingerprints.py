@@ -1,6 +1,6 @@
 """Fingerprints of molecules: which are alike, and what the model says of them.
 
-python examples/fingerprints.py --model esol.pt
+python examples/fingerprints.py --model runs/esol/esol.pt
 """
 
 import argparse
@@ -14,7 +14,7 @@ MOLECULES = ["CCO", "CCCO", "CCCCCCO", "c1ccccc1", "Cc1ccccc1", "CC(=O)O"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="esol.pt")
+    parser.add_argument("--model", required=True, help="trained on a property")
     parser.add_argument("smiles", nargs="*", default=MOLECULES)
     options = parser.parse_args()
     found = fingerprints(options.smiles, options.model)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ase_physml.potentials.checkpoint import (
+    MOLECULAR_FORMAT,
     format_of,
     load_committee,
     save_potential,
 )
-from ase_physml.potentials.molecular import FORMAT as MOLECULAR
 from ase_physml.potentials.molecular import load_molecular, save_molecular
 from ase_physml.potentials.registry import register
 
@@ -93,7 +93,7 @@ def main() -> None:
     evaluation = json.loads(options.evaluation.read_text())
     if evaluation["part"] != "test":
         raise SystemExit("a card carries errors of the test split")
-    is_molecular = format_of(options.model) == MOLECULAR
+    is_molecular = format_of(options.model) == MOLECULAR_FORMAT
     publish = publish_molecular if is_molecular else publish_potential
     path = publish(options.model, errors_of(evaluation))
     register(path, options.summary)

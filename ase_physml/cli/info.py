@@ -30,13 +30,16 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
-    from ase_physml.potentials.checkpoint import format_of, load_committee
-    from ase_physml.potentials.molecular import FORMAT as MOLECULAR
+    from ase_physml.potentials.checkpoint import (
+        MOLECULAR_FORMAT,
+        format_of,
+        load_committee,
+    )
     from ase_physml.potentials.molecular import load_molecular
     from ase_physml.potentials.registry import resolve
 
     path = resolve(model)
-    if format_of(path) == MOLECULAR:
+    if format_of(path) == MOLECULAR_FORMAT:
         network, about = load_molecular(path)
         rows, remark = _molecular_rows(about, path, network), ""
         content = asdict(about)

@@ -20,6 +20,11 @@ from ase_physml.models.physml.model import PhysML, PhysMLConfig
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 
 _FORMAT = "ase_physml"
+MOLECULAR_FORMAT = "ase_physml molecular"
+_HOLDS = {
+    _FORMAT: "a PhysML potential",
+    MOLECULAR_FORMAT: "a PhysChem or HamNet model",
+}
 
 
 def save_potential(
@@ -186,9 +191,9 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
     """
     content = _content(path)
     if content["format"] != kind:
+        found = _HOLDS.get(content["format"], "an unknown format")
         raise PotentialError(
-            f"{path}: holds something else than what is asked of it: its format is "
-            f"{content['format']!r}, not {kind!r}"
+            f"{path}: holds {found}, where {_HOLDS[kind]} is needed; give one"
         )
     version = content["format_version"]
     if not isinstance(version, int) or version > newest:

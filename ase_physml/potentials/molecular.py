@@ -16,12 +16,12 @@ from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.property_head import PropertyHead
-from ase_physml.potentials.checkpoint import read_file, write_file
+from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, read_file, write_file
 
 MolecularModel = PhysChem | HamNet | HamNetEngine
 Kind = Literal["physchem", "hamnet"]
 
-FORMAT = "ase_physml molecular"
+
 _VERSION = 1
 
 
@@ -87,7 +87,7 @@ def save_molecular(
 ) -> None:
     """Write a model; the file appears under its name only when it is complete."""
     state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-    write_file(Path(path), FORMAT, _VERSION, json.dumps(asdict(card)), state)
+    write_file(Path(path), MOLECULAR_FORMAT, _VERSION, json.dumps(asdict(card)), state)
 
 
 def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
@@ -97,7 +97,7 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
         PotentialError: Missing, damaged, from a newer version, or something else.
             Nothing in it is executed.
     """
-    content = read_file(Path(path), FORMAT, _VERSION)
+    content = read_file(Path(path), MOLECULAR_FORMAT, _VERSION)
     try:
         card = MolecularCard(**json.loads(content["metadata"]))
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):

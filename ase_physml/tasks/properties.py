@@ -61,7 +61,7 @@ class PropertyPredictions:
 
 def fingerprints(
     smiles: Sequence[str],
-    model: Model = "esol.pt",
+    model: Model,
     *,
     errors: Errors = "raise",
     on_molecules: Callable[[int], None] | None = None,
@@ -92,7 +92,7 @@ def fingerprints(
 
 def predict_properties(
     smiles: Sequence[str],
-    model: Model = "esol.pt",
+    model: Model,
     *,
     errors: Errors = "nan",
     on_molecules: Callable[[int], None] | None = None,
@@ -130,7 +130,7 @@ def predict_properties(
 class MolecularFingerprint:
     """Fingerprints as a transformer of scikit-learn, which need not be installed.
 
-    ``make_pipeline(MolecularFingerprint("esol.pt"), Ridge()).fit(smiles, y)``; a SMILES
+    ``make_pipeline(MolecularFingerprint("my.pt"), Ridge()).fit(smiles, y)``; a SMILES
     that cannot be read is an error, since no regressor takes NaN, unless
     ``errors="nan"``.
 
@@ -139,7 +139,7 @@ class MolecularFingerprint:
         errors: As of `fingerprints`.
     """
 
-    def __init__(self, model: Model = "esol.pt", errors: Errors = "raise") -> None:
+    def __init__(self, model: Model, errors: Errors = "raise") -> None:
         self.model = model
         self.errors = errors
 

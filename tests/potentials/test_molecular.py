@@ -14,9 +14,12 @@ from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.molecules.featurise import featurise
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.potentials.checkpoint import load_potential, read_file
+from ase_physml.potentials.checkpoint import (
+    MOLECULAR_FORMAT,
+    load_potential,
+    read_file,
+)
 from ase_physml.potentials.molecular import (
-    FORMAT,
     Kind,
     MolecularCard,
     MolecularModel,
@@ -154,4 +157,4 @@ def test_a_model_of_molecules_is_no_potential(tmp_path: Path) -> None:
 def test_newer_files_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "model.pt", "engine")
     with pytest.raises(PotentialError, match="upgrade"):
-        read_file(tmp_path / "model.pt", FORMAT, 0)
+        read_file(tmp_path / "model.pt", MOLECULAR_FORMAT, 0)

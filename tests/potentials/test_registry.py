@@ -8,8 +8,11 @@ import yaml
 
 from ase_physml.errors import PotentialError
 from ase_physml.potentials import registry
-from ase_physml.potentials.checkpoint import format_of, load_committee
-from ase_physml.potentials.molecular import FORMAT as MOLECULAR
+from ase_physml.potentials.checkpoint import (
+    MOLECULAR_FORMAT,
+    format_of,
+    load_committee,
+)
 from ase_physml.potentials.molecular import load_molecular
 
 
@@ -75,7 +78,7 @@ def test_what_is_shipped_is_whole() -> None:
     for name, entry in registry.entries().items():
         path = registry.resolve(name)
         assert registry.sha256(path) == entry["sha256"]
-        is_potential = format_of(path) != MOLECULAR
+        is_potential = format_of(path) != MOLECULAR_FORMAT
         _, card = load_committee(path) if is_potential else load_molecular(path)
         assert f"{card.name}.pt" == name
         assert card.errors
