@@ -140,17 +140,13 @@ def test_damaged_files(
 
 
 def test_a_potential_is_no_model_of_molecules(tiny_potential: Path) -> None:
-    with pytest.raises(
-        PotentialError, match="'ase_physml', not 'ase_physml molecular'"
-    ):
+    with pytest.raises(PotentialError, match=r"where .* is needed"):
         load_molecular(tiny_potential)
 
 
 def test_a_model_of_molecules_is_no_potential(tmp_path: Path) -> None:
     saved(tmp_path / "model.pt", "physnet")
-    with pytest.raises(
-        PotentialError, match="'ase_physml molecular', not 'ase_physml'"
-    ):
+    with pytest.raises(PotentialError, match=r"where .* is needed"):
         load_potential(tmp_path / "model.pt")
 
 
