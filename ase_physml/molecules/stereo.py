@@ -19,6 +19,8 @@ _CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 # Longer than the sum of covalent radii times this, a bond is broken.
 _BROKEN = 1.35
+# Whose hydrogen is all that the nitrogen carries.
+_IMINE = Chem.MolFromSmarts("[#1]-[NX2]=[#6]")
 
 
 def placed(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
@@ -66,10 +68,21 @@ def keeps_bonds(molecule: Chem.Mol, positions: Array) -> bool:
 
 
 def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
-    """A copy in which what was not specified is as in this geometry."""
+    """A copy in which what was not specified is as in this geometry.
+
+    The hydrogen of an imine ``C=N[H]`` stays free to swing to the other side.
+    """
     in_space = placed(molecule, positions)
     Chem.AssignStereochemistryFrom3D(in_space, replaceExistingTags=False)
     in_space.RemoveAllConformers()
+    for hydrogen, nitrogen, carbon in in_space.GetSubstructMatches(_IMINE):
+        as_given = molecule.GetBondBetweenAtoms(nitrogen, carbon).GetStereo()
+        if as_given == Chem.BondStereo.STEREONONE:
+            double = in_space.GetBondBetweenAtoms(nitrogen, carbon)
+            double.SetStereo(Chem.BondStereo.STEREONONE)
+            # Which SMILES and embeddings would read again.
+            single = in_space.GetBondBetweenAtoms(hydrogen, nitrogen)
+            single.SetBondDir(Chem.BondDir.NONE)
     return in_space
 
 

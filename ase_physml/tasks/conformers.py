@@ -62,8 +62,9 @@ def generate_conformers(
     there is only the predicted one. Stereocentres and double bonds are as in the
     SMILES; conformers that lose them in a relaxation are dropped, with a warning. If
     the SMILES leaves some open, they come out as in the predicted conformer and are the
-    same in all others: ``info["isomer"]`` says how. Mirror images that no bond tells
-    apart, as of gauche butane, count as two.
+    same in all others: ``info["isomer"]`` says how. Only the hydrogen of an imine
+    ``C=N[H]`` may be on either side, unless the SMILES says which. Mirror images that
+    no bond tells apart, as of gauche butane, count as two.
 
     Args:
         smiles: Of one molecule. Ions and radicals get geometries; whether they can be

@@ -246,6 +246,29 @@ def test_one_that_changes_in_the_relaxation_is_dropped(
     assert kept.info["converged"]
 
 
+@pytest.mark.parametrize(
+    ("smiles", "imine", "free"),
+    [("CC=N", (0, 1, 2, 7), True), ("C/C=N/[H]", (0, 1, 2, 3), False)],
+)
+def test_the_hydrogen_of_an_imine_may_swing_unless_it_is_said_where(
+    smiles: str,
+    imine: tuple[int, int, int, int],
+    free: bool,
+    tiny_conformations: Path,
+) -> None:
+    (atoms,) = generate_conformers(smiles, 1, tiny_conformations)
+    assert atoms.info["isomer"] == Chem.CanonSmiles(smiles)
+    swung = atoms.copy()
+    swung.rotate_dihedral(*imine, angle=180.0, indices=[imine[3]])
+    pull = Pull(swung.positions)
+    if free:
+        (kept,) = generate_conformers(smiles, 1, tiny_conformations, pull)
+        assert np.allclose(kept.positions, swung.positions, atol=0.01)
+    else:
+        with pytest.raises(StructureError, match="changed its stereochemistry"):
+            generate_conformers(smiles, 1, tiny_conformations, pull)
+
+
 def test_a_dropped_conformer_is_a_warning(tiny_conformations: Path) -> None:
     class Half(Pull):
         """Refuses what is far from the first."""
