@@ -25,15 +25,15 @@ from ase_physml.potentials.registry import register
 SHIPPED = Path(__file__).parents[1] / "potentials"
 
 
-def errors_of(evaluation: dict[str, object]) -> dict[str, float]:
-    """The figures of `evaluate.py` that belong on a card, flat."""
-    flat = {}
+def errors_of(evaluation: dict[str, Any]) -> dict[str, float]:
+    """The figures of an evaluation that belong on a card: numbers, flat."""
+    flat: dict[str, float] = {}
     for key, value in evaluation.items():
         if isinstance(value, dict):
-            flat |= {f"{key}_{k}": v for k, v in value.items()}
-        elif isinstance(value, int | float):
-            flat[key] = value
-    return {key: round(float(value), 5) for key, value in flat.items()}
+            flat |= {f"{key}_{k}": v for k, v in errors_of(value).items()}
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            flat[key] = round(float(value), 5)
+    return flat
 
 
 def without_folders(training: dict[str, Any]) -> dict[str, Any]:
