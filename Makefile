@@ -35,7 +35,7 @@ $(STAMPS)/core: $(STAMPS)/torch pyproject.toml
 	touch $@
 
 $(STAMPS)/dev: $(STAMPS)/torch pyproject.toml
-	$(INSTALL) --editable '.[train,xtb,plot,dev]'
+	$(INSTALL) --editable '.[train,xtb,dask,plot,dev]'
 	touch $@ $(STAMPS)/core
 
 clean:

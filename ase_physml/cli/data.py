@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import count_bar
+from ase_physml.cli.shared import Scheduler, count_bar, open_workers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,6 +150,7 @@ def label(
     processes: Annotated[
         int, typer.Option(min=1, help="Worker processes, one thread each.")
     ] = 1,
+    scheduler: Scheduler = None,
     level_of_theory: Level = None,
     precision: Floats = Precision.f8,
     overwrite: Overwrite = False,
@@ -168,14 +169,17 @@ def label(
         equilibrium=False,
         source=f"{origin}, labelled with {calculator}",
     )
-    with count_bar("labelling", opened.count()) as advance:
+    with (
+        open_workers(scheduler, processes) as workers,
+        count_bar("labelling", opened.count()) as advance,
+    ):
         report = run(
             opened,
             out,
             make_calculator,
             calculator,
             metadata,
-            processes=processes,
+            workers=workers,
             precision=precision.value,
             on_frames=advance,
         )

@@ -6,16 +6,26 @@ from contextlib import contextmanager
 from enum import StrEnum
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ase_physml.errors import PhysMLError, PotentialError
+import typer
+
+from ase_physml.errors import DataError, PhysMLError, PotentialError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Work on Dask: address or file of a scheduler, or local:N processes.",
+    ),
+]
 
 
 class Optimizer(StrEnum):
@@ -118,6 +128,35 @@ def count_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task(text, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers]":
+    """Those of a Dask cluster, or processes of this machine where none is named.
+
+    Raises:
+        DataError: No scheduler answers there, or Dask is not installed.
+    """
+    from rich.console import Console
+
+    from ase_physml.data.workers import Processes
+
+    if scheduler is None:
+        yield Processes(processes)
+        return
+    if processes != 1:
+        raise DataError(
+            "processes are of this machine, and a scheduler has its own: give one of "
+            "the two"
+        )
+    from ase_physml.data.dask_workers import DaskWorkers
+
+    with DaskWorkers(scheduler) as workers:
+        if not workers.threads:
+            Console(stderr=True, highlight=False).print(
+                f"{scheduler} has no workers yet: waiting for the first", markup=False
+            )
+        yield workers
 
 
 def share_of_the_way(first: float, now: float, goal: float) -> float:

@@ -11,12 +11,14 @@ import shutil
 import struct
 import zlib
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import numpy as np
 
+from ase_physml.data.disk import writing
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.locking import lock
 from ase_physml.errors import DataError
@@ -63,7 +65,9 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        # What a full disk did not take is still in the buffer, and is no loss.
+        with suppress(OSError):
+            self._file.close()
 
     def has(self, index: int, frame: Frame) -> bool:
         """Whether this frame's result is there.
@@ -82,7 +86,11 @@ class Journal:
         return True
 
     def add(self, index: int, frame: Frame, result: Result) -> None:
-        """Append a result; it is with the operating system when this returns."""
+        """Append a result; it is with the operating system when this returns.
+
+        Raises:
+            DataError: It cannot be written: a full disk, mostly.
+        """
         if isinstance(result, str):
             payload = result.encode()
         else:
@@ -90,9 +98,10 @@ class Journal:
             payload = values.astype("<f8").tobytes()
         worked = not isinstance(result, str)
         record = _HEAD.pack(index, checksum(frame), worked, len(payload)) + payload
-        place = self._file.seek(0, os.SEEK_END)
-        self._file.write(record + _TAIL.pack(zlib.crc32(record)))
-        self._file.flush()
+        with writing(self.folder):
+            place = self._file.seek(0, os.SEEK_END)
+            self._file.write(record + _TAIL.pack(zlib.crc32(record)))
+            self._file.flush()
         self._remember(index, place)
 
     def get(self, index: int) -> Result:

@@ -8,14 +8,25 @@ was interrupted and whatever the number of processes.
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ase_physml.data.frame import Frame
 from ase_physml.data.journal import Journal
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.workers import Maker, compute_all
+from ase_physml.data.workers import (
+    Lost,
+    Maker,
+    Processes,
+    Workers,
+    compute_each,
+    in_units,
+)
 from ase_physml.data.writer import Precision, RaggedWriter
 from ase_physml.errors import DataError
+
+# Frames that travel together to a worker elsewhere: enough to pay for the way.
+_UNIT = 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ def label(
     metadata: Metadata,
     *,
     processes: int = 1,
+    workers: Workers | None = None,
     precision: Precision = "f8",
     on_frames: Callable[[int], None] | None = None,
 ) -> Report:
@@ -70,6 +82,7 @@ def label(
         metadata: Of the set.
         processes: Worker processes, with one thread each; 1 computes in this one.
             More need ``if __name__ == "__main__":`` in a script.
+        workers: To compute elsewhere instead, such as `DaskWorkers`.
         precision: dtype of positions and forces in the set.
         on_frames: Called with the number of frames just finished.
 
@@ -90,9 +103,14 @@ def label(
         resumed = journal.count
         tell(resumed)
         jobs = ((i, f) for i, f in enumerate(frames) if not journal.has(i, f))
-        for index, frame, result in compute_all(jobs, make, calculator, processes):
-            journal.add(index, frame, result)
-            tell(1)
+        places = workers or Processes(processes)
+        units = in_units(jobs, 1 if isinstance(places, Processes) else _UNIT)
+        work = partial(compute_each, make, calculator)
+        for _, unit, results in places.map_units(work, units):
+            for (index, frame), result in zip(unit, results, strict=True):
+                said = result.reason if isinstance(result, Lost) else result
+                journal.add(index, frame, said)
+            tell(len(unit))
         failures: list[Failure] = []
         with RaggedWriter(out, metadata, precision) as writer:
             writer.extend(_labelled(frames, journal, failures))

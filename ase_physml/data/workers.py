@@ -1,8 +1,12 @@
-"""The same work on many things, in this process or in several."""
+"""The same work on many things, in this process or in several.
+
+`Workers` is what all that works on many things asks for: `Processes` of this machine
+here, those of a cluster in `ase_physml.data.dask_workers`.
+"""
 
 import multiprocessing as mp
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -11,9 +15,11 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -33,21 +39,72 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PENDING_PER_PROCESS = 8
 
 
-def compute_all(
-    jobs: Iterable[tuple[int, Frame]], make: Maker, name: str, processes: int
-) -> Iterator[tuple[int, Frame, Result]]:
-    """Results in the order in which they are ready.
+class Lost(NamedTuple):
+    """What became of a job whose worker died of it, again and again.
+
+    Attributes:
+        reason: What is known, for people.
+    """
+
+    reason: str
+
+
+class Workers(Protocol):
+    """Where units of jobs are worked on."""
+
+    def map_units(
+        self,
+        work: Callable[[Sequence[Job]], Sequence[Done]],
+        units: Iterable[tuple[int, Sequence[Job]]],
+    ) -> Iterator[tuple[int, Sequence[Job], Sequence[Done | Lost]]]:
+        """Results in the order in which units are ready.
+
+        Args:
+            work: From jobs to as many results: a function at the top level of a module,
+                or a partial of one. It, jobs and results travel between processes.
+            units: A number of each, to tell it by, and its jobs.
+
+        Raises:
+            DataError: Nobody is left to work, and what to do.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine, with one thread each; 1 works in this one."""
+
+    count: int = 1
+
+    def map_units(
+        self,
+        work: Callable[[Sequence[Job]], Sequence[Done]],
+        units: Iterable[tuple[int, Sequence[Job]]],
+    ) -> Iterator[tuple[int, Sequence[Job], Sequence[Done | Lost]]]:
+        """As of `Workers`; a process that dies ends it with an error."""
+        return run_all(units, work, self.count)
+
+
+def in_units(
+    jobs: Iterable[tuple[int, Job]], size: int
+) -> Iterator[tuple[int, list[tuple[int, Job]]]]:
+    """Numbered jobs in units of a size, each with the number of its first."""
+    rest = iter(jobs)
+    while unit := list(islice(rest, size)):
+        yield unit[0][0], unit
+
+
+def compute_each(
+    make: Maker, name: str, frames: Sequence[tuple[int, Frame]]
+) -> list[Result]:
+    """Energy and forces of every one of numbered structures.
 
     Args:
-        jobs: Index and structure.
         make: Builds the calculator, once in each process.
         name: Of the calculator, for ``make``.
-        processes: 1 computes here; more start that many, with one thread each.
-
-    Raises:
-        DataError: A process died.
+        frames: Number and structure.
     """
-    yield from run_all(jobs, partial(compute, make, name), processes)
+    return [compute(make, name, frame) for _, frame in frames]
 
 
 def run_all(
@@ -82,7 +139,9 @@ def compute(make: Maker, name: str, frame: Frame) -> Result:
         # on which structures the process saw before.
         if hasattr(calculator, "reset"):
             calculator.reset()
-        energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+        energy = float(atoms.get_potential_energy())
+        # Of atoms that are held too: labels are what acts, not what may move.
+        forces = atoms.get_forces(apply_constraint=False)
     except Exception as error:
         # Calculators raise anything; the other structures should not pay for it.
         return f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -9,6 +10,7 @@ from typing import Any, Literal, Self
 import h5py
 import numpy as np
 
+from ase_physml.data.disk import check_room, reason
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.layout import PER_ATOM
 from ase_physml.data.locking import lock
@@ -20,6 +22,8 @@ Precision = Literal["f4", "f8"]
 
 _BUFFERED_ATOMS = 100_000
 _CHUNK_VALUES = 8192
+# At most, and for what HDF5 and the texts still keep back.
+_ATOM_BYTES, _FRAME_BYTES, _SPARE_BYTES = 64, 256, 2**24
 # Shape of a row, dtype, and what stands for "not given".
 _COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
     "n_atoms": ((), "i4", 0),
@@ -29,6 +33,7 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
     "forces": ((3,), "real", np.nan),
     "cell": ((3, 3), "f8", 0),
     "pbc": ((3,), "?", 0),
+    "fixed": ((), "?", 0),
 }
 _TEXTS = ("name", "smiles")
 
@@ -110,6 +115,8 @@ class RaggedWriter:
     def _flush(self) -> None:
         if not self._buffer:
             return
+        size = _ATOM_BYTES * self._buffered_atoms + _FRAME_BYTES * len(self._buffer)
+        check_room(self.partial, size + _SPARE_BYTES)
         for name in _COLUMNS:
             rows = _rows(self._buffer, name)
             if rows is None and name not in self._file:
@@ -165,12 +172,18 @@ class RaggedWriter:
         try:
             if kind is None:
                 self._finish()
+            elif isinstance(error, OSError):
+                raise error
         except OSError as failure:
-            raise DataError(f"{self.path}: cannot be written ({failure})") from failure
+            raise DataError(
+                f"{self.path}: cannot be written ({reason(failure)}); make room, or "
+                "choose another folder"
+            ) from failure
         finally:
             for column in self._texts.values():
                 column.close()
-            self._file.close()
+            with suppress(OSError, RuntimeError):
+                self._file.close()
             self.partial.unlink(missing_ok=True)
 
 

@@ -1,0 +1,48 @@
+"""What a disk that takes no more is for people: one line, and nothing lost."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ase_physml.errors import DataError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say what is wrong, and what to do, where a file cannot be written.
+
+    Args:
+        path: File or folder that is written.
+
+    Raises:
+        DataError: In place of any `OSError` of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({reason(error)}); finished results are kept: "
+            "make room, and run the same command again to go on"
+        ) from error
+
+
+def reason(error: OSError) -> str:
+    """Why, in a few words: HDF5 says it in many."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def check_room(path: Path, size: int) -> None:
+    """Refuse to write where there is no room: HDF5 crashes on a full disk.
+
+    Args:
+        path: File that shall be written; its folder exists.
+        size: Bytes.
+
+    Raises:
+        OSError: As the disk itself would.
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
