@@ -9,10 +9,12 @@ from ase_physml.cli.shared import count_bar, make_console
 from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
-    from ase_physml.tasks.properties import PropertyPredictions
+    from ase_physml.tasks.property_runs import Report
 
 # Failures that are printed; the others are only in the file.
 _SHOWN = 10
+# Of more columns than this, the first and the last are named.
+_NAMED = 20
 
 
 def predict(
@@ -23,6 +25,11 @@ def predict(
         str | None,
         typer.Option(help='Of a .csv; if not said, the one called "smiles".'),
     ] = None,
+    fingerprints: Annotated[
+        bool, typer.Option("--fingerprints", help="Fingerprints instead.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUT.")
     ] = False,
@@ -32,40 +39,47 @@ def predict(
     Exit code 1 if some could not be read: their cells stay empty, OUT.failures.csv
     lists them.
     """
-    from ase_physml.data.label import list_failures
-    from ase_physml.tasks.properties import predict_properties
+    from ase_physml.tasks.property_runs import run_properties
     from ase_physml.tasks.smiles_tables import read_smiles_table
 
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")
     rows = read_smiles_table(table, smiles_column)
     with count_bar("predicting", len(rows.smiles)) as tell:
-        found = predict_properties(rows.smiles, model, on_molecules=tell)
-    rows.with_columns(found.names, found.values).write(out)
-    list_failures(out, found.failures)
-    _print_total(found, out)
-    if found.failures:
-        _print_failures(found, out)
+        report = run_properties(
+            rows,
+            out,
+            model,
+            fingerprints=fingerprints,
+            processes=jobs,
+            resume=resume,
+            on_molecules=tell,
+        )
+    _print_total(report, out)
+    if report.failures:
+        _print_failures(report, out)
         raise typer.Exit(1)
 
 
-def _print_total(found: "PropertyPredictions", out: Path) -> None:
-    done = len(found.smiles) - len(found.failures)
-    unit = f" ({found.unit})" if found.unit else ""
+def _print_total(report: "Report", out: Path) -> None:
+    names = ", ".join(report.names)
+    if len(report.names) > _NAMED:
+        names = f"{report.names[0]} ... {report.names[-1]}"
+    unit = f" ({report.unit})" if report.unit else ""
     make_console().print(
-        f"{out}: {', '.join(found.names)}{unit} of {done:,} molecules",
+        f"{out}: {names}{unit} of {report.done:,} molecules",
         markup=False,
         soft_wrap=True,
     )
 
 
-def _print_failures(found: "PropertyPredictions", out: Path) -> None:
+def _print_failures(report: "Report", out: Path) -> None:
     from rich.console import Console
 
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    for failure in found.failures[:_SHOWN]:
+    for failure in report.failures[:_SHOWN]:
         text = f"row {failure.index + 1}: {failure.reason}"
         stderr.print(text, style="red", markup=False)
     stderr.print(
-        f"{len(found.failures):,} failed, listed in {out}.failures.csv", markup=False
+        f"{len(report.failures):,} failed, listed in {out}.failures.csv", markup=False
     )

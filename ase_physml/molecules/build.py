@@ -1,17 +1,11 @@
 """Making a store of many molecules: in processes, resumable, failures listed.
 
-The input is cut into slabs. What a slab gives goes to ``OUT.partial/`` as soon as it is
-there, and the store is put together at the end: it is the same however often the work
-was interrupted and whatever the number of processes.
+See `Slabs`: the store is the same however often the work was interrupted.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-import shutil
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +16,7 @@ import rdkit
 
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.locking import lock
-from ase_physml.data.workers import run_all
+from ase_physml.data.slabs import Slabs
 from ase_physml.errors import DataError
 from ase_physml.molecules.featurise import Featurised
 from ase_physml.molecules.store import MoleculeStore
@@ -75,21 +68,19 @@ def build(
         DataError: No item gave a molecule, a process died, or an interrupted run did
             something else.
     """
-    out, tell = Path(out), on_items or (lambda _: None)
-    folder = out.with_name(out.name + ".partial")
-    folder.mkdir(parents=True, exist_ok=True)
+    out = Path(out)
     facts = {**facts, "rdkit": rdkit.__version__}
-    with (folder / "lock").open("ab") as handle:
-        if not lock(handle):
-            raise DataError(f"{folder}: another process is at this job; wait for it")
-        _claim(folder, facts)
-        jobs = _missing(items, folder, tell)
-        for start, slab, (store, reasons) in run_all(
-            jobs, partial(_of_slab, work), processes
-        ):
-            _keep(folder / f"{start}", slab, store, reasons)
-            tell(len(slab))
-        store, failures = _together(folder, items)
+    slabs = Slabs(out, facts, resume=True)
+    with slabs:
+        parts = slabs.run(
+            items,
+            _SLAB,
+            partial(_of_slab, work),
+            _keep,
+            processes=processes,
+            tell=on_items,
+        )
+        store, failures = _together(parts)
     if store is None:
         first = failures[0].reason if failures else "there are no items"
         raise DataError(f"{out}: not one molecule of {len(items)} items; {first}")
@@ -98,7 +89,7 @@ def build(
     store = store.with_columns(**{n: v[index] for n, v in (columns or {}).items()})
     store.save(out)
     list_failures(out, failures)
-    shutil.rmtree(folder)
+    slabs.remove()
     return Built(store, failures)
 
 
@@ -115,71 +106,25 @@ def _of_slab(work: Work, slab: Sequence[Any]) -> _Part:
     return MoleculeStore.of(molecules).with_columns(index=np.array(index)), reasons
 
 
-def _claim(folder: Path, facts: dict[str, str]) -> None:
-    path = folder / "job.json"
-    if not path.exists():
-        _write_json(path, facts)
-    elif json.loads(path.read_text()) != facts:
-        raise DataError(
-            f"{folder}: holds an interrupted job that was to do something else; finish "
-            "that one, or remove the folder to start over"
-        )
-
-
-def _missing(
-    items: Sequence[Any], folder: Path, tell: Callable[[int], None]
-) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Slabs without a result, each with its first index."""
-    for start in range(0, len(items), _SLAB):
-        slab = items[start : start + _SLAB]
-        path = folder / f"{start}.json"
-        if not path.exists():
-            yield start, slab
-        elif json.loads(path.read_text())["checksum"] == _checksum(slab):
-            tell(len(slab))
-        else:
-            raise DataError(
-                f"{folder}: item {start} or one soon after is not what it was when "
-                "this job was interrupted; remove the folder to start over"
-            )
-
-
 def _keep(
-    path: Path,
-    slab: Sequence[Any],
-    store: MoleculeStore | None,
-    reasons: dict[int, str],
-) -> None:
+    stem: Path, start: int, slab: Sequence[Any], part: _Part
+) -> list[tuple[int, str, str]]:
+    """The store goes to a file of its own; returned are the failures."""
+    store, reasons = part
     if store is not None:
-        store.save(path.with_suffix(".h5"))
-    # Last, since its presence says that the slab is done.
-    failures = [[k, _name(slab[k]), reason] for k, reason in reasons.items()]
-    content = {"checksum": _checksum(slab), "failures": failures}
-    _write_json(path.with_suffix(".json"), content)
+        index = store.columns["index"] + start
+        store.with_columns(index=index).save(stem.with_suffix(".h5"))
+    return [(start + k, _name(slab[k]), why) for k, why in reasons.items()]
 
 
 def _together(
-    folder: Path, items: Sequence[Any]
+    parts: Sequence[tuple[Path, Any]],
 ) -> tuple[MoleculeStore | None, list[Failure]]:
-    stores, failures = [], []
-    for start in range(0, len(items), _SLAB):
-        if (folder / f"{start}.h5").exists():
-            store = MoleculeStore.load(folder / f"{start}.h5")
-            stores.append(store.with_columns(index=store.columns["index"] + start))
-        content = json.loads((folder / f"{start}.json").read_text())
-        failures += [Failure(k + start, n, why) for k, n, why in content["failures"]]
+    files = [stem.with_suffix(".h5") for stem, _ in parts]
+    stores = [MoleculeStore.load(file) for file in files if file.exists()]
+    failures = [Failure(*one) for _, record in parts for one in record]
     return MoleculeStore.concatenate(stores) if stores else None, failures
-
-
-def _write_json(path: Path, content: object) -> None:
-    partial_ = path.with_name(path.name + ".part")
-    partial_.write_text(json.dumps(content))
-    partial_.replace(path)
 
 
 def _name(item: object) -> str:
     return (item.name or "") if isinstance(item, Frame) else str(item)
-
-
-def _checksum(slab: Sequence[Any]) -> int:
-    return zlib.crc32(pickle.dumps(list(slab), protocol=4))

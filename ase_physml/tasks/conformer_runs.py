@@ -1,14 +1,9 @@
 """Conformers of many molecules: in processes, resumable, failures listed.
 
-The input is cut into slabs. What a slab gives goes to ``OUT.partial/`` as soon as it is
-there, and the file is put together at the end: it is the same however often the work
-was interrupted and whatever the number of processes.
+See `Slabs`: the file is the same however often the work was interrupted.
 """
 
-import json
-import shutil
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,17 +11,15 @@ from typing import Any, NamedTuple
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.locking import lock
-from ase_physml.data.workers import run_all
+from ase_physml.data.slabs import Slabs
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, conformers_of
 
-# Molecules predicted and relaxed together; few enough that all processes have work.
+# Molecules predicted and relaxed together.
 _SLAB = 16
-_SLABS = 8
 
 
 class Named(NamedTuple):
@@ -130,23 +123,19 @@ def run_conformers(
     """
     check_kind(out)
     _check_names(model, relax)
-    tell = on_molecules or (lambda _: None)
     job = {"model": model, "relax": relax, **asdict(settings)}
-    folder = out.with_name(out.name + ".partial")
-    _claim(folder, {**job, "molecules": _checksum(molecules)}, resume)
-    size = max(1, min(_SLAB, len(molecules) // _SLABS))
-    slabs = {k: molecules[k : k + size] for k in range(0, len(molecules), size)}
-    with (folder / "lock").open("ab") as handle:
-        if not lock(handle):
-            raise DataError(f"{folder}: another process is at this job; wait for it")
-        work = partial(_of_slab, model, relax, settings)
-        jobs = _missing(slabs, folder, tell)
-        for start, slab, outcomes in run_all(jobs, work, processes):
-            _keep(folder / f"{start}", start, slab, outcomes, out.suffix)
-            tell(len(slab))
-        report = _together(folder, slabs, out)
-    list_failures(out, report.failures)
-    shutil.rmtree(folder)
+    with Slabs(out, job, resume=resume) as slabs:
+        parts = slabs.run(
+            molecules,
+            _SLAB,
+            partial(_of_slab, model, relax, settings),
+            partial(_keep, out.suffix),
+            processes=processes,
+            tell=on_molecules,
+        )
+        report = _together(parts, out)
+        list_failures(out, report.failures)
+        slabs.remove()
     return report
 
 
@@ -168,44 +157,14 @@ def _of_slab(
     return found
 
 
-def _claim(folder: Path, job: dict[str, Any], resume: bool) -> None:
-    path = folder / "job.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, job)
-        return
-    earlier = json.loads(path.read_text())
-    if not resume:
-        raise DataError(
-            f"{folder}: holds an interrupted run; resume it, or remove the folder to "
-            "start over"
-        )
-    changed = [key for key in job if earlier.get(key) != job[key]]
-    if changed:
-        raise DataError(
-            f"{folder}: holds an interrupted run with other {changed[0]}; finish that "
-            "one, or remove the folder to start over"
-        )
-
-
-def _missing(
-    slabs: dict[int, Sequence[Named]], folder: Path, tell: Callable[[int], None]
-) -> Iterator[tuple[int, Sequence[Named]]]:
-    """Slabs without a result, each with its first index."""
-    for start, slab in slabs.items():
-        if (folder / f"{start}.json").exists():
-            tell(len(slab))
-        else:
-            yield start, slab
-
-
 def _keep(
-    path: Path,
+    suffix: str,
+    stem: Path,
     start: int,
     slab: Sequence[Named],
     outcomes: Sequence[Conformers | PhysMLError],
-    suffix: str,
-) -> None:
+) -> dict[str, list[Any]]:
+    """Structures go to a file of their own; returned is what is said about them."""
     rows, failures, structures = [], [], []
     for index, (one, outcome) in enumerate(zip(slab, outcomes, strict=True), start):
         if isinstance(outcome, PhysMLError):
@@ -214,9 +173,8 @@ def _keep(
             rows.append(asdict(_row(index, one.name, outcome)))
             structures += outcome.structures
     if structures:
-        write_conformers(path.with_suffix(suffix), structures)
-    # Last, since its presence says that the slab is done.
-    _write_json(path.with_suffix(".json"), {"rows": rows, "failures": failures})
+        write_conformers(stem.with_suffix(suffix), structures)
+    return {"rows": rows, "failures": failures}
 
 
 def _row(index: int, name: str, found: Conformers) -> Row:
@@ -234,25 +192,13 @@ def _row(index: int, name: str, found: Conformers) -> Row:
     )
 
 
-def _together(folder: Path, slabs: dict[int, Sequence[Named]], out: Path) -> Report:
-    rows, failures, parts = [], [], []
-    for start in slabs:
-        content = json.loads((folder / f"{start}.json").read_text())
-        rows += [Row(**row) for row in content["rows"]]
-        failures += [Failure(*failure) for failure in content["failures"]]
-        part = folder / f"{start}{out.suffix}"
-        if part.exists():
-            parts.append(part)
-    if parts:
-        join(parts, out)
-    return Report(rows, failures)
-
-
-def _write_json(path: Path, content: object) -> None:
-    partial_ = path.with_name(path.name + ".part")
-    partial_.write_text(json.dumps(content))
-    partial_.replace(path)
-
-
-def _checksum(molecules: Sequence[Named]) -> int:
-    return zlib.crc32(json.dumps(molecules).encode())
+def _together(parts: Sequence[tuple[Path, Any]], out: Path) -> Report:
+    files = [stem.with_suffix(out.suffix) for stem, _ in parts]
+    written = [file for file in files if file.exists()]
+    if written:
+        join(written, out)
+    records = [record for _, record in parts]
+    return Report(
+        rows=[Row(**row) for record in records for row in record["rows"]],
+        failures=[Failure(*one) for record in records for one in record["failures"]],
+    )

@@ -84,10 +84,25 @@ def fingerprints(
         PotentialError: The model cannot be used, or has no fingerprints.
         DataError: A SMILES cannot be read, with ``errors="raise"``.
     """
+    return fingerprint_columns(
+        smiles, model, errors=errors, on_molecules=on_molecules
+    ).values
+
+
+def fingerprint_columns(
+    smiles: Sequence[str],
+    model: Model,
+    *,
+    errors: Errors = "nan",
+    on_molecules: Callable[[int], None] | None = None,
+) -> PropertyPredictions:
+    """Fingerprints as columns of a table; see `fingerprints`."""
     predictor = Predictor.of(model)
-    width = _fingerprint_width(predictor)
-    found, _ = _rows(smiles, predictor, _fingerprint, width, errors, on_molecules)
-    return found
+    names = _fingerprint_names(_fingerprint_width(predictor))
+    values, failures = _rows(
+        smiles, predictor, _fingerprint, len(names), errors, on_molecules
+    )
+    return PropertyPredictions(tuple(smiles), names, values, "", failures)
 
 
 def predict_properties(
@@ -160,8 +175,7 @@ class MolecularFingerprint:
         """Names of the columns, (F,) objects; only after `fit`."""
         if not hasattr(self, "n_features_out_"):
             raise DataError("MolecularFingerprint is not fitted yet; call fit first")
-        names = [f"fingerprint{k}" for k in range(self.n_features_out_)]
-        return np.array(names, dtype=object)
+        return np.array(_fingerprint_names(self.n_features_out_), dtype=object)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Arguments of the constructor."""
@@ -203,6 +217,10 @@ class MolecularFingerprint:
 def _fingerprint_width(predictor: Predictor) -> int:
     """By asking for methane; models do not say how wide theirs are in one way."""
     return _fingerprint(predictor(_graph([featurise("C")], predictor))).shape[1]
+
+
+def _fingerprint_names(width: int) -> tuple[str, ...]:
+    return tuple(f"fingerprint{k}" for k in range(width))
 
 
 def _fingerprint(said: Said) -> Tensor:

@@ -1,8 +1,11 @@
 """`physml predict`."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -12,7 +15,8 @@ from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
-from ase_physml.tasks.properties import predict_properties
+from ase_physml.tasks import property_runs
+from ase_physml.tasks.properties import fingerprints, predict_properties
 
 
 @pytest.fixture
@@ -73,3 +77,84 @@ def test_column_and_existing_files(model: Path, tmp_path: Path) -> None:
     again = predict(model, table, "-o", out)
     assert isinstance(again.exception, DataError)
     assert "--overwrite" in str(again.exception)
+
+
+LONG = "\n".join(
+    f"{'C' * (1 + k % 7)}O line{k}" if k % 5 else "C( bad" for k in range(40)
+)
+
+
+def test_processes_write_the_same(model: Path, tmp_path: Path) -> None:
+    table, one, two = tmp_path / "in.smi", tmp_path / "one.csv", tmp_path / "two.csv"
+    table.write_text(LONG)
+    assert predict(model, table, "-o", one).exit_code == 1
+    result = predict(model, table, "-o", two, "--jobs", "2")
+    assert "8 failed, listed in" in result.stderr
+    assert two.read_text() == one.read_text()
+    failures = read(tmp_path / "two.csv.failures.csv")
+    assert [int(row[0]) for row in failures[1:]] == list(range(0, 40, 5))
+    assert not (tmp_path / "two.csv.partial").exists()
+
+
+def test_a_killed_run_is_resumed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, whole, out = tmp_path / "in.smi", tmp_path / "whole.csv", tmp_path / "o.csv"
+    table.write_text(LONG)
+    assert predict(model, table, "-o", whole).exit_code == 1
+    asked: list[str] = []
+
+    def dies(smiles: Sequence[str], model: Any) -> Any:
+        asked.extend(smiles)
+        if len(asked) > 20:
+            raise KeyboardInterrupt
+        return predict_properties(smiles, model)
+
+    with monkeypatch.context() as kept:
+        kept.setattr(property_runs, "predict_properties", dies)
+        assert predict(model, table, "-o", out).exit_code == 130
+    assert not out.exists() and len(asked) == 25
+    assert "interrupted run" in str(predict(model, table, "-o", out).exception)
+    other = predict(model, table, "-o", out, "--resume", "--fingerprints")
+    assert "other fingerprints" in str(other.exception)
+    asked.clear()
+
+    def counts(smiles: Sequence[str], model: Any) -> Any:
+        asked.extend(smiles)
+        return predict_properties(smiles, model)
+
+    monkeypatch.setattr(property_runs, "predict_properties", counts)
+    assert predict(model, table, "-o", out, "--resume").exit_code == 1
+    assert len(asked) == 20
+    assert out.read_text() == whole.read_text()
+
+
+def test_another_table_is_not_resumed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, out = tmp_path / "in.smi", tmp_path / "out.csv"
+    table.write_text("C\nCC\nCCC")
+
+    def dies(smiles: Sequence[str], model: Any) -> Any:
+        if "CCC" in smiles:
+            raise KeyboardInterrupt
+        return predict_properties(smiles, model)
+
+    with monkeypatch.context() as kept:
+        kept.setattr(property_runs, "predict_properties", dies)
+        assert predict(model, table, "-o", out).exit_code == 130
+    table.write_text("N\nCC\nCCC")
+    result = predict(model, table, "-o", out, "--resume")
+    assert "item 0 or one soon after is not what it was" in str(result.exception)
+
+
+def test_fingerprints(model: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    table.write_text("smiles\nCCO\nC(\n")
+    result = predict(model, table, "-o", out, "--fingerprints")
+    assert result.exit_code == 1, result.output
+    header, first, bad = read(out)
+    assert header[1] == "fingerprint0" and len(header) == 9
+    found = np.array(first[1:], dtype=float)
+    assert found == pytest.approx(fingerprints(["CCO"], model)[0], rel=1e-4)
+    assert bad[1:] == [""] * 8

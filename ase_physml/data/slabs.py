@@ -1,0 +1,166 @@
+"""Work on a long input that a kill cannot spoil.
+
+The input is cut into slabs. What a slab gives goes to ``OUT.partial/`` as soon as it is
+there, and ``OUT`` is put together at the end: it is the same however often the work was
+interrupted and whatever the number of processes.
+"""
+
+import json
+import pickle
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ase_physml.data.locking import lock
+from ase_physml.data.workers import run_all
+from ase_physml.errors import DataError
+
+# At least so many slabs where the input has as many items: all processes have work.
+_SLABS = 8
+
+Keep = Callable[[Path, int, Sequence[Any], Any], Any]
+"""From a stem for files, the first index, the slab and its result to what JSON keeps of
+it; whatever it writes into files begins with the stem."""
+
+
+class Slabs:
+    """What finished slabs gave, in ``OUT.partial/``.
+
+    Args:
+        out: File that is made of them in the end.
+        job: What is done, of JSON's types.
+        resume: Go on with an interrupted run of the same job; else refuse one.
+
+    Raises:
+        DataError: The folder holds another job, or one that shall not be resumed, or
+            another process is at it.
+    """
+
+    def __init__(self, out: Path, job: Mapping[str, Any], *, resume: bool) -> None:
+        self.folder = out.with_name(out.name + ".partial")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("ab")
+        try:
+            self._claim(job, resume)
+        except DataError:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
+    def run(
+        self,
+        items: Sequence[Any],
+        most: int,
+        work: Callable[[Any], Any],
+        keep: Keep,
+        *,
+        processes: int = 1,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[tuple[Path, Any]]:
+        """Work on the slabs that are missing.
+
+        Args:
+            items: The input, cut with slices, the same at every run.
+            most: Items of a slab, at most.
+            work: From a slab to its result; see `run_all`.
+            keep: Called here for each result.
+            processes: 1 works here. More need ``if __name__ == "__main__":`` in a
+                script.
+            tell: Called with the number of items just finished.
+
+        Returns:
+            For each slab, in order, its stem and what ``keep`` returned.
+
+        Raises:
+            DataError: An item is not what it was, or a process died.
+        """
+        size = max(1, min(most, len(items) // _SLABS))
+        tell = tell or (lambda _: None)
+        starts = range(0, len(items), size)
+        missing = self._missing(items, starts, tell)
+        for start, slab, result in run_all(missing, work, processes):
+            record = keep(self._stem(start), start, slab, result)
+            # Last, since its presence says that the slab is done.
+            content = {"checksum": _checksum(slab), "record": record}
+            _write_json(_record(self._stem(start)), content)
+            tell(len(slab))
+        stems = map(self._stem, starts)
+        return [(stem, _read_json(_record(stem))["record"]) for stem in stems]
+
+    def remove(self) -> None:
+        """Delete the folder, once its content is safe elsewhere."""
+        self._lock.close()
+        shutil.rmtree(self.folder)
+
+    def _stem(self, start: int) -> Path:
+        return self.folder / f"{start}"
+
+    def _claim(self, job: Mapping[str, Any], resume: bool) -> None:
+        if not lock(self._lock):
+            raise DataError(
+                f"{self.folder}: another process is at this job; wait for it"
+            )
+        path = self.folder / "job.json"
+        if not path.exists():
+            _write_json(path, job)
+            return
+        if not resume:
+            raise DataError(
+                f"{self.folder}: holds an interrupted run; resume it, or remove the "
+                "folder to start over"
+            )
+        earlier, now = _read_json(path), json.loads(json.dumps(job))
+        for key in {**now, **earlier}:
+            if earlier.get(key) != now.get(key):
+                raise DataError(
+                    f"{self.folder}: holds an interrupted run with other {key}; finish "
+                    "that one, or remove the folder to start over"
+                )
+
+    def _missing(
+        self, items: Sequence[Any], starts: range, tell: Callable[[int], None]
+    ) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Slabs without a result, each with its first index."""
+        for start in starts:
+            slab = items[start : start + starts.step]
+            path = _record(self._stem(start))
+            if not path.exists():
+                yield start, slab
+            elif _read_json(path)["checksum"] == _checksum(slab):
+                tell(len(slab))
+            else:
+                raise DataError(
+                    f"{self.folder}: item {start} or one soon after is not what it was "
+                    "when this job was interrupted; remove the folder to start over"
+                )
+
+
+def _record(stem: Path) -> Path:
+    return stem.with_suffix(".json")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _write_json(path: Path, content: object) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(content), "utf-8")
+    partial.replace(path)
+
+
+def _checksum(slab: Sequence[Any]) -> int:
+    return zlib.crc32(pickle.dumps(list(slab), protocol=4))

@@ -1,0 +1,95 @@
+"""Properties or fingerprints of long tables: in processes, resumable, failures listed.
+
+See `Slabs`: the file is the same however often the work was interrupted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ase_physml.data.label import Failure, list_failures
+from ase_physml.data.slabs import Slabs
+from ase_physml.tasks.properties import (
+    PropertyPredictions,
+    fingerprint_columns,
+    predict_properties,
+)
+from ase_physml.tasks.smiles_tables import SmilesTable
+
+# Enough to find batches of equal size among them, few enough to lose to a kill.
+_SLAB = 2048
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        names: Of the columns that were added.
+        unit: Of their values, "" where there is none.
+        done: Molecules that have them.
+        failures: Of the others, also listed in ``OUT.failures.csv``.
+    """
+
+    names: tuple[str, ...]
+    unit: str
+    done: int
+    failures: list[Failure]
+
+
+def run_properties(
+    table: SmilesTable,
+    out: Path,
+    model: str,
+    *,
+    fingerprints: bool = False,
+    processes: int = 1,
+    resume: bool = False,
+    on_molecules: Callable[[int], None] | None = None,
+) -> Report:
+    """Predict properties of all molecules of a table and write it with them.
+
+    Args:
+        table: Any number of rows; those that cannot be read get empty cells.
+        out: CSV file; replaced if it exists, and only when complete.
+        model: Shipped name or path of a model of properties.
+        fingerprints: The model's fingerprints instead, a column for each number.
+        processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
+        resume: Go on with an interrupted run of the same table and model.
+        on_molecules: Called with the number of molecules just finished.
+
+    Raises:
+        PhysMLError: A model that cannot be used, a process that died, or an
+            interrupted run that is not this one.
+    """
+    predict = fingerprint_columns if fingerprints else predict_properties
+    work = partial(predict, model=model)
+    # Refuses, before any file is made, what no process could use.
+    about = work(())
+    job = {"model": model, "fingerprints": fingerprints}
+    with Slabs(out, job, resume=resume) as slabs:
+        parts = slabs.run(
+            table.smiles, _SLAB, work, _keep, processes=processes, tell=on_molecules
+        )
+        values = np.concatenate([np.load(_values(stem)) for stem, _ in parts])
+        failures = [Failure(*one) for _, record in parts for one in record]
+        table.with_columns(about.names, values).write(out)
+        list_failures(out, failures)
+        slabs.remove()
+    return Report(about.names, about.unit, len(values) - len(failures), failures)
+
+
+def _keep(
+    stem: Path, start: int, slab: Sequence[str], found: PropertyPredictions
+) -> list[Any]:
+    """Numbers go to a file of their own; returned are the failures."""
+    np.save(_values(stem), found.values)
+    return [[start + f.index, slab[f.index], f.reason] for f in found.failures]
+
+
+def _values(stem: Path) -> Path:
+    return stem.with_suffix(".npy")
