@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from ase_physml.data.frame import Array, Frame
 from ase_physml.errors import DataError
@@ -79,7 +80,8 @@ def from_atoms(atoms: Atoms, labels: Labels | None = None) -> Frame:
     """A frame of a structure.
 
     Args:
-        atoms: Structure; its cell is kept if it has one.
+        atoms: Structure; its cell is kept if it has one, and which atoms `FixAtoms`
+            holds.
         labels: Energy and forces; those that `find_labels` finds if None.
     """
     labels = find_labels(atoms) if labels is None else labels
@@ -93,17 +95,22 @@ def from_atoms(atoms: Atoms, labels: Labels | None = None) -> Frame:
         pbc=atoms.pbc.copy() if has_cell else None,
         name=_info(atoms, ("name", "id", "label", "config_type")),
         smiles=_info(atoms, ("smiles", "SMILES")),
+        fixed=_fixed(atoms),
     )
 
 
 def to_atoms(frame: Frame, *, labels: bool = True) -> Atoms:
     """An ASE structure, with the labels as results of a single-point calculator.
 
+    Atoms that were held are by `FixAtoms` again.
+
     Args:
         frame: Any frame.
         labels: Attach energy and forces.
     """
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+    if frame.fixed is not None:
+        atoms.set_constraint(FixAtoms(mask=frame.fixed))
     for key in ("name", "smiles"):
         if getattr(frame, key):
             atoms.info[key] = getattr(frame, key)
@@ -112,6 +119,15 @@ def to_atoms(frame: Frame, *, labels: bool = True) -> Atoms:
             atoms, energy=frame.energy, forces=frame.forces
         )
     return atoms
+
+
+def _fixed(atoms: Atoms) -> Array | None:
+    """Which atoms are held in all directions, None if none is."""
+    held = np.zeros(len(atoms), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            held[constraint.index] = True
+    return held if held.any() else None
 
 
 def _choose(

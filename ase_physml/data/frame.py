@@ -22,6 +22,7 @@ class Frame:
         pbc: (3,) bool, or None for a molecule.
         name: Free text.
         smiles: Free text.
+        fixed: (n,) bool, atoms that were held where they are; None if none was.
     """
 
     numbers: Array
@@ -32,6 +33,7 @@ class Frame:
     pbc: Array | None = None
     name: str | None = None
     smiles: str | None = None
+    fixed: Array | None = None
 
     def problem(self) -> str | None:
         """What is wrong with the values, in a few words; None if nothing is."""
@@ -46,6 +48,8 @@ class Frame:
             return "an atomic number outside 1..118"
         if self.energy is not None and not np.isfinite(self.energy):
             return "the energy is NaN or infinite"
+        if self.fixed is not None and self.fixed.shape != (n,):
+            return f"fixed of shape {self.fixed.shape} for {n} atoms"
         if self.forces is None:
             return None
         if self.forces.shape != (n, 3):

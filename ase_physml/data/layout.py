@@ -11,7 +11,7 @@ from ase_physml.data.metadata import UNITS, text
 from ase_physml.errors import DataError
 
 REQUIRED = ("n_atoms", "atomic_numbers", "positions")
-PER_ATOM = ("atomic_numbers", "positions", "forces")
+PER_ATOM = ("atomic_numbers", "positions", "forces", "fixed")
 PER_FRAME = ("energy", "cell", "pbc", "name", "smiles")
 
 _SHAPES: dict[str, tuple[int, ...]] = {
@@ -19,6 +19,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "atomic_numbers": (),
     "positions": (3,),
     "forces": (3,),
+    "fixed": (),
     "energy": (),
     "cell": (3, 3),
     "pbc": (3,),
@@ -30,6 +31,7 @@ _KINDS = {
     "n_atoms": "iu",
     "atomic_numbers": "iu",
     "pbc": "biu",
+    "fixed": "biu",
     "name": "SO",
     "smiles": "SO",
 }

@@ -2,8 +2,9 @@
 
 ``n_atoms`` (M,), ``atomic_numbers`` (sum N,), ``positions`` (sum N, 3) Å and, where a
 set has them, ``energy`` (M,) eV, ``forces`` (sum N, 3) eV/Å, ``cell`` (M, 3, 3) Å,
-``pbc`` (M, 3), ``name`` (M,), ``smiles`` (M,). Frame i is rows ``n_atoms[:i].sum()``
-onward. Units, level of theory and origin are attributes of the file.
+``pbc`` (M, 3), ``name`` (M,), ``smiles`` (M,), ``fixed`` (sum N,), true for atoms that
+were held. Frame i is rows ``n_atoms[:i].sum()`` onward. Units, level of theory and
+origin are attributes of the file.
 """
 
 import os
@@ -157,6 +158,7 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
     forces = atoms.get("forces")
     if forces is not None and np.isnan(forces).any():
         forces = None
+    fixed = atoms["fixed"].astype(bool) if "fixed" in atoms else None
     energy = float(whole["energy"][k]) if "energy" in whole else np.nan
     cell = whole["cell"][k] if "cell" in whole else None
     pbc = whole["pbc"][k].astype(bool) if "pbc" in whole else None
@@ -173,6 +175,7 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
         pbc=pbc,
         name=_text(whole, "name", k),
         smiles=_text(whole, "smiles", k),
+        fixed=fixed if fixed is not None and fixed.any() else None,
     )
 
 

@@ -1,12 +1,12 @@
-"""Batches of equally sized molecules, each a pure function of seed and step.
+"""Batches of equally sized structures, each a pure function of seed and step.
 
 Batch number t never depends on what was drawn before it, so a run that resumes at any
 step sees the batches it would have seen, in any number of processes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +14,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.ragged import PER_ATOM, RaggedSet
 from ase_physml.errors import DataError
+from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
+from ase_physml.models.physml.model import PhysMLConfig
 
 Ints = npt.NDArray[np.int64]
 
 # Sets up to this many atoms are kept in memory (28 bytes an atom, forces included).
 _PRELOAD_ATOMS = 50_000_000
 
+_COLUMNS = ("atomic_numbers", "positions", "energy", "forces", "cell", "pbc", "fixed")
+
 
 @dataclass(frozen=True)
 class Batch:
-    """M molecules of N atoms.
+    """M structures of N atoms, molecules or cells.
 
     Attributes:
         step: Number of the batch in the stream; seeds its noise.
@@ -34,6 +38,10 @@ class Batch:
         energies: Total energies (M,) in eV, float64; NaN where there is no label.
         forces: (M, N, 3) eV/Å, NaN where there are no labels.
         equilibrium: All of them are minima of their energy surface.
+        cell: Lattice vectors in rows, (M, 3, 3) Å; None if all are molecules.
+        pbc: Along which of them a structure repeats, (M, 3); None with the cell.
+        fixed: Atoms that were held, whose forces need not be zero at a minimum, (M, N);
+            None if the set has no such atoms.
     """
 
     step: int
@@ -42,16 +50,39 @@ class Batch:
     energies: Tensor
     forces: Tensor
     equilibrium: bool
+    cell: Tensor | None = None
+    pbc: Tensor | None = None
+    fixed: Tensor | None = None
+
+    def graph(self, config: PhysMLConfig) -> AtomGraph:
+        """As a model reads it: all pairs of molecules, the neighbours in cells."""
+        if self.cell is None or self.pbc is None:
+            return AllPairs(self.numbers, self.positions)
+        m, n = self.numbers.shape
+        return PeriodicEdgeList.build_cells(
+            self.numbers.flatten(),
+            self.positions.reshape(m * n, 3),
+            torch.full((m,), n, device=self.numbers.device),
+            self.cell,
+            self.pbc,
+            config.cutoff,
+            config.pair_cutoff or config.cutoff,
+        )
+
+    def first(self, count: int) -> Self:
+        """Only the first so many structures."""
+        return self._each(lambda part: part[:count])
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
-        return replace(
-            self,
-            numbers=self.numbers.to(device),
-            positions=self.positions.to(device),
-            energies=self.energies.to(device),
-            forces=self.forces.to(device),
-        )
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = change(value)
+        return replace(self, **values)
 
 
 class FrameStore:
@@ -60,6 +91,10 @@ class FrameStore:
     Args:
         data: The open set.
         frames: Indices into it.
+
+    Attributes:
+        equilibrium: They are minima.
+        periodic: Some structure of the set repeats; `Batch.cell` is then there for all.
     """
 
     def __init__(self, data: RaggedSet, frames: Ints) -> None:
@@ -72,67 +107,78 @@ class FrameStore:
         self.frames = frames
         self.n_atoms = data.n_atoms[frames]
         self.equilibrium = bool(data.metadata.equilibrium)
-        self.columns: dict[str, npt.NDArray[np.generic]] | None = None
+        self.periodic = data.has("pbc") and bool(data.column("pbc").any())
+        self.columns: _Columns | None = None
         if int(data.offsets[-1]) <= _PRELOAD_ATOMS:
-            names = ["atomic_numbers", "positions", "energy", "forces"]
-            self.columns = {n: data.column(n) for n in names if data.has(n)}
+            self.columns = {n: data.column(n) for n in _COLUMNS if data.has(n)}
 
     def dense(self, chosen: Ints, step: int) -> Batch:
         """Frames of equal size as one batch; ``chosen`` counts within this store."""
         frames = self.frames[chosen]
-        n = int(self.n_atoms[chosen[0]])
-        shape = (len(chosen), n)
-        arrays = self._from_memory(frames, n) or self._from_file(frames)
-        numbers, positions, energies, forces = arrays
-        if energies is None:
-            energies = np.full(len(chosen), np.nan)
-        if forces is None:
-            forces = np.full((*shape, 3), np.nan, dtype=np.float32)
+        shape = (len(chosen), int(self.n_atoms[chosen[0]]))
+        take = self._from_memory(frames, shape[1]) or self._from_file(frames)
+        energies = take.get("energy", np.full(len(chosen), np.nan))
+        forces = take.get("forces", np.full((*shape, 3), np.nan))
+        fixed = take.get("fixed")
+        cell = pbc = None
+        if self.periodic:
+            cell = torch.as_tensor(take["cell"].astype(np.float32))
+            pbc = torch.as_tensor(take["pbc"].astype(bool))
         return Batch(
             step=step,
-            numbers=torch.as_tensor(numbers.reshape(shape).astype(np.int64)),
-            positions=torch.as_tensor(positions.reshape(*shape, 3).astype(np.float32)),
-            energies=torch.as_tensor(energies.astype(np.float64)),
-            forces=torch.as_tensor(forces.reshape(*shape, 3).astype(np.float32)),
+            numbers=_tensor(take["atomic_numbers"], np.int64, shape),
+            positions=_tensor(take["positions"], np.float32, (*shape, 3)),
+            energies=_tensor(energies, np.float64, shape[:1]),
+            forces=_tensor(forces, np.float32, (*shape, 3)),
             equilibrium=self.equilibrium,
+            cell=cell,
+            pbc=pbc,
+            fixed=None if fixed is None else _tensor(fixed, bool, shape),
         )
 
-    def _from_memory(self, frames: Ints, n: int) -> "_Arrays | None":
+    def _from_memory(self, frames: Ints, n: int) -> "_Columns | None":
         if self.columns is None:
             return None
         rows = (self.data.offsets[frames][:, None] + np.arange(n)).ravel()
-        take = {
-            name: column[frames if name == "energy" else rows]
+        return {
+            name: column[rows if name in PER_ATOM else frames]
             for name, column in self.columns.items()
         }
-        return (
-            take["atomic_numbers"],
-            take["positions"],
-            take.get("energy"),
-            take.get("forces"),
-        )
 
-    def _from_file(self, frames: Ints) -> "_Arrays":
+    def _from_file(self, frames: Ints) -> "_Columns":
+        """As from memory; what one frame lacks is what `RaggedSet` leaves out."""
         read = self.data.read(frames)
-        energies = [np.nan if f.energy is None else f.energy for f in read]
-        forces = [
-            np.full_like(f.positions, np.nan) if f.forces is None else f.forces
-            for f in read
-        ]
-        return (
-            np.concatenate([f.numbers for f in read]),
-            np.concatenate([f.positions for f in read]),
-            np.array(energies),
-            np.concatenate(forces),
-        )
+        columns: _Columns = {
+            "atomic_numbers": np.concatenate([f.numbers for f in read]),
+            "positions": np.concatenate([f.positions for f in read]),
+            "energy": np.array([f.energy for f in read], dtype=np.float64),
+            "forces": np.concatenate(
+                [_or(f.forces, np.nan, f.positions.shape) for f in read]
+            ),
+        }
+        if self.periodic:
+            columns["cell"] = np.stack([_or(f.cell, 0.0, (3, 3)) for f in read])
+            columns["pbc"] = np.stack([_or(f.pbc, False, (3,)) for f in read])
+        if self.data.has("fixed"):
+            columns["fixed"] = np.concatenate(
+                [_or(f.fixed, False, f.numbers.shape) for f in read]
+            )
+        return columns
 
 
-_Arrays = tuple[
-    npt.NDArray[np.generic],
-    npt.NDArray[np.generic],
-    npt.NDArray[np.generic] | None,
-    npt.NDArray[np.generic] | None,
-]
+_Columns = dict[str, npt.NDArray[Any]]
+
+
+def _or(
+    values: npt.NDArray[Any] | None, missing: float, shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    return np.full(shape, missing) if values is None else values
+
+
+def _tensor(
+    values: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> Tensor:
+    return torch.as_tensor(values.reshape(shape).astype(dtype))
 
 
 class BatchStream(Dataset[Batch]):

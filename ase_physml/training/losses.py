@@ -46,12 +46,19 @@ def _error_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor
     return scaled / (huber * count)
 
 
-def zero_force_loss(forces: Tensor) -> Tensor:
+def zero_force_loss(forces: Tensor, fixed: Tensor | None = None) -> Tensor:
     """Mean squared force component at an equilibrium structure: it should be zero.
 
     The paper prints the gradient of E_i but means the molecule's energy.
+
+    Args:
+        forces: (M, N, 3) eV/Å.
+        fixed: Atoms that something else holds, and which are left out, (M, N).
     """
-    return forces.square().mean()
+    if fixed is None:
+        return forces.square().mean()
+    free = ~fixed.unsqueeze(-1)
+    return (forces * free).square().sum() / (3 * free.sum()).clamp(min=1)
 
 
 def bound_loss(at_rest: Tensor, displaced: Tensor, margin: Tensor | float) -> Tensor:

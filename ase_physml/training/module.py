@@ -1,13 +1,14 @@
 """The Lightning module: which losses, of which structures, at which weight."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Generator, Tensor
 
+from ase_physml.graph import AtomGraph
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
@@ -15,7 +16,7 @@ from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.noise import Noise, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.schedule import warm_cosine
-from ase_physml.training.valence import ValenceField
+from ase_physml.training.valence import ValenceField, hold
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ class PhysMLTraining(pl.LightningModule):
         """
         random = Generator().manual_seed(self.recipe.seed * 1_000_003 + batch.step)
         moved = self._displace(batch, weights, noise, random)
-        numbers, positions = batch.numbers, batch.positions
-        at_rest, some = None, 0
+        here, at_rest, some = batch, None, 0
         if moved is not None:
             some = len(moved.shift)
-            at_rest = self.evaluator.energies(numbers[:some], positions[:some])
-            positions = torch.cat([positions[:some] + moved.shift, positions[some:]])
-        energies, forces = self._evaluate(batch, weights, numbers, positions)
+            at_rest = self.evaluator.energies(self._graph(batch.first(some)))
+            first, others = batch.positions[:some], batch.positions[some:]
+            here = replace(batch, positions=torch.cat([first + moved.shift, others]))
+        energies, forces = self._evaluate(here, weights)
         terms = {}
         if moved is not None and at_rest is not None:
             terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
@@ -100,14 +101,19 @@ class PhysMLTraining(pl.LightningModule):
             terms["mask"] = self.recipe.mask_every * self._mask_term(batch, random)
         return terms
 
+    def _graph(self, batch: Batch) -> AtomGraph:
+        return batch.graph(self.model.config)
+
     def _evaluate(
-        self, batch: Batch, weights: LossWeights, numbers: Tensor, positions: Tensor
+        self, batch: Batch, weights: LossWeights
     ) -> tuple[Tensor, Tensor | None]:
         """Energies, and forces if a loss of this kind of batch needs them."""
+        graph = self._graph(batch)
         physics = weights.denoise or weights.zero_force
         if physics if batch.equilibrium else weights.forces:
-            return self.evaluator.energies_and_forces(numbers, positions)
-        return self.evaluator.energies(numbers, positions), None
+            energies, forces = self.evaluator.energies_and_forces(graph)
+            return energies, forces.reshape(batch.positions.shape)
+        return self.evaluator.energies(graph), None
 
     def _force_terms(
         self, batch: Batch, weights: LossWeights, forces: Tensor, some: int
@@ -119,7 +125,8 @@ class PhysMLTraining(pl.LightningModule):
                 )
             }
         if weights.zero_force and some < len(forces):
-            return {"zero_force": losses.zero_force_loss(forces[some:])}
+            fixed = None if batch.fixed is None else batch.fixed[some:]
+            return {"zero_force": losses.zero_force_loss(forces[some:], fixed)}
         return {}
 
     def _displace(
@@ -129,14 +136,19 @@ class PhysMLTraining(pl.LightningModule):
         if not (batch.equilibrium and (weights.bound or weights.denoise)):
             return None
         some = math.ceil(self.recipe.displaced_share * len(batch.numbers))
-        numbers, at_rest = batch.numbers[:some], batch.positions[:some]
-        radii = self.model.radii[self.model.species_of[numbers]]
-        field = ValenceField(at_rest, numbers, radii)
+        first = batch.first(some)
+        at_rest = first.positions
+        radii = self.model.radii[self.model.species_of[first.numbers]]
+        field = ValenceField(at_rest, first.numbers, radii, first.cell, first.pbc)
         hessian = field.hessian()
+        if first.fixed is not None:
+            hessian = hold(hessian, first.fixed)
         thermal = hessian if noise.thermal_share else None
         shift = noise.sample(at_rest, random, thermal, field.bonds)
         if noise.relaxed:
             shift = relax_stiff(shift, at_rest, field, hessian, noise.relaxed, random)
+        if first.fixed is not None:
+            shift = shift.masked_fill(first.fixed.unsqueeze(-1), 0.0)
         _, pull = field.energies_and_forces(at_rest + shift)
         near = shift.square().mean((1, 2)) < noise.reach**2
         return Displaced(shift, pull, hessian, near)
@@ -164,19 +176,21 @@ class PhysMLTraining(pl.LightningModule):
 
     def _mask_term(self, batch: Batch, random: Generator) -> Tensor:
         masked = losses.mask_atoms(batch.numbers, self.recipe.mask_share, random)
-        logits = self.evaluator.mask_logits(masked, batch.positions)
-        return losses.mask_loss(logits, batch.numbers, masked)
+        logits = self.evaluator.mask_logits(self._graph(replace(batch, numbers=masked)))
+        return losses.mask_loss(
+            logits.reshape(*masked.shape, -1), batch.numbers, masked
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect absolute errors; means are over the whole set, not over batches."""
         with torch.enable_grad():
-            energies, forces = self.plain.energies_and_forces(
-                batch.numbers, batch.positions
-            )
+            energies, flat = self.plain.energies_and_forces(self._graph(batch))
+        forces = flat.reshape(batch.positions.shape)
         label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
         self._collect("mae_energy", (energies - label).abs())
         if batch.equilibrium:
-            self._collect("mae_zero_force", forces.abs())
+            free = forces if batch.fixed is None else forces[~batch.fixed]
+            self._collect("mae_zero_force", free.abs())
         else:
             self._collect("mae_forces", (forces - batch.forces).abs())
 

@@ -5,7 +5,6 @@ import numpy.typing as npt
 import torch
 
 from ase_physml.errors import DataError
-from ase_physml.graph import AllPairs
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 
@@ -55,7 +54,7 @@ def fit_bias(model: PhysML, stream: BatchStream, batches: int = 16) -> None:
     counts, residuals = [], []
     for step in range(min(batches, len(stream))):
         batch: Batch = stream[step]
-        predicted = model(AllPairs(batch.numbers, batch.positions)).molecules
+        predicted = model(batch.graph(model.config)).molecules
         reference = model.reference_energy(batch.numbers).sum(1)
         residuals.append(batch.energies - reference - predicted)
         elements = torch.tensor(model.config.elements)

@@ -81,5 +81,8 @@ def card_of(recipe: Recipe, data: Data) -> PotentialCard:
         level_of_theory=level,
         domain="equilibrium" if equilibrium else "off-equilibrium",
         split_hashes=data.split_hashes,
-        training={"recipe": recipe.to_dict()},
+        training={
+            "recipe": recipe.to_dict(),
+            "periodic": any(s.periodic for s in data.stores),
+        },
     )

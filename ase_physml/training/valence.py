@@ -6,6 +6,10 @@ angle by a few eV/rad^2, a rotation about a single bond by half an eV/rad^2. Den
 learns from them which way, and how strongly, a displaced structure is pulled back. No
 molecule, no element is parametrised; nothing here is a reference method.
 
+Metals have no such bonds. Springs stand for them: between a metal's atoms as stiff as
+phonons say (1.4 to 3.3 eV/Å^2 for nearest neighbours of Ag, Au, Ni, Cu, Pt), and to the
+atoms of what is adsorbed, from some 10 eV/Å^2 of a bond to that of physisorption.
+
 Bonded terms of a flat list of atoms; torsions and improper terms are written in unit
 vectors, not angles, so that no structure makes them singular.
 """
@@ -29,8 +33,15 @@ _LINEAR = 0.35  # of that at 180 degrees
 # grows with shortening: 0.5 for C-C, 1.5 in benzene, 2.5 for C=C.
 _TORSION, _TORSION_GROWTH = 0.5, 12.9
 _OUT_OF_PLANE = 2.5
+# Elements that bond covalently; all others are taken for metals.
+_NONMETALS = (1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 33, 34, 35, 36, 53, 54)
+# Springs of metals: eV/Å^2 at the sum of covalent radii, power of their decay with
+# distance, and reach in sums of radii; among themselves, and to other atoms.
+_AMONG_METALS, _TO_METALS = (2.0, 6, 1.3), (9.0, 8, 1.8)
 # Soft modes without a term (two molecules, ring puckers) still get a finite size.
 _FLOOR = 0.05
+# Of atoms that are held; far above every mode.
+_HELD = 1e5
 _TINY = 1e-12
 
 _Coordinate = Callable[[Tensor], Tensor]
@@ -42,6 +53,7 @@ class _Terms:
 
     Attributes:
         atoms: Flat atom indices, (T, a).
+        images: Lattice translations of each of them, (T, a, 3) Å.
         coordinate: q of positions (T, a, 3), as (T, c).
         rest: q0 (T, c).
         stiffness: k (T,).
@@ -49,6 +61,7 @@ class _Terms:
     """
 
     atoms: Tensor
+    images: Tensor
     coordinate: _Coordinate
     rest: Tensor
     stiffness: Tensor
@@ -56,51 +69,87 @@ class _Terms:
 
 
 class ValenceField:
-    """The force field of M molecules of N atoms each.
+    """The force field of M structures of N atoms each.
+
+    In a cell an atom is bonded to the nearest image of another, which is the one meant
+    in cells of more than some 7 Å.
 
     Args:
         equilibrium: Positions (M, N, 3) in Å; the minimum.
         numbers: Atomic numbers (M, N).
         radii: Covalent radii (M, N) in Å.
+        cell: Lattice vectors in rows, (M, 3, 3) Å; None for molecules.
+        pbc: Along which of them structures repeat, (M, 3); needed with a cell.
     """
 
-    def __init__(self, equilibrium: Tensor, numbers: Tensor, radii: Tensor) -> None:
+    def __init__(
+        self,
+        equilibrium: Tensor,
+        numbers: Tensor,
+        radii: Tensor,
+        cell: Tensor | None = None,
+        pbc: Tensor | None = None,
+    ) -> None:
         self.equilibrium = equilibrium
         m, n, _ = equilibrium.shape
-        distance = torch.cdist(equilibrium, equilibrium)
+        between = equilibrium.unsqueeze(1) - equilibrium.unsqueeze(2)
+        # Translation to the image of j that is nearest to i, (M, N, N, 3).
+        self.images = torch.zeros_like(between)
+        if cell is not None and pbc is not None:
+            self.images = _to_nearest(between, cell * pbc.unsqueeze(-1))
+        distance = (between + self.images).square().sum(-1).sqrt()
         distance = distance + 1e3 * torch.eye(n).to(distance)
         ratio = distance / (radii.unsqueeze(2) + radii.unsqueeze(1))
-        bonded = ratio < _BONDED
-        first = n * torch.arange(m, device=bonded.device)
+        metal = ~torch.isin(numbers, numbers.new_tensor(_NONMETALS))
+        metals = metal.unsqueeze(2).long() + metal.unsqueeze(1).long()
+        bonded = (ratio < _BONDED) & (metals == 0)
+        self.first = n * torch.arange(m, device=bonded.device)
         self.terms = [
-            self._bonds(bonded, ratio, first),
-            self._angles(bonded, numbers.flatten() == 1, first),
-            self._torsions(bonded, ratio, first),
-            self._impropers(bonded, first),
+            self._bonds(bonded, ratio),
+            self._angles(bonded, numbers.flatten() == 1),
+            self._torsions(bonded, ratio),
+            self._impropers(bonded),
+            self._springs(metals == 2, ratio, *_AMONG_METALS),
+            self._springs(metals == 1, ratio, *_TO_METALS),
         ]
 
-    def _term(self, atoms: Tensor, q: _Coordinate, stiffness: Tensor) -> _Terms:
-        rest = q(self.equilibrium.reshape(-1, 3)[atoms])
-        return _Terms(atoms, q, rest, stiffness)
+    def _term(
+        self, m: Tensor, atoms: Tensor, centre: int, q: _Coordinate, stiffness: Tensor
+    ) -> _Terms:
+        """Terms of structures m (T,), of atoms (T, a) counted within them.
 
-    def _bonds(self, bonded: Tensor, ratio: Tensor, first: Tensor) -> _Terms:
-        m, i, j = bonded.triu().nonzero(as_tuple=True)
-        stiffness = _BOND * ratio[m, i, j].clamp(min=0.6) ** -_BADGER
-        atoms = first[m, None] + torch.stack([i, j], 1)
-        return replace(self._term(atoms, _length, stiffness), morse=True)
+        Each atom is taken as the image nearest to number ``centre`` of its term.
+        """
+        images = self.images[m[:, None], atoms[:, centre, None], atoms]
+        flat = self.first[m, None] + atoms
+        rest = q(self.equilibrium.reshape(-1, 3)[flat] + images)
+        return _Terms(flat, images, q, rest, stiffness)
+
+    def _bonds(self, bonded: Tensor, ratio: Tensor) -> _Terms:
+        return self._springs(bonded, ratio, _BOND, _BADGER, _BONDED)
+
+    def _springs(
+        self, pairs: Tensor, ratio: Tensor, strength: float, power: int, reach: float
+    ) -> _Terms:
+        """Morse terms of those pairs (M, N, N) that are within reach."""
+        m, i, j = (pairs & (ratio < reach)).triu().nonzero(as_tuple=True)
+        stiffness = strength * ratio[m, i, j].clamp(min=0.6) ** -power
+        terms = self._term(m, torch.stack([i, j], 1), 0, _length, stiffness)
+        return replace(terms, morse=True)
 
     @property
     def bonds(self) -> Tensor:
-        """Flat indices of bonded atoms, (B, 2)."""
-        return self.terms[0].atoms
+        """Flat indices of bonded atoms, but for bonds across a cell's face, (B, 2)."""
+        bonds = self.terms[0]
+        return bonds.atoms[(bonds.images == 0).all(-1).all(-1)]
 
-    def _angles(self, bonded: Tensor, hydrogen: Tensor, first: Tensor) -> _Terms:
+    def _angles(self, bonded: Tensor, hydrogen: Tensor) -> _Terms:
         # (m, j, i, k): i and k on j, each pair once.
         pairs = (bonded.unsqueeze(3) & bonded.unsqueeze(2)).triu(1)
         m, j, i, k = pairs.nonzero(as_tuple=True)
-        atoms = first[m, None] + torch.stack([i, j, k], 1)
-        ends = hydrogen[atoms[:, 0]].long() + hydrogen[atoms[:, 2]].long()
-        terms = self._term(atoms, _half_angle, torch.ones_like(m).to(self.equilibrium))
+        atoms, ones = torch.stack([i, j, k], 1), torch.ones_like(m)
+        terms = self._term(m, atoms, 1, _half_angle, ones.to(self.equilibrium))
+        ends = hydrogen[terms.atoms[:, 0]].long() + hydrogen[terms.atoms[:, 2]].long()
         # dq/dtheta = -sin(theta / 2).
         slope = 1.0 - 0.25 * terms.rest.squeeze(1).square()
         stiffness = slope.new_tensor(_ANGLE)[ends] / slope.clamp(min=0.1)
@@ -108,7 +157,7 @@ class ValenceField:
         terms.stiffness.copy_(stiffness * softer)
         return terms
 
-    def _torsions(self, bonded: Tensor, ratio: Tensor, first: Tensor) -> _Terms:
+    def _torsions(self, bonded: Tensor, ratio: Tensor) -> _Terms:
         m, j, k = bonded.triu().nonzero(as_tuple=True)
         row = torch.arange(len(m), device=m.device)
         on_j, on_k = bonded[m, j].clone(), bonded[m, k].clone()
@@ -121,22 +170,22 @@ class ValenceField:
         m, j, k = m[bond], j[bond], k[bond]
         total = _TORSION * torch.exp(_TORSION_GROWTH * (1.0 - ratio[m, j, k]))
         share = total / torch.bincount(bond, minlength=len(row)).clamp(min=1)[bond]
-        terms = self._term(first[m, None] + torch.stack([i, j, k, l], 1), _twist, share)
+        terms = self._term(m, torch.stack([i, j, k, l], 1), 1, _twist, share)
         # Squared length of the twist vector, (sin(theta) sin(theta'))^2: a linear angle
         # has no torsion.
         length = terms.rest.square().sum(1)
         terms.stiffness.mul_(length / (length + 0.05).square())
         return terms
 
-    def _impropers(self, bonded: Tensor, first: Tensor) -> _Terms:
+    def _impropers(self, bonded: Tensor) -> _Terms:
         m, j = (bonded.sum(2) == 3).nonzero(as_tuple=True)
         if not len(m):
             three = j.new_zeros((0, 3))
         else:
             three = bonded[m, j].int().topk(3, dim=1).indices
-        atoms = first[m, None] + torch.cat([j[:, None], three], 1)
+        atoms = torch.cat([j[:, None], three], 1)
         stiffness = torch.full(m.shape, _OUT_OF_PLANE).to(self.equilibrium)
-        return self._term(atoms, _pyramid, stiffness)
+        return self._term(m, atoms, 0, _pyramid, stiffness)
 
     def energies_and_forces(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (M,) in eV and forces (M, N, 3) in eV/Å at displaced positions."""
@@ -145,7 +194,8 @@ class ValenceField:
             flat = positions.detach().reshape(-1, 3).requires_grad_()
             energies = flat.new_zeros(m)
             for terms in self.terms:
-                stretch = terms.coordinate(flat[terms.atoms]) - terms.rest
+                moved = flat[terms.atoms] + terms.images
+                stretch = terms.coordinate(moved) - terms.rest
                 if terms.morse:
                     stretch = -torch.expm1(-_MORSE * stretch) / _MORSE
                 each = 0.5 * terms.stiffness * stretch.square().sum(1)
@@ -171,10 +221,26 @@ class ValenceField:
         return hessian.reshape(m, 3 * n, 3 * n) + floor
 
 
+def hold(hessian: Tensor, fixed: Tensor) -> Tensor:
+    """The Hessian (M, 3N, 3N) of a structure some of whose atoms (M, N) are held."""
+    held = fixed.repeat_interleave(3, dim=1)
+    free = (~held).to(hessian)
+    kept = hessian * free.unsqueeze(2) * free.unsqueeze(1)
+    return kept + torch.diag_embed(_HELD * (1.0 - free))
+
+
+def _to_nearest(between: Tensor, cell: Tensor) -> Tensor:
+    """Translations that make vectors (M, N, N, 3) short, by cells (M, 3, 3)."""
+    vectors = between.flatten(1, 2)
+    whole = (vectors @ torch.linalg.pinv(cell)).round()
+    nearest: Tensor = -whole @ cell
+    return nearest.reshape(between.shape)
+
+
 def _rows(terms: _Terms, flat: Tensor) -> Tensor:
     """dq/dx at rest, (T, c, 3a)."""
     with torch.enable_grad():
-        x = flat[terms.atoms].detach().requires_grad_()
+        x = (flat[terms.atoms] + terms.images).detach().requires_grad_()
         q = terms.coordinate(x)
         rows = [
             torch.autograd.grad(q[:, c].sum(), x, retain_graph=True)[0].flatten(1)

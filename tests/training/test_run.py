@@ -222,7 +222,7 @@ def test_traced_graph_has_the_gradients_of_the_plain_one(
     gradients = []
     for evaluator in (Evaluator(model), CompiledEvaluator(model)):
         model.zero_grad()
-        _, forces = evaluator.energies_and_forces(numbers, positions)
+        _, forces = evaluator.energies_and_forces(AllPairs(numbers, positions))
         forces.square().mean().backward()
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     for a, b in zip(*gradients, strict=True):
@@ -247,7 +247,8 @@ def test_compiled_evaluator_equals_the_plain_one() -> None:
         gradients = []
         for evaluator in (plain, compiled):
             model.zero_grad()
-            energies, forces = evaluator.energies_and_forces(numbers, positions)
+            graph = AllPairs(numbers, positions)
+            energies, forces = evaluator.energies_and_forces(graph)
             (energies.square().mean() + forces.square().mean()).backward()
             found = [p.grad for p in model.parameters() if p.grad is not None]
             gradients.append([energies.detach(), forces.detach(), *found])
