@@ -256,7 +256,7 @@ class PhysMLCalculator(Calculator):
         molecules = [k for k, atoms in enumerate(structures) if not is_periodic(atoms)]
         if molecules:
             sizes = [len(structures[k]) for k in molecules]
-            for some in passes(sizes, self.device):
+            for some in passes(sizes, self.device, self.compiled):
                 yield [molecules[k] for k in some]
         if cells and self.device.type != "cpu":
             yield cells

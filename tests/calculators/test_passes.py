@@ -22,3 +22,7 @@ def test_many_are_split() -> None:
 
 def test_a_gpu_gets_all_at_once() -> None:
     assert list(passes([5, 3], torch.device("cuda"))) == [[1, 0]]
+
+
+def test_compiled_kernels_take_fewer_at_a_time() -> None:
+    assert [len(some) for some in passes([30] * 3, CPU, compiled=True)] == [1, 1, 1]
