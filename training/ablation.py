@@ -4,9 +4,10 @@
     python REPO/training/ablation.py --out runs/ablation
 
 Eleven runs of `ablation.yaml` with the same seed, data and steps, ten with parts of the
-model or losses switched off, the last with the denoising that `qm9.yaml` adds. Every
-run resumes where it was, rows that are measured are left alone: start it again after a
-kill. Writes ``ROW.json`` and ``ablation.md``.
+model or losses switched off, the last with the denoising that `qm9.yaml` adds; on the
+molecules of seven heavy atoms and fewer, which few steps can teach. Every run resumes
+where it was, rows that are measured are left alone: start it again after a kill. Writes
+``ROW.json`` and ``ablation.md``.
 """
 
 import argparse
@@ -14,6 +15,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+
+from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.splits import Split
+from ase_physml.data.writer import write
 
 HERE = Path(__file__).parent
 SPLIT = HERE / "splits" / "qm9_energies.json"
@@ -58,19 +65,35 @@ def overrides(row: str) -> list[str]:
     return [f"name=row{row}", *switched]
 
 
+def subset(data: Path, heavy: int, out: Path) -> None:
+    """The molecules of so many heavy atoms or fewer, each on its side of the split."""
+    if (out / "split.json").exists():
+        return
+    whole = RaggedSet(data)
+    counts = np.add.reduceat(whole.column("atomic_numbers") > 1, whole.offsets[:-1])
+    small = np.flatnonzero(counts <= heavy)
+    write(out / "subset.h5", whole.read(small), whole.metadata)
+    split = Split.load(SPLIT)
+    parts = (split.train, split.val, split.test)
+    Split(*(np.flatnonzero(np.isin(small, p)) for p in parts)).save(out / "split.json")
+
+
 def train(row: str, out: Path, extra: list[str]) -> Path:
     """Train a row, or go on with it."""
     folder = out / f"row{row}"
     command = [sys.executable, "-m", "ase_physml.cli", "train", HERE / "ablation.yaml"]
+    command += [f"sources.0.path={out.resolve() / 'subset.h5'}"]
+    command += [f"sources.0.split={out.resolve() / 'split.json'}"]
     command += [*overrides(row), *extra, "--out", folder, "--resume", "last"]
     subprocess.run(command, check=True)
     return folder / f"row{row}.pt"
 
 
-def measure(potential: Path, data: str, molecules: int, out: Path) -> None:
-    """Errors of a row on the test split."""
-    command = [sys.executable, HERE / "evaluate.py", potential, "--data", data]
-    command += ["--split", SPLIT, "--molecules", str(molecules), "--out", out]
+def measure(potential: Path, molecules: int, out: Path, result: Path) -> None:
+    """Errors of a row on the test part."""
+    command = [sys.executable, HERE / "evaluate.py", potential, "--data"]
+    command += [out / "subset.h5", "--split", out / "split.json"]
+    command += ["--molecules", str(molecules), "--out", result]
     subprocess.run(list(map(str, command)), check=True)
 
 
@@ -99,16 +122,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--data", default="qm9_energies.h5")
+    parser.add_argument("--data", type=Path, default="qm9_energies.h5")
+    parser.add_argument("--heavy", type=int, default=7, help="atoms at most")
     parser.add_argument("--molecules", type=int, default=64)
     parser.add_argument("--set", nargs="*", default=[], help="further key=value")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    subset(options.data, options.heavy, options.out)
     for row in options.rows:
         result = options.out / f"row{row}.json"
         if not result.exists():
             potential = train(row, options.out, options.set)
-            measure(potential, options.data, options.molecules, result)
+            measure(potential, options.molecules, options.out, result)
         (options.out / "ablation.md").write_text(table(options.out))
     print(table(options.out))
 
