@@ -165,7 +165,7 @@ def test_pairs_in_parts_give_the_same_to_second_order(
     )  # fmt: skip
     results = []
     for size in (50_000, 3):
-        monkeypatch.setattr("ase_physml.graph._PAIRS", size)
+        monkeypatch.setattr("ase_physml.graph.ragged._PAIRS", size)
         energies, forces = energy_and_forces(model, ragged, create_graph=True)
         model.zero_grad()
         forces.square().sum().backward()

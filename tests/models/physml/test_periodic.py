@@ -273,7 +273,7 @@ def test_pairs_in_parts_give_the_same(
 ) -> None:
     results = []
     for size in (50_000, 7):
-        monkeypatch.setattr("ase_physml.graph._PAIRS", size)
+        monkeypatch.setattr("ase_physml.graph.ragged._PAIRS", size)
         energies, forces, by_strain = energy_forces_and_strain(model, crystal())
         results.append([energies.molecules, energies.pairs, forces, by_strain])
     for whole, parts in zip(*results, strict=True):
