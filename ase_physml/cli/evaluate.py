@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import make_console
+from ase_physml.cli.shared import Scheduler, make_console, open_workers
 from ase_physml.errors import PhysMLError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def evaluate(
         str | None, typer.Option(help="Calculator that reactions are held to.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Reactions at most.")] = 100,
+    scheduler: Scheduler = None,
 ) -> None:
     """Measure calculators side by side; write one page to read, and JSON.
 
@@ -62,7 +63,7 @@ def evaluate(
     for name in dict.fromkeys(calculators):
         subject = _subject(name, tried, settings)
         subject.reactions = reactions or REACTIONS
-        subject.reference = held_to
+        subject.reference, subject.held_to = held_to, reference or ""
         subject.count = limit
         subjects.append(subject)
     console = make_console()
@@ -76,7 +77,11 @@ def evaluate(
         def show(subject: str, suite: str, done: int, total: int) -> None:
             bars.update(tasks[subject, suite], completed=done, total=total)
 
-        found = run.evaluate(subjects, names, out / "cases", show)
+        if scheduler is None:
+            found = run.evaluate(subjects, names, out / "cases", show)
+        else:
+            with open_workers(scheduler) as workers:
+                found = run.evaluate(subjects, names, out / "cases", show, workers)
     tables = run.tables(found)
     run.write_json(out / "report.json", tables)
     write_report(out / "report.html", found, tables)

@@ -2,22 +2,24 @@
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
+    Scheduler,
     beside,
     check_export,
     live_bar,
     make_console,
     make_table,
+    open_workers,
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import PhysMLError, StructureError
+from ase_physml.errors import DataError, PhysMLError, StructureError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
 _PLOTTED = 20
+_GO_ON = "go on with --resume"
 
 
 def relax(
@@ -58,15 +61,16 @@ def relax(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
     compiled: Annotated[bool, typer.Option(help="Compile first; for many.")] = False,
+    scheduler: Scheduler = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
 ) -> None:
     """Relax molecules together; write trajectory, structure and a plot of each.
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.relax import write_relaxed
     from ase_physml.tasks.relax_many import relax_many
+    from ase_physml.tasks.relax_units import Potential, relax_on
     from ase_physml.tasks.relaxation import Relaxed
     from ase_physml.tasks.structures import read_inputs
 
@@ -75,9 +79,8 @@ def relax(
             f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
         )
     _refuse_overwriting(inputs, out)
-    calculator = PhysMLCalculator(
-        model, device=device, dtype=dtype.value, compiled=compiled
-    )
+    potential = Potential(model, device, dtype.value, compiled)
+    calculator = potential.calculator()
     check_export(calculator, uncertain)
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
@@ -94,23 +97,37 @@ def relax(
     names = list(starts)
     plotted = len(names) <= _PLOTTED if plot is None else plot
 
+    structures = list(starts.values())
+    how: dict[str, Any] = {
+        "optimizer": optimizer.value,
+        "fmax": fmax,
+        "steps": steps,
+        "trajectories": [beside(out / name, ".traj") for name in names],
+    }
+
     def leave(index: int, outcome: "Outcome") -> None:
         stem = out / names[index]
         results[names[index]] = _write(outcome, stem, fmax, plotted)
 
     with live_bar(console, "relaxing", len(names), fmax) as show:
-        relax_many(
-            list(starts.values()),
-            calculator,
-            optimizer=optimizer.value,
-            fmax=fmax,
-            steps=steps,
-            batch_size=batch_size,
-            on_done=leave,
-            on_step=show,
-            trajectories=[beside(out / name, ".traj") for name in names],
-            resume=resume,
-        )
+
+        def arrive(index: int, outcome: "Outcome") -> None:
+            leave(index, outcome)
+            show(index, 0, fmax)  # fills the bar
+
+        if scheduler is None:
+            relax_many(
+                structures,
+                calculator,
+                **how,
+                batch_size=batch_size,
+                on_done=leave,
+                on_step=show,
+                resume=resume,
+            )
+        else:
+            with open_workers(scheduler) as workers:
+                relax_on(workers, structures, potential, **how, on_done=arrive)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
@@ -133,9 +150,14 @@ def _earlier(start: "Atoms", stem: Path, fmax: float) -> "Relaxed | None":
 
 def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
     """Write plot and final structure of a relaxation; the error of one that failed."""
+    from ase_physml.data.disk import writing
     from ase_physml.tasks.plots import plot_relaxation
     from ase_physml.tasks.relax import write_final
 
+    if isinstance(outcome, OSError):
+        # A full disk: nothing that follows could be written either.
+        with writing(stem.parent, _GO_ON):
+            raise outcome
     if isinstance(outcome, Exception):
         if not isinstance(outcome, PhysMLError):
             # Not foreseen, so its place matters.
@@ -144,7 +166,10 @@ def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outco
     try:
         if plotted:
             plot_relaxation(outcome, beside(stem, ".png"), fmax)
-        write_final(outcome, stem)
+        with writing(stem.parent, _GO_ON):
+            write_final(outcome, stem)
+    except DataError:
+        raise
     except Exception as error:
         if not isinstance(error, PhysMLError):
             traceback.print_exc()

@@ -11,11 +11,14 @@ from ase_physml.errors import DataError
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(
+    path: Path, then: str = "run the same command again to go on"
+) -> Iterator[None]:
     """Say what is wrong, and what to do, where a file cannot be written.
 
     Args:
         path: File or folder that is written.
+        then: What to do when there is room.
 
     Raises:
         DataError: In place of any `OSError` of the block.
@@ -25,7 +28,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({reason(error)}); finished results are kept: "
-            "make room, and run the same command again to go on"
+            f"make room, and {then}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ase_physml.data.workers import Workers
 from ase_physml.errors import PhysMLError
 from ase_physml.evaluation.assembly import ASSEMBLY
 from ase_physml.evaluation.masked import MASKED
@@ -25,6 +26,7 @@ def evaluate(
     suites: Sequence[str],
     folder: Path,
     on_case: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Found:
     """Measure, or go on with what a run that was killed had measured.
 
@@ -33,6 +35,7 @@ def evaluate(
         suites: Names of suites.
         folder: Of journals; those of other settings must not lie there.
         on_case: Called with subject, suite, cases done and cases.
+        workers: To measure elsewhere, such as `DaskWorkers`.
 
     Returns:
         Records by suite, subject and case.
@@ -50,7 +53,7 @@ def evaluate(
         for subject in subjects:
             journal = folder / f"{safe(subject.name)}.{suite}.jsonl"
             report = _report(on_case, subject.name, suite)
-            records = run_suite(SUITES[suite], subject, journal, report)
+            records = run_suite(SUITES[suite], subject, journal, report, workers)
             found.setdefault(suite, {})[subject.name] = records
     return found
 

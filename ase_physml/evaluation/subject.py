@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import PhysMLError
@@ -80,12 +82,15 @@ def from_set(
 class Subject:
     """A calculator under test.
 
+    In a process that gets it from another, the calculators are built anew, by name.
+
     Attributes:
         name: As the user typed it.
         calculator: Of ASE.
         molecules: To try it on.
         reactions: Set of reactions; those that come with the package by default.
         reference: Calculator that labels their structures, or None.
+        held_to: Name of that one, or "".
         count: Of reactions, at most.
         seed: Of all displacements.
         settings: What its results depend on; results of others are not mixed in.
@@ -96,10 +101,21 @@ class Subject:
     molecules: list[Molecule]
     reactions: Path = REACTIONS
     reference: Calculator | None = None
+    held_to: str = ""
     count: int = 100
     seed: int = 0
     settings: dict[str, str] = field(default_factory=dict)
     _minima: dict[str, Relaxed | Exception] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Calculators of other packages do not travel; their names do.
+        return {**self.__dict__, "calculator": None, "reference": None, "_minima": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.calculator = make_calculator(self.name)
+        if self.held_to:
+            self.reference = make_calculator(self.held_to)
 
     def random(self, *about: object) -> np.random.Generator:
         """Numbers for one case, the same whichever others were run before."""

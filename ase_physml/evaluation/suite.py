@@ -3,11 +3,15 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from ase_physml.data.disk import writing
+from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import DataError
 from ase_physml.evaluation.subject import Subject
 
@@ -18,6 +22,8 @@ Row = dict[str, float | str]
 
 # A case during which the process died this often is not tried again.
 _DEATHS = 2
+# Cases that travel together to a worker elsewhere.
+_UNIT = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ def run_suite(
     subject: Subject,
     journal: Path,
     on_case: Callable[[int, int], None] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Record]:
     """Measure the cases that a journal has no record of yet.
 
@@ -57,36 +64,74 @@ def run_suite(
         subject: Of what.
         journal: File with a line of JSON for every case; a killed run goes on from it.
         on_case: Called with how many cases are done, of how many.
+        workers: To measure elsewhere, where calculators are built anew by name.
 
     Returns:
         Record of every case.
 
     Raises:
-        DataError: The journal is of other settings.
+        DataError: The journal is of other settings, or cannot be written.
     """
     records, deaths = _earlier(journal, subject.settings)
     try:
-        cases = list(suite.cases(subject))
+        cases = dict(suite.cases(subject))
     except Exception as error:
         return {"all cases": {"error": _said(error)}}
-    with journal.open("a") as file:
-        for number, (key, measure) in enumerate(cases):
-            if key not in records:
-                if deaths.get(key, 0) >= _DEATHS:
-                    record: Record = {"error": "the process died here, twice"}
-                else:
-                    _append(file, {"case": key, "began": True})
-                    try:
-                        record = _measured(measure)
-                    except KeyboardInterrupt:
-                        # Not the calculator's doing.
-                        _append(file, {"case": key, "interrupted": True})
-                        raise
-                _append(file, {"case": key, "record": record})
-                records[key] = record
-            if on_case is not None:
-                on_case(number + 1, len(cases))
-    return {key: records[key] for key, _ in cases}
+    missing = [key for key in cases if key not in records]
+    tell = on_case or (lambda _done, _total: None)
+    tell(len(cases) - len(missing), len(cases))
+    with writing(journal), journal.open("a") as file:
+        if workers is None:
+            found = _here({key: cases[key] for key in missing}, file, deaths)
+        else:
+            found = _elsewhere(workers, suite, subject, missing)
+        for done, (key, record) in enumerate(found, len(cases) - len(missing) + 1):
+            _append(file, {"case": key, "record": record})
+            records[key] = record
+            tell(done, len(cases))
+    return {key: records[key] for key in cases}
+
+
+def _here(
+    cases: Mapping[str, Callable[[], Record]], file: Any, deaths: Mapping[str, int]
+) -> Iterator[tuple[str, Record]]:
+    """Measure in this process, which may die of it."""
+    for key, measure in cases.items():
+        if deaths.get(key, 0) >= _DEATHS:
+            yield key, {"error": "the process died here, twice"}
+            continue
+        _append(file, {"case": key, "began": True})
+        try:
+            yield key, _measured(measure)
+        except KeyboardInterrupt:
+            # Not the calculator's doing.
+            _append(file, {"case": key, "interrupted": True})
+            raise
+
+
+def _elsewhere(
+    workers: Workers, suite: Suite, subject: Subject, keys: Sequence[str]
+) -> Iterator[tuple[str, Record]]:
+    units = ((k, keys[k : k + _UNIT]) for k in range(0, len(keys), _UNIT))
+    work = partial(_measured_cases, suite, pickle.dumps(subject))
+    for _, unit, records in workers.map_units(work, units):
+        for key, record in zip(unit, records, strict=True):
+            if isinstance(record, Lost):
+                record = {"error": record.reason}
+            yield key, record
+
+
+def _measured_cases(suite: Suite, pickled: bytes, keys: Sequence[str]) -> list[Record]:
+    """Records of some cases; runs in a worker."""
+    cases = dict(suite.cases(_subject(pickled)))
+    return [_measured(cases[key]) for key in keys]
+
+
+@lru_cache(maxsize=4)
+def _subject(pickled: bytes) -> Subject:
+    """With what it has found out about its molecules so far."""
+    subject: Subject = pickle.loads(pickled)
+    return subject
 
 
 def _earlier(
