@@ -41,25 +41,40 @@ def import_(
     kind: Annotated[
         str,
         typer.Option(
-            "--format", help="auto, ase, qm9, transition1x, ani1, ani1x or physml."
+            "--format",
+            help="auto, ase, qm9, transition1x, ani1, ani1x, oc20-s2ef, oc20-lmdb or "
+            "physml.",
         ),
     ] = "auto",
     energy: Annotated[
         str | None,
-        typer.Option(help="QM9: U0-ZPVE (electronic, the default) or U0."),
+        typer.Option(
+            help="QM9: U0-ZPVE (electronic, the default) or U0. OC20 S2EF: adsorption "
+            "(the default) or total."
+        ),
     ] = None,
     exclude: Annotated[
         Path | None,
         typer.Option(help="QM9: file of identifiers to leave out."),
     ] = None,
     part: Annotated[
-        str | None, typer.Option(help="Transition1x: data, train, val or test.")
+        str | None,
+        typer.Option(
+            help="Transition1x: data, train, val or test. OC20 LMDB: relaxed or initial."
+        ),
     ] = None,
     stationary: Annotated[
         bool,
         typer.Option(
             "--stationary",
             help="Transition1x: reactants, transition states and products only.",
+        ),
+    ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="LMDB: run code that its pickles name; by default none is run.",
         ),
     ] = False,
     energy_unit: Annotated[
@@ -99,6 +114,7 @@ def import_(
         forces_unit=forces_unit,
         energy_key=energy_key,
         forces_key=forces_key,
+        trust=trust,
     )
     opened = open_source(source, kind, options)
     stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}

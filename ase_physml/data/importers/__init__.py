@@ -12,6 +12,8 @@ from ase_physml.data.importers.ani1 import ANI1
 from ase_physml.data.importers.ani1x import ANI1x
 from ase_physml.data.importers.ase_any import AnyOfASE
 from ase_physml.data.importers.hdf5 import HDF5Importer
+from ase_physml.data.importers.oc20_lmdb import OC20LMDB, is_lmdb
+from ase_physml.data.importers.oc20_s2ef import OC20S2EF
 from ase_physml.data.importers.own import Own
 from ase_physml.data.importers.qm9_archive import QM9Archive
 from ase_physml.data.importers.source import Importer, Options, Source
@@ -23,7 +25,7 @@ __all__ = ["FORMATS", "Options", "Source", "detect", "open_source"]
 
 # In the order in which they are tried.
 _OF_HDF5: tuple[HDF5Importer, ...] = (Own(), Transition1x(), ANI1x(), ANI1())
-_OTHERS: tuple[Importer, ...] = (QM9Archive(), AnyOfASE())
+_OTHERS: tuple[Importer, ...] = (QM9Archive(), OC20S2EF(), OC20LMDB(), AnyOfASE())
 FORMATS = {importer.name: importer for importer in (*_OTHERS, *_OF_HDF5)}
 
 
@@ -62,7 +64,11 @@ def detect(path: Path) -> str:
         raise DataError(f"{path}: the file is empty")
     if h5py.is_hdf5(path):
         return _detect_hdf5(path)
-    return QM9Archive.name if tarfile.is_tarfile(path) else AnyOfASE.name
+    if tarfile.is_tarfile(path):
+        return QM9Archive.name
+    if is_lmdb(path):
+        return OC20LMDB.name
+    return OC20S2EF.name if OC20S2EF.recognises(path) else AnyOfASE.name
 
 
 def _detect_hdf5(path: Path) -> str:

@@ -18,15 +18,18 @@ class Options:
 
     Attributes:
         energy: QM9: "U0-ZPVE" (the electronic energy, the surface that a calculator
-            describes) or "U0" (what the literature reports errors of).
+            describes) or "U0" (what the literature reports errors of). OC20 S2EF:
+            "adsorption" (less the reference energies) or "total".
         exclude: QM9: file of identifiers to leave out, one at the start of a line.
-        part: Transition1x: "data" (everything), "train", "val" or "test".
+        part: Transition1x: "data" (everything), "train", "val" or "test". OC20 LMDB:
+            "relaxed" or "initial" structures, with their energies.
         stationary: Transition1x: reactants, transition states and products instead
             of the frames of the paths (which contain them).
         energy_unit: Of the file, for formats that do not fix it; eV if None.
         forces_unit: The same; ``energy_unit`` per Å if None.
         energy_key: Where to find energies, if not where one would look first.
         forces_key: The same for forces; "" for none.
+        trust: LMDB: run whatever code its pickles name.
     """
 
     energy: str | None = None
@@ -37,6 +40,7 @@ class Options:
     forces_unit: str | None = None
     energy_key: str | None = None
     forces_key: str | None = None
+    trust: bool = False
 
     def given(self) -> set[str]:
         """Names of those that are not at their default."""
