@@ -13,6 +13,7 @@ MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
 TASKS = CALCULATORS | {"tasks"}
+ENGINES = CALCULATORS | {"engines"}
 EVALUATION = TASKS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {
@@ -25,6 +26,7 @@ ALLOWED = {
     "models": MODELS,
     "potentials": POTENTIALS,
     "calculators": CALCULATORS,
+    "engines": ENGINES,
     "tasks": TASKS,
     "evaluation": EVALUATION,
     "data": {"errors", "data"},

@@ -35,22 +35,36 @@ def graph_of(
     """
     numbers, positions = tensors_of(structures, device, dtype)
     n_atoms = torch.tensor([len(atoms) for atoms in structures], device=device)
-    if any(is_periodic(atoms) for atoms in structures):
-        cells = np.stack([atoms.cell.array for atoms in structures])
-        pbc = np.stack([atoms.pbc for atoms in structures])
-        return PeriodicEdgeList.build_cells(
-            numbers,
-            positions,
-            n_atoms,
-            torch.from_numpy(cells).to(positions),
-            torch.from_numpy(pbc).to(device),
-            config.cutoff,
-            config.pair_cutoff or config.cutoff,
-            search,
-        )
-    sizes = {len(atoms) for atoms in structures}
-    if len(sizes) == 1 and max(sizes) <= _DENSE_ATOMS:
-        shape = (len(structures), sizes.pop())
+    if not any(is_periodic(atoms) for atoms in structures):
+        return molecules_of(numbers, positions, n_atoms, config)
+    cells = np.stack([atoms.cell.array for atoms in structures])
+    pbc = np.stack([atoms.pbc for atoms in structures])
+    return PeriodicEdgeList.build_cells(
+        numbers,
+        positions,
+        n_atoms,
+        torch.from_numpy(cells).to(positions),
+        torch.from_numpy(pbc).to(device),
+        config.cutoff,
+        config.pair_cutoff or config.cutoff,
+        search,
+    )
+
+
+def molecules_of(
+    numbers: Tensor, positions: Tensor, n_atoms: Tensor, config: PhysMLConfig
+) -> AtomGraph:
+    """The same of tensors, for molecules.
+
+    Args:
+        numbers: (A,) int64.
+        positions: (A, 3) Å.
+        n_atoms: Atoms of each molecule, (M,) int64.
+        config: Of the model, for its cutoffs.
+    """
+    size = int(n_atoms[0])
+    if size <= _DENSE_ATOMS and bool((n_atoms == size).all()):
+        shape = (len(n_atoms), size)
         return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
     return EdgeList.build(
         numbers, positions, n_atoms, config.cutoff, config.pair_cutoff
