@@ -10,11 +10,19 @@ back.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
 from ase_physml.segment import offsets
+
+Variant = Literal["paper", "repo"]
+"""39 atom features and true masses; or 34, without hydrogens, and 50 u for others."""
+
+
+def variant_of(atom_features: int) -> Variant:
+    """Which features a model of so many reads."""
+    return "repo" if atom_features == 34 else "paper"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,12 +10,9 @@ from rdkit import Chem
 from torch import Tensor
 
 from ase_physml.data.frame import Array
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecular_graph import MolecularGraph, Variant
 from ase_physml.molecules.featurise import HYDROGENS, OTHER, Order, featurise
 from ase_physml.molecules.store import MoleculeStore, ranges
-
-Variant = Literal["paper", "repo"]
-"""39 atom features and true masses; or 34, without hydrogens, and 50 u for others."""
 
 
 def graph_of(

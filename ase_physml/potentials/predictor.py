@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from ase_physml.errors import PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
 from ase_physml.potentials.molecular import (
     Kind,
     MolecularCard,
@@ -22,8 +21,6 @@ from ase_physml.potentials.molecular import (
 )
 from ase_physml.potentials.predict import Said, predict
 from ase_physml.potentials.registry import resolve
-
-_OLD_ATOM_FEATURES = 34
 
 
 @dataclass(frozen=True)
@@ -59,10 +56,9 @@ class Predictor:
         return found
 
     @property
-    def variant(self) -> Literal["paper", "repo"]:
+    def variant(self) -> Variant:
         """Which features of atoms the model reads."""
-        old = self.model.config.atom_features == _OLD_ATOM_FEATURES
-        return "repo" if old else "paper"
+        return variant_of(self.model.config.atom_features)
 
     @property
     def columns(self) -> tuple[str, ...]:

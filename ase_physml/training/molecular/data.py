@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.molecular_graph import MolecularGraph
-from ase_physml.molecules.graph import Variant, collate
+from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
+from ase_physml.molecules.graph import collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.batches import StepSampler
@@ -23,7 +23,6 @@ from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.yaml_recipe import find
 
 _PREDICTION_BATCH = 256
-_REPO_FEATURES = 34
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Molecules:
             DataError: As of `MoleculeStore.load`, or targets are asked for and there
                 are none.
         """
-        variant: Variant = "repo" if atom_features == _REPO_FEATURES else "paper"
+        variant = variant_of(atom_features)
         if not with_targets:
             return cls(MoleculeStore.load(path), None, variant)
         found = PropertySet.load(path)
