@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ase_physml.graph import AllPairs, AtomGraph
+from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.models.physml.model import PhysML
-from ase_physml.models.physml.traced import trace, weights_of
+from ase_physml.models.physml.traced import Parts, parts_of, trace, weights_of
 
 _Compiled = Callable[..., Any]
 
@@ -39,51 +39,50 @@ class Evaluator:
 
 
 class CompiledEvaluator(Evaluator):
-    """The same functions, each compiled at its first batch of molecules.
+    """The same functions, each compiled at its first batch of molecules or cells.
 
-    Batches of one molecule, or of diatomics and smaller, take the plain path: sizes of
-    0 and 1 are never symbolic, and each would cost a compilation of its own. So do
-    cells, whose neighbours are lists.
+    Batches of one structure, or of diatomics and smaller, take the plain path: sizes of
+    0 and 1 are never symbolic, and each would cost a compilation of its own.
     """
 
     def __init__(self, model: PhysML) -> None:
         super().__init__(model)
         self._energies = torch.compile(self._energies_of, dynamic=True)
         self._mask_logits = torch.compile(self._logits_of, dynamic=True)
-        self._traced: _Compiled | None = None
+        self._traced: dict[type[AtomGraph], _Compiled] = {}
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """As the plain one."""
         if _awkward(graph):
             return super().energies(graph)
-        return self._energies(graph.numbers, graph.positions)
+        return self._energies(type(graph), parts_of(graph))
 
     def mask_logits(self, graph: AtomGraph) -> Tensor:
         """As the plain one."""
         if _awkward(graph):
             return super().mask_logits(graph)
-        return self._mask_logits(graph.numbers, graph.positions)
+        return self._mask_logits(type(graph), parts_of(graph))
 
     def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
         """As the plain one."""
-        if _awkward(graph):
+        kind = type(graph)
+        if _awkward(graph) or not issubclass(kind, AllPairs | PeriodicEdgeList):
             return super().energies_and_forces(graph)
-        if self._traced is None:
-            traced = trace(self.model, graph.positions)
-            self._traced = torch.compile(traced, dynamic=True)
-        energies, _, forces = self._traced(
-            *weights_of(self.model), graph.numbers, graph.positions
-        )
+        if kind not in self._traced:
+            traced = trace(self.model, graph.positions, kind)
+            self._traced[kind] = torch.compile(traced, dynamic=True)
+        compiled = self._traced[kind]
+        energies, _, forces = compiled(*weights_of(self.model), parts_of(graph))
         return energies, forces
 
-    def _energies_of(self, numbers: Tensor, positions: Tensor) -> Tensor:
-        return super().energies(AllPairs(numbers, positions))
+    def _energies_of(self, kind: type[AtomGraph], parts: Parts) -> Tensor:
+        return super().energies(kind(**parts))
 
-    def _logits_of(self, numbers: Tensor, positions: Tensor) -> Tensor:
-        return super().mask_logits(AllPairs(numbers, positions))
+    def _logits_of(self, kind: type[AtomGraph], parts: Parts) -> Tensor:
+        return super().mask_logits(kind(**parts))
 
 
 def _awkward(graph: AtomGraph) -> bool:
-    if not isinstance(graph, AllPairs):
-        return True
-    return graph.numbers.shape[0] < 2 or graph.numbers.shape[1] < 3
+    atoms = graph.positions.numel() // (3 * graph.n_molecules)
+    # Many pairs are computed in parts, whose number is a plain one.
+    return graph.n_molecules < 2 or atoms < 3 or len(graph.pair_parts()) > 1

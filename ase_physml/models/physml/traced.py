@@ -5,16 +5,19 @@ is left of it are operations like any others: no second walk through autograd, a
 training an ordinary first backward pass for the losses.
 """
 
+from dataclasses import fields
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ase_physml.graph import AllPairs
+from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML
 
 Weights = tuple[dict[str, Tensor], dict[str, Tensor]]
+Parts = dict[str, Tensor]
+"""Tensors of a graph, by the names of its fields."""
 
 
 def weights_of(model: PhysML) -> Weights:
@@ -22,44 +25,81 @@ def weights_of(model: PhysML) -> Weights:
     return dict(model.named_parameters()), dict(model.named_buffers())
 
 
-def trace(model: PhysML, like: Tensor) -> torch.fx.GraphModule:
-    """Record energies and forces of a batch of molecules of equal size.
+def parts_of(graph: AtomGraph) -> Parts:
+    """What a traced function takes of a graph."""
+    values = {f.name: getattr(graph, f.name) for f in fields(graph)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def trace(
+    model: PhysML, like: Tensor, kind: type[AllPairs | PeriodicEdgeList] = AllPairs
+) -> torch.fx.GraphModule:
+    """Record energies and forces of a batch of molecules of equal size, or of cells.
 
     Args:
         model: The potential; its weights stay arguments.
         like: A tensor of the dtype and on the device of the positions to come.
+        kind: Of graphs.
 
     Returns:
-        ``f(parameters, buffers, numbers (M, N), positions (M, N, 3))``, giving energies
-        of molecules (M,) and of atoms (M, N) in eV and forces (M, N, 3) in eV/Å, for
-        any M and N, differentiable in the weights.
+        ``f(parameters, buffers, parts)`` with the parts of a graph, giving energies of
+        molecules (M,) and atoms (*A) in eV and forces (*A, 3) in eV/Å, differentiable
+        in the weights; for graphs of any size whose `pair_parts` are one.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def energies_and_forces(
         parameters: dict[str, Tensor],
         buffers: dict[str, Tensor],
-        numbers: Tensor,
-        positions: Tensor,
+        parts: Parts,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        positions = positions.detach().requires_grad_()
-        graph = AllPairs(numbers, positions)
+        positions = parts["positions"].detach().requires_grad_()
+        graph = kind(**{**parts, "positions": positions})
         found = functional_call(model, (parameters, buffers), (graph,))
         (gradient,) = torch.autograd.grad(
             found.molecules.sum(), positions, create_graph=True
         )
         return found.molecules, found.atoms, -gradient
 
-    # Equal sizes are taken for one symbol: trace with two that no weight has.
+    # Equal sizes are taken for one symbol: trace with some that no weight has.
     taken = {n for p in model.parameters() for n in p.shape}
-    sizes = [n for n in range(11, 2000) if n not in taken][:2]
-    numbers = torch.full(sizes, model.config.elements[0], device=like.device)
-    positions = like.new_zeros((*sizes, 3)).normal_()
+    sizes = [n for n in range(11, 2000) if n not in taken]
+    example = _example_of(kind, sizes, model.config.elements[0], like)
     with torch.enable_grad():
         record = make_fx(energies_and_forces, tracing_mode="symbolic")
-        graph: torch.fx.GraphModule = record(*weights_of(model), numbers, positions)
+        graph: torch.fx.GraphModule = record(*weights_of(model), example)
     _let_gradients_through(graph)
     return graph
+
+
+def _example_of(
+    kind: type[AllPairs | PeriodicEdgeList],
+    sizes: list[int],
+    element: int,
+    like: Tensor,
+) -> Parts:
+    """Parts of the right shapes, of which no two sizes are equal."""
+
+    def whole(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.long, device=like.device)
+
+    def real(*shape: int) -> Tensor:
+        return like.new_zeros(shape).normal_()
+
+    m, n, e, p = sizes[:4]
+    if kind is AllPairs:
+        return {"numbers": whole(m, n) + element, "positions": real(m, n, 3)}
+    return {
+        "numbers": whole(n) + element,
+        "positions": real(n, 3),
+        "molecule": whole(n),
+        "counts": whole(m),
+        "edges": whole(2, e),
+        "pairs": whole(2, p),
+        "cell": real(m, 3, 3),
+        "edge_shifts": real(e, 3),
+        "pair_shifts": real(p, 3),
+    }
 
 
 class CompiledForces:
@@ -84,7 +124,7 @@ class CompiledForces:
         """Energies of molecules (M,) and atoms (M, N), eV; forces (M, N, 3), eV/Å."""
         with torch.no_grad():
             found: tuple[Tensor, Tensor, Tensor] = self._compiled(
-                *self._weights, graph.numbers, graph.positions
+                *self._weights, parts_of(graph)
             )
         return found
 
