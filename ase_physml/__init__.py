@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.band import BatchedNEB
     from ase_physml.tasks.conformers import generate_conformers
+    from ase_physml.tasks.pathway import find_pathway, find_pathways
     from ase_physml.tasks.properties import (
         MolecularFingerprint,
         fingerprints,
@@ -27,6 +28,8 @@ __all__ = [
     "PhysChemCalculator",
     "PhysMLCalculator",
     "__version__",
+    "find_pathway",
+    "find_pathways",
     "fingerprints",
     "generate_conformers",
     "predict_properties",
@@ -40,6 +43,8 @@ _LAZY = {
     "MolecularFingerprint": "ase_physml.tasks.properties",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
+    "find_pathway": "ase_physml.tasks.pathway",
+    "find_pathways": "ase_physml.tasks.pathway",
     "fingerprints": "ase_physml.tasks.properties",
     "generate_conformers": "ase_physml.tasks.conformers",
     "predict_properties": "ase_physml.tasks.properties",

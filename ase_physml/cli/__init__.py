@@ -11,6 +11,7 @@ from ase_physml.cli.data import app as data_app
 from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
 from ase_physml.cli.neb import neb
+from ase_physml.cli.pathway import pathway
 from ase_physml.cli.predict import predict
 from ase_physml.cli.relax import relax
 from ase_physml.cli.train import train
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command()(relax)
 app.command()(neb)
+app.command()(pathway)
 app.command()(conformers)
 app.command()(predict)
 app.command()(train)

@@ -94,7 +94,7 @@ def neb(
     for name, state in zip(ends, states, strict=True):
         results[name] = _write(results[name], out / name, fmax)
         state.unlink(missing_ok=True)
-    _print_table(console, results, calculator.potential)
+    print_paths(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}
@@ -152,9 +152,10 @@ def _write(outcome: "Outcome", stem: Path, fmax: float) -> "Outcome":
     return outcome
 
 
-def _print_table(
+def print_paths(
     console: "Console", results: "dict[str, Outcome]", potential: str
 ) -> None:
+    """A row for each path, with its barrier ± sigma, or for its failure."""
     from rich.markup import escape
 
     table = make_table(f"paths on the surface of {potential}")

@@ -19,6 +19,8 @@ _CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 # Longer than the sum of covalent radii times this, a bond is broken.
 _BROKEN = 1.35
+# Shorter, two atoms are joined; see `perceive`.
+_JOINED = 1.15
 # Whose hydrogen is all that the nitrogen carries.
 _IMINE = Chem.MolFromSmarts("[#1]-[NX2]=[#6]")
 
@@ -58,13 +60,25 @@ def keeps_stereo(molecule: Chem.Mol, positions: Array) -> bool:
 
 def keeps_bonds(molecule: Chem.Mol, positions: Array) -> bool:
     """No bond is broken."""
+    joined = np.asarray(Chem.GetAdjacencyMatrix(molecule), dtype=bool)
+    return bool((_relative(molecule, positions)[joined] < _BROKEN).all())
+
+
+def parted(molecule: Chem.Mol, positions: Array) -> bool:
+    """No atoms have been joined that no bond joins."""
+    apart = ~np.asarray(Chem.GetAdjacencyMatrix(molecule), dtype=bool)
+    np.fill_diagonal(apart, False)
+    return bool((_relative(molecule, positions)[apart] > _JOINED).all())
+
+
+def _relative(molecule: Chem.Mol, positions: Array) -> Array:
+    """Distances in sums of covalent radii, (n, n)."""
     table = Chem.GetPeriodicTable()
     numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
     radii = np.array([table.GetRcovalent(number) for number in numbers])
-    ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()]
-    i, j = np.array(ends, dtype=np.int64).reshape(-1, 2).T
-    lengths = np.linalg.norm(positions[i] - positions[j], axis=-1)
-    return bool((lengths < _BROKEN * (radii[i] + radii[j])).all())
+    lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    relative: Array = lengths / (radii[:, None] + radii)
+    return relative
 
 
 def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:

@@ -97,7 +97,7 @@ def _relax(
             outcome = next(outcomes)
             reason = _problem(one.target.molecule, outcome)
             if isinstance(outcome, Relaxed) and not reason:
-                relaxed.append(_labelled(start, outcome))
+                relaxed.append(labelled(start, outcome))
             else:
                 one.dropped.append(reason)
                 one.changed |= isinstance(outcome, Relaxed)
@@ -148,7 +148,7 @@ def as_atoms(one: Ensemble, positions: Array) -> Atoms:
     return atoms
 
 
-def _labelled(start: Atoms, outcome: Relaxed) -> Atoms:
+def labelled(start: Atoms, outcome: Relaxed) -> Atoms:
     """The relaxed structure, with its energy and forces but without a calculator."""
     atoms: Atoms = start.copy()
     atoms.positions = outcome.atoms.positions

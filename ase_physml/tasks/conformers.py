@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from rdkit import Chem
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.frame import Array
@@ -106,12 +107,19 @@ def generate_conformers(
 
 
 def conformers_of(
-    smiles: Sequence[str],
+    molecules: Sequence[str | Chem.Mol],
     model: str | Path,
     relax: str | Calculator | None,
     settings: Settings,
 ) -> list[Conformers | PhysMLError]:
     """Conformers of several molecules, predicted together and relaxed together.
+
+    Args:
+        molecules: SMILES; or single molecules of RDKit with explicit hydrogens, whose
+            atoms keep their order.
+        model: As of `generate_conformers`, as is ``relax``.
+        relax: Calculator, its name, or None.
+        settings: Of each molecule.
 
     Returns:
         For each molecule its conformers, or why there are none.
@@ -120,7 +128,7 @@ def conformers_of(
         PhysMLError: Model or calculator cannot be used at all.
     """
     calculator = make_calculator(relax) if isinstance(relax, str) else relax
-    ensembles = _embed(smiles, DistanceModel(model), settings)
+    ensembles = _embed(molecules, DistanceModel(model), settings)
     started = [one for one in ensembles if isinstance(one, Ensemble)]
     for one in started:
         one.structures = [as_atoms(one, geometry) for geometry in one.geometries]
@@ -130,16 +138,17 @@ def conformers_of(
 
 
 def _embed(
-    smiles: Sequence[str], model: DistanceModel, settings: Settings
+    given: Sequence[str | Chem.Mol], model: DistanceModel, settings: Settings
 ) -> list[Ensemble | PhysMLError]:
     outcomes: dict[int, Ensemble | PhysMLError] = {}
+    smiles = [_smiles(one) for one in given]
     read = {}
-    for index, text in enumerate(smiles):
+    for index, one in enumerate(given):
         try:
-            molecule = with_hydrogens(text)
+            molecule = with_hydrogens(one) if isinstance(one, str) else one
             read[index] = molecule, model.featurise(molecule)
         except Exception as error:
-            outcomes[index] = _as_ours(text, error)
+            outcomes[index] = _as_ours(smiles[index], error)
     molecules, features = zip(*read.values(), strict=True) if read else ((), ())
     targets = model.targets(molecules, features)
     for index, target in zip(read, targets, strict=True):
@@ -148,6 +157,13 @@ def _embed(
         except Exception as error:
             outcomes[index] = _as_ours(smiles[index], error)
     return [outcomes[index] for index in range(len(smiles))]
+
+
+def _smiles(molecule: str | Chem.Mol) -> str:
+    if isinstance(molecule, str):
+        return molecule
+    smiles: str = Chem.MolToSmiles(Chem.RemoveHs(molecule))
+    return smiles
 
 
 def _as_ours(smiles: str, error: Exception) -> PhysMLError:

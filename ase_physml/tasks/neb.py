@@ -119,7 +119,7 @@ def find_paths(
         StructureError: A setting out of range, or a potential that has seen no barrier.
     """
     search = search or Search()
-    _check(search, calculator)
+    check_search(search, calculator)
     began = perf_counter()
     bands: dict[int, BatchedNEB] = {}
     outcomes: dict[int, Outcome] = {}
@@ -161,7 +161,12 @@ def find_paths(
     return [outcomes[index] for index in range(len(ends))]
 
 
-def _check(search: Search, calculator: PhysMLCalculator) -> None:
+def check_search(search: Search, calculator: PhysMLCalculator) -> None:
+    """Refuse, before any work, what `find_paths` would.
+
+    Raises:
+        StructureError: A setting out of range, or a potential that has seen no barrier.
+    """
     check_settings(search.optimizer, search.fmax, search.steps)
     if search.images < 3:
         raise StructureError(f"a path needs 3 images or more, got {search.images}")

@@ -82,7 +82,7 @@ def read_inputs(
         if path.is_file():
             found = list(_frames(path))
         else:
-            found = [(_safe(text), _try_smiles(text, seed))]
+            found = [(file_safe(text), _try_smiles(text, seed))]
         for name, atoms in found:
             unique, number = name, 2
             # c1ccccc1 and C1CCCCC1 are one name where file systems ignore case.
@@ -117,5 +117,6 @@ def _frames(path: Path) -> Iterator[tuple[str, Atoms | PhysMLError]]:
         yield (path.stem if len(frames) == 1 else f"{path.stem}-{i:0{width}d}"), atoms
 
 
-def _safe(text: str) -> str:
+def file_safe(text: str) -> str:
+    """A name of a file that says what the text says."""
     return re.sub(r"[^A-Za-z0-9._+=()\[\]-]", "_", text).strip(".")[:80] or "molecule"

@@ -1,0 +1,196 @@
+"""`physml pathway`: from a mapped reaction SMILES to a barrier."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_physml.cli.neb import print_paths
+from ase_physml.cli.shared import (
+    Dtype,
+    Optimizer,
+    check_export,
+    live_bar,
+    make_console,
+    print_doubts,
+    print_errors,
+)
+from ase_physml.errors import StructureError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from rich.console import Console
+
+    from ase_physml.tasks.neb import ReactionPath
+    from ase_physml.tasks.pathway import Outcome
+    from ase_physml.tasks.pathway_ends import Ends
+
+
+class Step(StrEnum):
+    """Steps of a pathway."""
+
+    conformers = "conformers"
+    ends = "ends"
+    path = "path"
+
+
+def pathway(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Mapped reaction SMILES R>>P; a file of lines `R>>P name`; or two "
+            "files of structures, of reactant and product."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "reactions.pt",
+    conformations: Annotated[
+        str, typer.Option(help="Model of conformations: shipped name or path.")
+    ] = "physchem_qm9.pt",
+    out: Annotated[
+        Path, typer.Option(help="Folder for results; of several, one in it for each.")
+    ] = Path("pathway"),
+    n: Annotated[int, typer.Option("-n", min=1, help="Conformers of a side.")] = 5,
+    images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
+    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
+    steps: Annotated[int, typer.Option(min=0, help="Of a path, at most.")] = 500,
+    end_fmax: Annotated[
+        float, typer.Option(help="Largest force left on both sides, eV/Å.")
+    ] = 0.02,
+    climb: Annotated[bool, typer.Option(help="Let the highest image climb.")] = True,
+    optimizer: Annotated[
+        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
+    ] = Optimizer.FIRE,
+    match: Annotated[
+        bool, typer.Option(help="Of files: reorder atoms of the product to those near.")
+    ] = False,
+    any_domain: Annotated[
+        bool, typer.Option(help="Even with a potential that has seen minima only.")
+    ] = False,
+    until: Annotated[Step, typer.Option(help="The last step.")] = Step.path,
+    uncertain: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 set of what a committee is uncertain about."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Leave out what is done with the same settings.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+) -> None:
+    """Find reaction paths from SMILES: conformers of both sides, ends, path, barrier.
+
+    Each step leaves its files: reactant.xyz and product.xyz, ends.traj, path.traj and
+    path.png. Exit code 1 if a reaction failed; the others are searched all the same.
+    """
+    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.tasks.conformer_ensemble import Settings
+    from ase_physml.tasks.neb import Search
+    from ase_physml.tasks.pathway import PathwaySettings, find_pathways
+
+    reactions = _read(inputs)
+    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    search = Search(
+        images=images,
+        fmax=fmax,
+        steps=steps,
+        climb=climb,
+        optimizer=optimizer.value,
+        end_fmax=end_fmax,
+        any_domain=any_domain,
+    )
+    settings = PathwaySettings(Settings(n, seed), conformations, match, search)
+    check_export(calculator, uncertain)
+    single = len(reactions) == 1
+    folders = {name: out if single else out / name for name in reactions}
+    console = make_console()
+    with live_bar(console, "searching", len(reactions), fmax) as show:
+        found = find_pathways(
+            list(reactions.values()),
+            calculator,
+            settings,
+            folders=list(folders.values()),
+            resume=resume,
+            until=until.value,
+            on_stage=lambda step: console.print(f"{step} ..."),
+            on_step=show,
+        )
+    results = dict(zip(reactions, found, strict=True))
+    for name, folder in folders.items():
+        results[name] = _plotted(results[name], folder, fmax)
+    _print_ends(console, results)
+    if until is Step.path:
+        paths = {name: _path(result) for name, result in results.items()}
+        print_paths(console, paths, calculator.potential)
+        doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
+        print_doubts(console, doubts, calculator, uncertain)
+    console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    if print_errors(results):
+        raise typer.Exit(1)
+
+
+def _read(inputs: list[str]) -> "dict[str, str | Ends]":
+    """Reactions by unique names that can be names of folders."""
+    from ase_physml.tasks.conformer_runs import read_molecules
+    from ase_physml.tasks.pathway_ends import Ends
+    from ase_physml.tasks.structures import file_safe
+
+    files = [Path(text) for text in inputs if ">>" not in text]
+    if len(files) == len(inputs) == 2:
+        return {"reaction": Ends(*map(_structures, files))}
+    for file in files:
+        if not file.is_file():
+            raise StructureError(
+                f"{file}: no such file, and no reaction; write REACTANTS>>PRODUCTS"
+            )
+    found: dict[str, str | Ends] = {}
+    for named in read_molecules(inputs):
+        name = "reaction" if named.name == named.smiles else file_safe(named.name)
+        found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
+    return found
+
+
+def _structures(file: Path) -> "list[Atoms]":
+    from ase_physml.tasks.structures import read_inputs
+
+    if not file.is_file():
+        raise StructureError(f"{file}: no such file")
+    found = []
+    for _, atoms in read_inputs([str(file)]):
+        if isinstance(atoms, Exception):
+            raise atoms
+        found.append(atoms)
+    return found
+
+
+def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
+    """With a plot of its path, unless an earlier run, which saw all steps, made it."""
+    from ase_physml.tasks.plots import plot_path
+
+    if isinstance(outcome, Exception) or outcome.path is None:
+        return outcome
+    plot = folder / "path.png"
+    try:
+        if len(outcome.path.forces) > 1 or not plot.exists():
+            plot_path(outcome.path, plot, fmax)
+    except Exception as error:
+        return error
+    return outcome
+
+
+def _path(outcome: "Outcome") -> "ReactionPath | Exception":
+    if isinstance(outcome, Exception):
+        return outcome
+    return outcome.path or StructureError("no path was searched")
+
+
+def _print_ends(console: "Console", results: "dict[str, Outcome]") -> None:
+    for name, result in results.items():
+        if isinstance(result, Exception):
+            continue
+        ends = result.ends
+        about = f"{len(ends.reactants)} reactants, {len(ends.products)} products"
+        if result.pair is not None:
+            about += f"; the closest are {result.pair[1].info['rmsd']:.2f} Å apart"
+        console.print(f"{name}: {about}", markup=False, soft_wrap=True)
