@@ -8,7 +8,8 @@ per component, against the zero force of a minimum) over the whole test split; a
 ΔP (Å): 256 test molecules, the 128 smallest and 128 drawn from the others, are
 displaced by Gaussian noise of 0.1 Å, relaxed with BFGS to 0.01 eV/Å in at most 500
 steps, and compared with where they came from after the best rotation (mean over atoms,
-then over molecules). Any ASE calculator can stand in for the potential in the ΔP part.
+then over molecules; without those in which atoms fell into each other, ``collapsed``).
+Any ASE calculator can stand in for the potential in the ΔP part.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
+from ase_physml.errors import PhysMLError
 from ase_physml.graph import AllPairs
 from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.potentials.checkpoint import load_potential
@@ -79,18 +81,24 @@ def recovery(
         truth = atoms.positions.copy()
         atoms.positions += deviation * random.normal(size=truth.shape)
         atoms.calc = calc
-        done = relax(atoms, "BFGS", 0.01, 500)
+        try:
+            done = relax(atoms, "BFGS", 0.01, 500)
+        except PhysMLError:  # two atoms in one place: there is no way back
+            distances.append(np.nan)
+            converged.append(False)
+            continue
         distances.append(mean_displacement(done.atoms.positions, truth))
         converged.append(done.converged)
     moved = np.array(distances)
     half = len(moved) // 2
     return {
-        "mean_A": float(moved.mean()),
-        "median_A": float(np.median(moved)),
-        "mean_of_smallest_A": float(moved[:half].mean()),
-        "mean_of_others_A": float(moved[half:].mean()),
+        "mean_A": float(np.nanmean(moved)),
+        "median_A": float(np.nanmedian(moved)),
+        "mean_of_smallest_A": float(np.nanmean(moved[:half])),
+        "mean_of_others_A": float(np.nanmean(moved[half:])),
         "below_0.1_A": float((moved < 0.1).mean()),
         "converged": float(np.mean(converged)),
+        "collapsed": float(np.isnan(moved).mean()),
         "molecules": len(moved),
     }
 
