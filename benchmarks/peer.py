@@ -1,7 +1,8 @@
 """Train TorchMD-NET's ET on what PhysML is trained on, and use it as a calculator.
 
     pip install torch_geometric warp-lang && pip install --no-deps torchmd-net==3.1.0
-    python benchmarks/peer.py qm9_energies.h5 --split SPLIT.json --out et.pt
+    python benchmarks/peer.py runs/ablation/subset.h5 --split runs/ablation/split.json \
+        --out et.pt
     PEER=et.pt PYTHONPATH=benchmarks physml evaluate qm9.pt peer:calculator
 
 It learns what its kind learns: energies, and that forces at rest are zero. Same
@@ -13,7 +14,6 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -24,7 +24,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 from ase_physml.training.losses import energy_loss, zero_force_loss
-from ase_physml.training.reference import composition, elements_of
+from ase_physml.training.reference import elements_of, self_energies_of
 from ase_physml.training.schedule import warm_cosine
 
 PRESET = "64x3"
@@ -40,8 +40,7 @@ SAVE_EVERY = 250
 def self_energies(store: FrameStore) -> torch.Tensor:
     """E0 by atomic number, eV, from a least-squares fit to the energies."""
     elements = elements_of([store])
-    energies = store.data.column("energy")[store.frames].astype(np.float64)
-    fitted, *_ = np.linalg.lstsq(composition(store, elements), energies, rcond=None)
+    fitted, _ = self_energies_of([store], elements)
     table = torch.zeros(max(elements) + 1, dtype=torch.float64)
     table[list(elements)] = torch.from_numpy(fitted)
     return table
@@ -124,7 +123,7 @@ class Peer(Calculator):
         positions = torch.as_tensor(self.atoms.positions).float()[None]
         energies, forces = ask(self.model, numbers, positions)
         self.results = {
-            "energy": float(energies.double() + self.table[numbers].sum()),
+            "energy": float(energies.detach().double() + self.table[numbers].sum()),
             "forces": forces[0].detach().double().numpy(),
         }
 
