@@ -19,7 +19,7 @@ from ase_physml.models.physml.model import PhysML, PhysMLConfig
 Evaluate = Callable[[Sequence[Atoms]], Any]
 """Energies and forces of structures; a batch if the candidate can batch."""
 
-PRESETS = {"64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
+PRESETS = {"64x2": (64, 2, 4, 24), "64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 32)}
 CUTOFF = 5.0
 
 
