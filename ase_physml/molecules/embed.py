@@ -131,9 +131,10 @@ def _pulls(target: Target, seed: int, weight: float) -> Iterator[Any]:
 
 def _bounds(target: Target, growth: float) -> Array | None:
     """RDKit's bounds with those predicted in their place; None if they contradict."""
-    bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
-        target.molecule, doTriangleSmoothing=False
-    )
+    with BlockLogs():
+        bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
+            target.molecule, doTriangleSmoothing=False
+        )
     hops = Chem.GetDistanceMatrix(target.molecule)
     tolerance = growth * np.select([hops == 1, hops == 2], [_BOND, _ANGLE], _FAR)
     i, j = np.nonzero(np.triu(np.isfinite(target.distances), 1))

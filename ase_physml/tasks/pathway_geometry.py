@@ -107,9 +107,10 @@ def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
 
 
 def _bounds(molecule: Chem.Mol) -> Array:
-    bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
-        molecule, doTriangleSmoothing=False
-    )
+    with BlockLogs():
+        bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
+            molecule, doTriangleSmoothing=False
+        )
     return bounds
 
 
