@@ -32,12 +32,11 @@ from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_runs import Named, run_conformers
 from ase_physml.tasks.smiles_tables import read_smiles_table
 
-LARGEST = 30  # heavy atoms
 ISOMERS = 16  # of a molecule, among which one is drawn
 ORGANIC = {"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"}
 
 
-def isomers(tables: list[Path], count: int) -> list[str]:
+def isomers(tables: list[Path], count: int, largest: int) -> list[str]:
     """Canonical SMILES with all stereochemistry, of different molecules."""
     random = Random(0)
     smiles = {s for table in tables for s in read_smiles_table(table).smiles}
@@ -47,12 +46,12 @@ def isomers(tables: list[Path], count: int) -> list[str]:
     for text in shuffled:
         if len(found) == count:
             break
-        for isomer in drawn(text, random):
+        for isomer in drawn(text, largest, random):
             found[isomer] = None
     return list(found)
 
 
-def drawn(smiles: str, random: Random) -> Iterator[str]:
+def drawn(smiles: str, largest: int, random: Random) -> Iterator[str]:
     """One isomer; none of what has no stereochemistry, or is no molecule of its own."""
     with BlockLogs():
         try:
@@ -60,7 +59,7 @@ def drawn(smiles: str, random: Random) -> Iterator[str]:
         except DataError:
             return
         symbols = {atom.GetSymbol() for atom in molecule.GetAtoms()}
-        if molecule.GetNumAtoms() > LARGEST or not symbols <= ORGANIC:
+        if molecule.GetNumAtoms() > largest or not symbols <= ORGANIC:
             return
         # What is specified is drawn again, too.
         Chem.RemoveStereochemistry(molecule)
@@ -107,13 +106,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", type=Path, nargs="+")
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--largest", type=int, default=30, help="heavy atoms")
     parser.add_argument("-n", type=int, default=1, help="conformers of a molecule")
     parser.add_argument("--model", default="physchem_qm9.pt")
     parser.add_argument("--relax", help="calculator")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("stereo.sdf"))
     options = parser.parse_args()
-    wanted = isomers(options.tables, options.count)
+    wanted = isomers(options.tables, options.count, options.largest)
     named = [Named(smiles, smiles) for smiles in wanted]
     with_bar = iter(track(range(len(named)), "conformers"))
     report = run_conformers(

@@ -238,7 +238,8 @@ def _find_pairs(runs: Sequence[_Run]) -> None:
             continue
         try:
             run.files.write_pair(closest_pair(run.files.read_ends(), run.align))
-        except PhysMLError as error:
+        except Exception as error:
+            # Somebody may have edited the files, and ASE's readers raise anything.
             run.error = error
 
 
