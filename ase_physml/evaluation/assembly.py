@@ -41,7 +41,8 @@ def _measure(subject: Subject, molecule: Molecule, count: int) -> Record:
         broken.positions[atoms] += PULLED * _outward(minimum, axis, random)
     found = subject.relax(broken, steps=STEPS)
     away = rmsd(found.atoms.positions, minimum.positions)
-    same = bonded(found.atoms) == bonded(minimum)
+    # Those of the molecule: a minimum without them is one of something else.
+    same = bonded(found.atoms) == bonded(molecule.atoms)
     return {
         "groups": count,
         "bonds": same,
@@ -163,7 +164,8 @@ ASSEMBLY = Suite(
         "One or two functional groups are pulled off the potential's own minimum of a "
         "molecule, 0.7 Å outward along the bond they hang on (tilted by up to 20°), "
         "and the pieces relaxed in at most 500 steps. The molecule is assembled if it "
-        "has its bonds again and lies within 0.1 Å (root mean square) of the minimum."
+        "has the bonds it should have and lies within 0.1 Å (root mean square) of the "
+        "minimum."
     ),
     cases=_cases,
     rows=_rows,

@@ -97,6 +97,17 @@ def test_a_flat_surface_brings_nothing_back(ethanol: Molecule, tmp_path: Path) -
     assert rows["one group"]["assembled (%)"] == 0.0
 
 
+def test_a_minimum_of_something_else_is_no_molecule(
+    ethanol: Molecule, tmp_path: Path
+) -> None:
+    other = ethanol.atoms.copy()
+    other.positions[ethanol.atoms.symbols == "O"] += 2.0
+    subject = Subject("springs", Springs(other), [ethanol])
+    rows = ASSEMBLY.rows(run_suite(ASSEMBLY, subject, tmp_path / "a.jsonl"))
+    assert float(rows["one group"]["RMSD median (Å)"]) < 0.1
+    assert rows["one group"]["assembled (%)"] == 0.0
+
+
 def test_functional_groups() -> None:
     atoms = from_smiles("CC(=O)NC1CC1")
     groups = cuttable(atoms)
