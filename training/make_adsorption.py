@@ -64,7 +64,7 @@ def adsorbate_split(size: int, found: list[Adsorption]) -> Split:
     """Molecules of the test are not known in the gas phase either."""
     random = np.random.default_rng(0)
     names = sorted({one.adsorbate for one in found})
-    tested = set(random.choice(names, len(names) // 7, replace=False).tolist())
+    tested = set(random.choice(names, max(1, len(names) // 7), replace=False).tolist())
     split = grouped(size, found, [one.adsorbate in tested for one in found])
     gas = sorted({one.gas for one in found if one.adsorbate in tested})
     return of_parts(size, split.val, np.concatenate([split.test, gas]))

@@ -14,6 +14,7 @@ from ase import Atoms, units
 from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.io import read, write
 from ase.md.nptberendsen import NPTBerendsen
@@ -21,10 +22,12 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import FIRE
 
-from ase_physml import PhysMLCalculator
+from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.checks import warn_of_cells
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.tasks.relax import relax
+from ase_physml.tasks.relaxation import Relaxed
 
 CONFIG = PhysMLConfig(
     elements=(1, 6, 8, 29), cutoff=4.0, pair_cutoff=6.0,
@@ -167,6 +170,25 @@ def test_constant_pressure_dynamics(metal: PhysMLCalculator) -> None:
     assert np.isfinite(atoms.get_total_energy())
     assert 0.8 < atoms.get_volume() / volume < 1.2
     assert atoms.get_volume() != volume
+
+
+def test_held_atoms_stay_in_relaxations(metal: PhysMLCalculator) -> None:
+    structures = [slab(), slab()]
+    for atoms, below in zip(structures, (0.5, 3.0), strict=True):
+        atoms.set_constraint(FixAtoms(mask=atoms.positions[:, 2] < below))
+    together = relax_many(structures, metal, fmax=1e-6, steps=5)
+    for start, many in zip(structures, together, strict=True):
+        alone = start.copy()
+        alone.calc = metal
+        for done in (many, relax(alone, "BFGS", 1e-6, 5)):
+            assert isinstance(done, Relaxed)
+            held = start.constraints[0].index
+            moved = np.linalg.norm(done.atoms.positions - start.positions, axis=1)
+            assert (moved[held] == 0.0).all()
+            assert (np.delete(moved, held) > 1e-4).all()
+            # What may not move has no part in the threshold.
+            forces = np.linalg.norm(done.atoms.get_forces(), axis=1)
+            assert done.forces[-1] == pytest.approx(np.delete(forces, held).max())
 
 
 def test_a_skin_changes_nothing() -> None:

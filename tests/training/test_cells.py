@@ -214,10 +214,11 @@ def test_slabs_are_at_rest_in_the_force_field_and_resist() -> None:
     assert forces.abs().max() < 1e-6
     lowest = torch.linalg.eigvalsh(field.hessian()[0])
     assert lowest[0] > 0.0
-    # Copper's highest phonon is at 7.2 THz; two layers have softer ones.
-    highest = torch.linalg.eigvalsh(field.hessian()[0, :54, :54])[-1].item()
+    # Copper's highest phonon is at 7.2 THz.
+    clean, _ = field_of(from_atoms(fcc111("Cu", (3, 3, 4), vacuum=6.0, periodic=True)))
+    highest = torch.linalg.eigvalsh(clean.hessian()[0])[-1].item()
     terahertz = (highest * 9648.5 / 63.5) ** 0.5 / (2 * np.pi)
-    assert 4.0 < terahertz < 10.0
+    assert 5.0 < terahertz < 9.0
 
 
 def test_a_held_atom_neither_moves_nor_couples() -> None:
