@@ -70,6 +70,10 @@ def import_(
             help="Transition1x: reactants, transition states and products only.",
         ),
     ] = False,
+    per_reaction: Annotated[
+        int | None,
+        typer.Option(min=1, help="Transition1x: frames of each reaction, at random."),
+    ] = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -110,6 +114,7 @@ def import_(
         exclude=exclude,
         part=part,
         stationary=stationary,
+        per_reaction=per_reaction,
         energy_unit=energy_unit,
         forces_unit=forces_unit,
         energy_key=energy_key,
@@ -211,17 +216,20 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     by: Annotated[
         str | None,
-        typer.Option(help="Column (smiles, name) whose equal values stay together."),
+        typer.Option(
+            help="What stays together: a reaction (frames named REACTION/...), a "
+            "composition, or equal values of a column (smiles, name)."
+        ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw training, validation and test frames, and store them by index."""
     from ase_physml.data.ragged import RaggedSet
-    from ase_physml.data.splits import make_split
+    from ase_physml.data.splits import groups_of, make_split
 
     _keep_existing(out, overwrite)
     data = RaggedSet(source)
-    groups = None if by is None else [str(x) for x in data.column(by)]
+    groups = None if by is None else groups_of(data, by)
     drawn = make_split(len(data), (val, test), seed, groups)
     drawn.save(out)
     _console().print(

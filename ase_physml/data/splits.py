@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ase_physml.data.metadata import text
+from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
 
 Ints = npt.NDArray[np.int64]
@@ -80,7 +83,7 @@ def make_split(
     n: int,
     fractions: tuple[float, float],
     seed: int,
-    groups: Sequence[str] | None = None,
+    groups: Iterable[str] | None = None,
 ) -> Split:
     """Draw validation and test parts.
 
@@ -88,20 +91,18 @@ def make_split(
         n: Frames in the set.
         fractions: Of validation and of test; the rest is for training.
         seed: Of the draw.
-        groups: If given, one label per frame; frames of a group stay together (all
-            images of a reaction, all conformers of a molecule).
+        groups: If given, one label per frame, read one by one; frames of a group stay
+            together (all images of a reaction, all conformers of a molecule).
 
     Raises:
         DataError: No frames, not one label for each, or nothing left to train on.
     """
     if n < 1:
         raise DataError("there are no frames to split")
-    if groups is not None and len(groups) != n:
-        raise DataError(f"{len(groups)} group labels for {n} frames; give one each")
     random = np.random.default_rng(seed)
-    member = np.arange(n)
-    if groups is not None:
-        _, member = np.unique(np.asarray(groups), return_inverse=True)
+    member = np.arange(n) if groups is None else _numbered(groups)
+    if len(member) != n:
+        raise DataError(f"{len(member)} group labels for {n} frames; give one each")
     order = random.permutation(int(member.max()) + 1)
     n_val, n_test = (round(f * len(order)) for f in fractions)
     if min(fractions) < 0 or n_val + n_test >= len(order):
@@ -116,3 +117,42 @@ def make_split(
     train, val, test = (np.flatnonzero(of_frame == k) for k in range(3))
     # In random order, so that "the first 1000" is a fair sample.
     return Split(train, random.permutation(val), random.permutation(test))
+
+
+def _numbered(groups: Iterable[str]) -> npt.NDArray[np.integer[Any]]:
+    """The place of each label among all different ones, in their order."""
+    seen: dict[str, int] = {}
+    found = np.fromiter((seen.setdefault(g, len(seen)) for g in groups), dtype=np.int32)
+    place = np.empty(len(seen), dtype=np.int32)
+    place[[seen[label] for label in sorted(seen)]] = np.arange(len(seen))
+    return place[found]
+
+
+def groups_of(data: RaggedSet, by: str) -> Iterator[str]:
+    """What the frames of a set may be kept together by, one after the other.
+
+    Args:
+        data: The set.
+        by: "reaction", their name up to its last slash; "composition"; or a column of
+            text.
+
+    Raises:
+        DataError: The set has no such column.
+    """
+    for start, stop in data.slabs():
+        if by == "composition":
+            yield from _compositions(data, start, stop)
+            continue
+        labels = data.column("name" if by == "reaction" else by, start, stop)
+        for label in map(text, labels):
+            yield label.rpartition("/")[0] if by == "reaction" else label
+
+
+def _compositions(data: RaggedSet, start: int, stop: int) -> Iterator[str]:
+    first, last = data.offsets[[start, stop]]
+    numbers = data.column("atomic_numbers", first, last).astype(np.int64)
+    frames = np.repeat(np.arange(stop - start), data.n_atoms[start:stop])
+    cells = np.bincount(119 * frames + numbers, minlength=119 * (stop - start))
+    kinds, kind = np.unique(cells.reshape(-1, 119), axis=0, return_inverse=True)
+    labels = [" ".join(f"{z}:{row[z]}" for z in np.flatnonzero(row)) for row in kinds]
+    return (labels[k] for k in kind.ravel())

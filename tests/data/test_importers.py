@@ -217,6 +217,24 @@ def test_transition1x_parts_and_stationary_points(transition1x: Path) -> None:
         list(open_source(transition1x, "auto", Options(part="val")))
 
 
+def test_transition1x_samples_reactions(transition1x: Path, tmp_path: Path) -> None:
+    five = Options(per_reaction=5)
+    source = open_source(transition1x, "auto", five)
+    assert source.count() == 5 + 4 + 5
+    names = [frame.name for frame in source]
+    drawn = [int(name.split("/")[2]) for name in names if name and "rxn0001" in name]
+    assert drawn == sorted(set(drawn))
+    assert 0 <= drawn[0] < drawn[-1] < 1500
+    assert [f.name for f in open_source(transition1x, "auto", five)] == names
+    everything = {f.name: f for f in open_source(transition1x)}
+    for frame in source:
+        np.testing.assert_array_equal(frame.positions, everything[frame.name].positions)
+    assert source.metadata.extra == {"part": "data", "per_reaction": 5}
+    both = Options(per_reaction=5, stationary=True)
+    with pytest.raises(DataError, match="give --stationary or --per-reaction"):
+        list(open_source(transition1x, "auto", both))
+
+
 def test_transition1x_without_forces(transition1x: Path) -> None:
     with h5py.File(transition1x, "a") as file:
         del file[f"data/C2H4/rxn0002/{LEVEL}.forces"]

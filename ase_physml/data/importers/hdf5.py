@@ -41,6 +41,7 @@ class Conformers:
         forces: (F, N, 3), or None.
         name: Prefix of the frames' names.
         smiles: The same for all, or None.
+        chosen: Which of them are wanted, ascending; None for all.
     """
 
     numbers: Array
@@ -49,25 +50,39 @@ class Conformers:
     forces: h5py.Dataset | None
     name: str
     smiles: str | None = None
+    chosen: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions if self.chosen is None else self.chosen)
 
     def frames(self, factor: float) -> Iterator[Frame]:
         """Frames in order; labels times ``factor``, NaN where the file has NaN."""
         for start in range(0, len(self.positions), _ROWS):
             rows = slice(start, start + _ROWS)
+            wanted = self._wanted(start, min(start + _ROWS, len(self.positions)))
+            if not len(wanted):
+                continue
             positions = self.positions[rows].astype(np.float64)
             energies = self.energies[rows].reshape(-1) * factor
             forces = None
             if self.forces is not None:
                 forces = self.forces[rows].astype(np.float64) * factor
-            for i, energy in enumerate(energies):
+            for i in wanted:
                 yield Frame(
                     numbers=self.numbers,
                     positions=positions[i],
-                    energy=float(energy),
+                    energy=float(energies[i]),
                     forces=None if forces is None else forces[i],
                     name=f"{self.name}/{start + i}",
                     smiles=self.smiles,
                 )
+
+    def _wanted(self, start: int, stop: int) -> range | Array:
+        """Of the rows from ``start`` to ``stop``, counted from ``start``."""
+        if self.chosen is None:
+            return range(stop - start)
+        first, last = np.searchsorted(self.chosen, [start, stop])
+        return self.chosen[first:last] - start
 
 
 def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:

@@ -25,6 +25,7 @@ class Options:
             "relaxed" or "initial" structures, with their energies.
         stationary: Transition1x: reactants, transition states and products instead
             of the frames of the paths (which contain them).
+        per_reaction: Transition1x: so many frames of each reaction, drawn at random.
         energy_unit: Of the file, for formats that do not fix it; eV if None.
         forces_unit: The same; ``energy_unit`` per Å if None.
         energy_key: Where to find energies, if not where one would look first.
@@ -36,6 +37,7 @@ class Options:
     exclude: Path | None = None
     part: str | None = None
     stationary: bool = False
+    per_reaction: int | None = None
     energy_unit: str | None = None
     forces_unit: str | None = None
     energy_key: str | None = None

@@ -6,7 +6,9 @@ Groups ``data`` (``train``, ``val``, ``test`` link into it) / formula / reaction
 ``transition_state`` and ``product``, which repeat frames of the path.
 """
 
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -33,7 +35,7 @@ class Transition1x(HDF5Importer):
     """Frames of the paths, or their stationary points."""
 
     name = "transition1x"
-    options = frozenset({"part", "stationary"})
+    options = frozenset({"part", "stationary", "per_reaction"})
 
     def recognises(self, file: h5py.File) -> bool:
         """Whether an HDF5 file has this layout."""
@@ -48,13 +50,13 @@ class Transition1x(HDF5Importer):
             equilibrium=False,
             source="Transition1x (Schreiner et al. 2022, "
             "doi 10.1038/s41597-022-01870-w)",
-            extra={"part": options.part or "data"},
+            extra={"part": options.part or "data", **_sampled(options)},
         )
 
     def count(self, path: Path, options: Options) -> int | None:
         """From the shapes of all groups."""
         with open_file(path) as file:
-            return sum(len(c.positions) for c in _groups(path, file, options))
+            return sum(len(c) for c in _groups(path, file, options))
 
     def read(self, path: Path, options: Options, notes: Notes) -> Iterator[Frame]:
         """Stream frames named formula/reaction/position in the group."""
@@ -68,16 +70,39 @@ def _groups(path: Path, file: h5py.File, options: Options) -> Iterator[Conformer
     if part not in _PARTS or part not in file:
         known = ", ".join(p for p in _PARTS if p in file)
         raise DataError(f"{path}: has no part {part!r}; choose --part {known}")
+    if options.stationary and options.per_reaction:
+        raise DataError(
+            f"{path}: stationary points are three of a reaction: give --stationary or "
+            "--per-reaction"
+        )
     for formula, reactions in file[part].items():
         for reaction, group in reactions.items():
             numbers = dataset(path, group, "atomic_numbers")[:].astype(np.uint8)
             name = f"{formula}/{reaction}"
             if not options.stationary:
-                yield _conformers(path, group, numbers, name)
+                found = _conformers(path, group, numbers, name)
+                yield replace(found, chosen=_drawn(found, options.per_reaction))
                 continue
             for point in _STATIONARY:
                 if point in group:
                     yield _conformers(path, group[point], numbers, f"{name}/{point}")
+
+
+def _sampled(options: Options) -> dict[str, int]:
+    return {"per_reaction": options.per_reaction} if options.per_reaction else {}
+
+
+def _drawn(path: Conformers, count: int | None) -> Array | None:
+    """So many frames of a path, ascending; the same ones at every import.
+
+    At random: frames lie image by image of one band after the other, and every tenth
+    of them may be the same image.
+    """
+    if count is None or count >= len(path):
+        return None
+    random = np.random.default_rng(zlib.crc32(path.name.encode()))
+    drawn: Array = np.sort(random.choice(len(path), count, replace=False))
+    return drawn
 
 
 def _conformers(path: Path, group: h5py.Group, numbers: Array, name: str) -> Conformers:
