@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import count_bar, make_console, make_table
+from ase_physml.cli.shared import (
+    Scheduler,
+    count_bar,
+    make_console,
+    make_table,
+    open_workers,
+)
 from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ def conformers(
     fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.03,
     steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 300,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    scheduler: Scheduler = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUT.")
@@ -57,14 +64,17 @@ def conformers(
     settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
     molecules = read_molecules(inputs)
     console = make_console()
-    with count_bar("conformers", len(molecules)) as advance:
+    with (
+        open_workers(scheduler, jobs) as workers,
+        count_bar("conformers", len(molecules)) as advance,
+    ):
         report = run_conformers(
             molecules,
             out,
             model,
             relax,
             settings,
-            processes=jobs,
+            workers=workers,
             resume=resume,
             on_molecules=advance,
         )

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ase_physml.data.disk import writing
 from ase_physml.data.locking import lock
-from ase_physml.data.workers import run_all
+from ase_physml.data.workers import Processes, Workers
 from ase_physml.errors import DataError
 
 # At least so many slabs where the input has as many items: all processes have work.
@@ -68,6 +69,7 @@ class Slabs:
         keep: Keep,
         *,
         processes: int = 1,
+        workers: Workers | None = None,
         tell: Callable[[int], None] | None = None,
     ) -> list[tuple[Path, Any]]:
         """Work on the slabs that are missing.
@@ -75,27 +77,31 @@ class Slabs:
         Args:
             items: The input, cut with slices, the same at every run.
             most: Items of a slab, at most.
-            work: From a slab to its result; see `run_all`.
+            work: From a slab to its result; see `Workers`.
             keep: Called here for each result.
             processes: 1 works here. More need ``if __name__ == "__main__":`` in a
                 script.
+            workers: To work elsewhere instead; results are then lists with one for each
+                item, `Lost` for those that workers died of.
             tell: Called with the number of items just finished.
 
         Returns:
             For each slab, in order, its stem and what ``keep`` returned.
 
         Raises:
-            DataError: An item is not what it was, or a process died.
+            DataError: An item is not what it was, a process died, or the disk is full.
         """
         size = max(1, min(most, len(items) // _SLABS))
         tell = tell or (lambda _: None)
         starts = range(0, len(items), size)
         missing = self._missing(items, starts, tell)
-        for start, slab, result in run_all(missing, work, processes):
-            record = keep(self._stem(start), start, slab, result)
-            # Last, since its presence says that the slab is done.
-            content = {"checksum": _checksum(slab), "record": record}
-            _write_json(_record(self._stem(start)), content)
+        places = workers or Processes(processes)
+        for start, slab, result in places.map_units(work, missing):
+            with writing(self.folder, "resume the run"):
+                record = keep(self._stem(start), start, slab, result)
+                # Last, since its presence says that the slab is done.
+                content = {"checksum": _checksum(slab), "record": record}
+                _write_json(_record(self._stem(start)), content)
             tell(len(slab))
         stems = map(self._stem, starts)
         return [(stem, _read_json(_record(stem))["record"]) for stem in stems]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
+from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
@@ -101,6 +102,7 @@ def run_conformers(
     settings: Settings,
     *,
     processes: int = 1,
+    workers: Workers | None = None,
     resume: bool = False,
     on_molecules: Callable[[int], None] | None = None,
 ) -> Report:
@@ -114,6 +116,7 @@ def run_conformers(
         relax: Name of a calculator, or None.
         settings: Of each molecule.
         processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
+        workers: To work elsewhere instead, such as `DaskWorkers`.
         resume: Go on with an interrupted run of the same molecules and settings.
         on_molecules: Called with the number of molecules just finished.
 
@@ -131,6 +134,7 @@ def run_conformers(
             partial(_of_slab, model, relax, settings),
             partial(_keep, out.suffix),
             processes=processes,
+            workers=workers,
             tell=on_molecules,
         )
         report = _together(parts, out)
@@ -162,12 +166,14 @@ def _keep(
     stem: Path,
     start: int,
     slab: Sequence[Named],
-    outcomes: Sequence[Conformers | PhysMLError],
+    outcomes: Sequence[Conformers | PhysMLError | Lost],
 ) -> dict[str, list[Any]]:
     """Structures go to a file of their own; returned is what is said about them."""
     rows, failures, structures = [], [], []
     for index, (one, outcome) in enumerate(zip(slab, outcomes, strict=True), start):
-        if isinstance(outcome, PhysMLError):
+        if isinstance(outcome, Lost):
+            failures.append([index, one.name, outcome.reason])
+        elif isinstance(outcome, PhysMLError):
             failures.append([index, one.name, str(outcome)])
         else:
             rows.append(asdict(_row(index, one.name, outcome)))

@@ -85,6 +85,16 @@ def test_a_killed_relax_loses_nothing(
 
 
 @pytest.mark.slow
+def test_conformers(tiny_conformations: Path, tmp_path: Path) -> None:
+    smiles = ["CCO", "CC(=O)N", "C[C@H](O)CN", "C1CC1", "OCCO"]
+    model = ["--model", tiny_conformations, "-n", "2"]
+    here, there = tmp_path / "here.sdf", tmp_path / "there.sdf"
+    run("conformers", *smiles, *model, "--out", here)
+    run("conformers", *smiles, *model, "--out", there, "--scheduler", "local:2")
+    assert here.read_bytes() == there.read_bytes()
+
+
+@pytest.mark.slow
 def test_evaluate(tmp_path: Path) -> None:
     tables = []
     for where in ([], ["--scheduler", "local:2"]):
