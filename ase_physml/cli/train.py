@@ -24,9 +24,22 @@ def train(
     max_time: Annotated[
         str | None, typer.Option(help="Stop, to be resumed, after DD:HH:MM:SS.")
     ] = None,
-    devices: Annotated[int, typer.Option(help="Processes, one per GPU.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes on each node, one per GPU.")
+    ] = 1,
+    num_nodes: Annotated[
+        int, typer.Option(min=1, help="Nodes, as under Slurm or torchrun.")
+    ] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy.")] = "auto",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
+    in_memory: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Million atoms of a set that is kept in memory, 28 MB each; larger "
+            "sets are read as training goes.",
+        ),
+    ] = 50.0,
 ) -> None:
     """Train or fine-tune a potential, PhysChem or HamNet by a recipe."""
     import logging
@@ -36,7 +49,7 @@ def train(
     from ase_physml.errors import PhysMLError, RecipeError
 
     try:
-        import lightning  # noqa: F401
+        from lightning.pytorch.utilities import rank_zero_only
     except ImportError as error:
         raise PhysMLError(
             "training needs the extra: pip install 'ase-physml[train]'"
@@ -64,12 +77,14 @@ def train(
         resume=checkpoint,
         max_time=_duration(max_time),
         devices=devices,
+        nodes=num_nodes,
+        in_memory=int(1e6 * in_memory),
         strategy=strategy,
         accelerator=accelerator,
         progress=sys.stdout.isatty(),
     )
-    print(f"result: {fit(loaded, recipe, run)}")
-    print(f"curves: {folder / 'curves.png'}")
+    result = fit(loaded, recipe, run)
+    rank_zero_only(print)(f"result: {result}\ncurves: {folder / 'curves.png'}")
 
 
 def _duration(text: str | None) -> "dt.timedelta | None":

@@ -5,7 +5,8 @@ step sees the batches it would have seen, in any number of processes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +19,12 @@ from ase_physml.data.ragged import PER_ATOM, RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.training.shares import Share
 
 Ints = npt.NDArray[np.int64]
 
-# Sets up to this many atoms are kept in memory (28 bytes an atom, forces included).
-_PRELOAD_ATOMS = 50_000_000
+IN_MEMORY = 50_000_000
+"""Sets of up to so many atoms are kept in memory, 28 bytes an atom with forces."""
 
 _COLUMNS = ("atomic_numbers", "positions", "energy", "forces", "cell", "pbc", "fixed")
 
@@ -42,6 +44,8 @@ class Batch:
         pbc: Along which of them a structure repeats, (M, 3); None with the cell.
         fixed: Atoms that were held, whose forces need not be zero at a minimum, (M, N);
             None if the set has no such atoms.
+        share: Which structures of the step's batch these are.
+        whole: How many structures the whole batch has; None if these are all.
     """
 
     step: int
@@ -53,6 +57,13 @@ class Batch:
     cell: Tensor | None = None
     pbc: Tensor | None = None
     fixed: Tensor | None = None
+    share: Share = field(default_factory=Share)
+    whole: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Structures of the batch, in all processes."""
+        return len(self.numbers) if self.whole is None else self.whole
 
     def graph(self, config: PhysMLConfig) -> AtomGraph:
         """As a model reads it: all pairs of molecules, the neighbours in cells."""
@@ -91,13 +102,17 @@ class FrameStore:
     Args:
         data: The open set.
         frames: Indices into it.
+        in_memory: Atoms of a set that is kept in memory; larger ones are read from
+            their file, batch by batch.
 
     Attributes:
         equilibrium: They are minima.
         periodic: Some structure of the set repeats; `Batch.cell` is then there for all.
     """
 
-    def __init__(self, data: RaggedSet, frames: Ints) -> None:
+    def __init__(
+        self, data: RaggedSet, frames: Ints, in_memory: int = IN_MEMORY
+    ) -> None:
         if data.metadata.equilibrium is None and not data.has("forces"):
             raise DataError(
                 f"{data.path}: has neither forces nor the attribute 'equilibrium'; set "
@@ -109,8 +124,14 @@ class FrameStore:
         self.equilibrium = bool(data.metadata.equilibrium)
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
         self.columns: _Columns | None = None
-        if int(data.offsets[-1]) <= _PRELOAD_ATOMS:
+        if int(data.offsets[-1]) <= in_memory:
             self.columns = {n: data.column(n) for n in _COLUMNS if data.has(n)}
+
+    def choose(self, frames: Ints) -> "FrameStore":
+        """Other frames of the same set, which is not read again."""
+        other = copy(self)
+        other.frames, other.n_atoms = frames, self.data.n_atoms[frames]
+        return other
 
     def dense(self, chosen: Ints, step: int) -> Batch:
         """Frames of equal size as one batch; ``chosen`` counts within this store."""
@@ -213,9 +234,14 @@ class BatchStream(Dataset[Batch]):
         return self.per_pass
 
     def __getitem__(self, step: int) -> Batch:
+        return self.part(step, Share())
+
+    def part(self, step: int, share: Share) -> Batch:
+        """A process's share of a batch."""
         number, within = divmod(step, self.per_pass)
         store, chosen = self.plan(number)[within]
-        return self.stores[store].dense(chosen, step)
+        batch = self.stores[store].dense(share.of(chosen), step)
+        return replace(batch, share=share, whole=len(chosen))
 
     def plan(self, number: int) -> list[tuple[int, Ints]]:
         """(store, frames) of every batch of one pass."""
@@ -232,39 +258,37 @@ class BatchStream(Dataset[Batch]):
 
 
 class StagedStream(Dataset[Batch]):
-    """One stream after another: ``staged[t]`` with t counted over all processes.
+    """One stream after another: ``staged[t]`` is what optimizer step t learns from.
 
     Args:
         stages: Optimizer steps and batches of each stage.
-        world: Processes; each optimizer step uses one batch of each.
+        share: Of this process, of every batch.
     """
 
     def __init__(
-        self, stages: Sequence[tuple[int, BatchStream]], world: int = 1
+        self, stages: Sequence[tuple[int, BatchStream]], share: Share | None = None
     ) -> None:
-        self.stages = [(steps * world, stream) for steps, stream in stages]
+        self.stages = list(stages)
+        self.share = share or Share()
 
     def __getitem__(self, number: int) -> Batch:
         within = number
         for length, stream in self.stages:
             if within < length:
-                return replace(stream[within], step=number)
+                return replace(stream.part(within, self.share), step=number)
             within -= length
         raise IndexError(f"step {number} is beyond the last stage")
 
 
 class StepSampler(Sampler[int]):
-    """Steps of one epoch, and of one process: Lightning calls `set_epoch`.
+    """Steps of one epoch: Lightning calls `set_epoch`.
 
     Args:
         steps_per_epoch: Optimizer steps in an epoch.
-        rank: This process.
-        world: All processes; each takes its own batches.
     """
 
-    def __init__(self, steps_per_epoch: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, steps_per_epoch: int) -> None:
         self.steps_per_epoch = steps_per_epoch
-        self.rank, self.world = rank, world
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -275,6 +299,7 @@ class StepSampler(Sampler[int]):
         return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[int]:
+        # A generator, which looks at the epoch when the first step is asked for:
+        # Lightning sets it after it has made the iterator.
         first = self.epoch * self.steps_per_epoch
-        for step in range(first, first + self.steps_per_epoch):
-            yield step * self.world + self.rank
+        yield from range(first, first + self.steps_per_epoch)

@@ -207,7 +207,7 @@ def _truth(graph: MolecularGraph) -> Tensor:
     return graph.positions.nan_to_num()
 
 
-def _known(graph: MolecularGraph) -> Tensor:
+def known(graph: MolecularGraph) -> Tensor:
     """Which molecules have a conformation, bool of shape (M,)."""
     assert graph.positions is not None
     unknown = graph.positions.isnan().any(-1).to(graph.masses)
@@ -215,13 +215,13 @@ def _known(graph: MolecularGraph) -> Tensor:
 
 
 def _known_only(graph: MolecularGraph, molecules: Tensor) -> Tensor:
-    return torch.where(_known(graph), molecules, torch.nan)
+    return torch.where(known(graph), molecules, torch.nan)
 
 
 def _mean(graph: MolecularGraph, molecules: Tensor) -> Tensor:
     """Mean over molecules with a conformation: (..., M) to (...)."""
-    known = _known(graph)
-    return torch.where(known, molecules, 0.0).sum(-1) / known.sum().clamp(min=1)
+    there = known(graph)
+    return torch.where(there, molecules, 0.0).sum(-1) / there.sum().clamp(min=1)
 
 
 def _gaps(graph: MolecularGraph, positions: Tensor) -> Tensor:

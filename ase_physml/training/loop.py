@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ase_physml.errors import RecipeError
+from ase_physml.training.batches import IN_MEMORY
 from ase_physml.training.callbacks import Budget, Curves
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.recipe import Recipe
@@ -33,9 +34,12 @@ class Run:
         out: Folder of checkpoints, logs, curves and the result.
         resume: Lightning checkpoint to continue from.
         max_time: Stop with a checkpoint at the end of the epoch after this long.
-        devices: Processes.
+        devices: Processes on each node.
+        nodes: Machines; whoever starts the processes on them says which is which.
         strategy: Lightning strategy; "auto" is DDP where there are several processes.
         accelerator: Lightning accelerator.
+        in_memory: Sets of PhysML's recipes of more atoms than this are read from their
+            files, batch by batch.
         progress: Show a bar.
         callbacks: Further Lightning callbacks.
     """
@@ -44,8 +48,10 @@ class Run:
     resume: Path | None = None
     max_time: dt.timedelta | None = None
     devices: int = 1
+    nodes: int = 1
     strategy: str = "auto"
     accelerator: str = "auto"
+    in_memory: int = IN_MEMORY
     progress: bool = True
     callbacks: Sequence[Callback] = ()
 
@@ -71,21 +77,23 @@ def train(
         data: Batches, as many in an epoch as the recipe says.
         save: Callback that writes the result.
     """
-    run.out.mkdir(parents=True, exist_ok=True)
-    (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
     # TF32 on GPUs that have it. bfloat16 is not offered: a pair energy is a difference
     # of large terms, and three digits of its parameters leave none of the force.
     torch.set_float32_matmul_precision("high")
     strategy = run.strategy
-    if run.devices > 1 and strategy == "auto":
-        # Heads take part only in steps with their loss, MAM's for one.
-        strategy = "ddp_find_unused_parameters_true"
+    if run.devices * run.nodes > 1:
+        if strategy == "auto":
+            # Heads take part only in steps with their loss, MAM's for one.
+            strategy = "ddp_find_unused_parameters_true"
+        # Would cut compiled graphs to pieces, which gradients of forces do not bear.
+        torch._dynamo.config.optimize_ddp = False
     trainer = pl.Trainer(
         default_root_dir=run.out,
         # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
         max_epochs=recipe.total_steps // recipe.steps_per_epoch,
         gradient_clip_val=recipe.clip,
         devices=run.devices,
+        num_nodes=run.nodes,
         strategy=strategy,
         accelerator=run.accelerator,
         logger=[
@@ -100,6 +108,9 @@ def train(
         num_sanity_val_steps=0,
         inference_mode=False,
     )
+    if trainer.is_global_zero:
+        run.out.mkdir(parents=True, exist_ok=True)
+        (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
     with warnings.catch_warnings():
         # One loader, in memory: worker processes would only cost time.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

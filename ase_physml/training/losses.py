@@ -5,10 +5,11 @@ that weights mean the same at any batch size. Energies in eV, forces in eV/Å.
 """
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, relu
 
 from ase_physml.graph import MASK
+from ase_physml.training.shares import Draws
 
 
 def energy_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor:
@@ -101,15 +102,15 @@ def _strain(forces: Tensor, compliance: Tensor) -> tuple[Tensor, Tensor]:
     return (flat * shift).mean((1, 2)), shift.square().mean((1, 2))
 
 
-def mask_atoms(numbers: Tensor, share: float, generator: Generator) -> Tensor:
+def mask_atoms(numbers: Tensor, share: float, random: Draws) -> Tensor:
     """Replace atoms by [MASK] with probability ``share``, one per molecule at least.
 
     Args:
         numbers: (M, N) atomic numbers.
         share: The paper's rho, 0.3.
-        generator: Source of randomness.
+        random: Numbers for these molecules.
     """
-    chance = torch.rand(numbers.shape, generator=generator).to(numbers.device)
+    chance = random.uniform(numbers.shape[1]).to(numbers.device)
     hidden = (chance < share) | (chance == chance.min(dim=1, keepdim=True).values)
     return numbers.masked_fill(hidden, MASK)
 

@@ -1,14 +1,14 @@
 """The Lightning module: which losses, of which structures, at which weight."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from ase_physml.graph import AtomGraph
+from ase_physml.graph import MASK, AtomGraph
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
@@ -16,7 +16,11 @@ from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.noise import Noise, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.schedule import warm_cosine
+from ase_physml.training.shares import Draws, Mean, nothing, over_all, weighted
 from ase_physml.training.valence import ValenceField, hold
+
+# Of all losses, in one order for all processes.
+_NAMES = [loss.name for loss in fields(LossWeights)]
 
 
 @dataclass(frozen=True)
@@ -55,30 +59,27 @@ class PhysMLTraining(pl.LightningModule):
         stage, _ = self.recipe.stage_at(self.global_step)
         noise = stage.noise or self.recipe.noise
         terms = self.loss_terms(batch, stage.losses, noise)
-        total = torch.zeros((), device=self.device)
-        for name, value in terms.items():
-            total = total + getattr(stage.losses, name) * value
-        for name, value in {**terms, "total": total}.items():
+        own, means = over_all(terms, _NAMES, batch.share.world)
+        for name, value in {**means, "total": weighted(means, stage.losses)}.items():
             self.log(
                 f"train/{name}",
-                value.detach(),
+                value,
                 on_step=False,
                 on_epoch=True,
-                batch_size=len(batch.numbers),
+                batch_size=batch.size,
             )
-        return total
+        return nothing(self.model) + weighted(own, stage.losses)
 
     def loss_terms(
         self, batch: Batch, weights: LossWeights, noise: Noise
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Mean]:
         """Unweighted losses of a batch; those with weight zero are not computed.
 
         Forces are what costs, so each molecule's are computed once: of the first,
         displaced, ``displaced_share`` of the batch where they were moved to, of the
         others where they are.
         """
-        random = Generator().manual_seed(self.recipe.seed * 1_000_003 + batch.step)
-        moved = self._displace(batch, weights, noise, random)
+        moved = self._displace(batch, weights, noise)
         here, at_rest, some = batch, None, 0
         if moved is not None:
             some = len(moved.shift)
@@ -86,19 +87,21 @@ class PhysMLTraining(pl.LightningModule):
             first, others = batch.positions[:some], batch.positions[some:]
             here = replace(batch, positions=torch.cat([first + moved.shift, others]))
         energies, forces = self._evaluate(here, weights)
-        terms = {}
+        terms: dict[str, Mean] = {}
         if moved is not None and at_rest is not None:
             terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
             energies = torch.cat([at_rest, energies[some:]])
         if weights.energy and not batch.energies.isnan().all():
             label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-            terms["energy"] = losses.energy_loss(
-                energies, label.to(energies.dtype), self.recipe.huber
-            )
+            label = label.to(energies.dtype)
+            loss = losses.energy_loss(energies, label, self.recipe.huber)
+            terms["energy"] = Mean(loss, _known(label))
         if forces is not None:
             terms |= self._force_terms(batch, weights, forces, some)
         if weights.mask and batch.step % self.recipe.mask_every == 0:
-            terms["mask"] = self.recipe.mask_every * self._mask_term(batch, random)
+            terms["mask"] = self._mask_term(batch)
+        if not batch.share.count(batch.size):
+            return {name: Mean(term.value, 0) for name, term in terms.items()}
         return terms
 
     def _graph(self, batch: Batch) -> AtomGraph:
@@ -117,26 +120,28 @@ class PhysMLTraining(pl.LightningModule):
 
     def _force_terms(
         self, batch: Batch, weights: LossWeights, forces: Tensor, some: int
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Mean]:
         if not batch.equilibrium:
-            return {
-                "forces": losses.force_loss(
-                    forces, batch.forces, self.recipe.huber_forces
-                )
-            }
+            loss = losses.force_loss(forces, batch.forces, self.recipe.huber_forces)
+            return {"forces": Mean(loss, _known(batch.forces))}
         if weights.zero_force and some < len(forces):
             fixed = None if batch.fixed is None else batch.fixed[some:]
-            return {"zero_force": losses.zero_force_loss(forces[some:], fixed)}
+            loss = losses.zero_force_loss(forces[some:], fixed)
+            free = forces[some:, :, 0].numel() if fixed is None else (~fixed).sum()
+            return {"zero_force": Mean(loss, free)}
         return {}
 
     def _displace(
-        self, batch: Batch, weights: LossWeights, noise: Noise, random: Generator
+        self, batch: Batch, weights: LossWeights, noise: Noise
     ) -> Displaced | None:
         """Displacements of the first molecules: batches are in random order."""
         if not (batch.equilibrium and (weights.bound or weights.denoise)):
             return None
-        some = math.ceil(self.recipe.displaced_share * len(batch.numbers))
-        first = batch.first(some)
+        some = math.ceil(self.recipe.displaced_share * batch.size)
+        random = Draws(self._seed(batch), some, batch.share)
+        first = batch.first(batch.share.count(some))
+        if not len(first.numbers):
+            return None
         at_rest = first.positions
         radii = self.model.radii[self.model.species_of[first.numbers]]
         field = ValenceField(at_rest, first.numbers, radii, first.cell, first.pbc)
@@ -160,26 +165,34 @@ class PhysMLTraining(pl.LightningModule):
         at_rest: Tensor,
         energies: Tensor,
         forces: Tensor | None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Mean]:
         some = len(moved.shift)
         terms = {}
         if weights.bound:
             margin = 0.5 * self.recipe.margin * moved.shift.square().sum((1, 2))
-            terms["bound"] = losses.bound_loss(at_rest, energies[:some], margin)
+            loss = losses.bound_loss(at_rest, energies[:some], margin)
+            terms["bound"] = Mean(loss, some)
         if weights.denoise and forces is not None and moved.near.any():
             near = moved.near
             compliance = torch.linalg.inv(moved.hessian[near])
-            terms["denoise"] = losses.denoising_loss(
+            loss = losses.denoising_loss(
                 forces[:some][near], moved.pull[near], compliance
             )
+            terms["denoise"] = Mean(loss, near.sum())
         return terms
 
-    def _mask_term(self, batch: Batch, random: Generator) -> Tensor:
+    def _mask_term(self, batch: Batch) -> Mean:
+        # Numbers of their own, whatever displacements took.
+        random = Draws(~self._seed(batch), batch.size, batch.share)
         masked = losses.mask_atoms(batch.numbers, self.recipe.mask_share, random)
         logits = self.evaluator.mask_logits(self._graph(replace(batch, numbers=masked)))
-        return losses.mask_loss(
+        loss = losses.mask_loss(
             logits.reshape(*masked.shape, -1), batch.numbers, masked
         )
+        return Mean(self.recipe.mask_every * loss, (masked == MASK).sum())
+
+    def _seed(self, batch: Batch) -> int:
+        return self.recipe.seed * 1_000_003 + batch.step
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect absolute errors; means are over the whole set, not over batches."""
@@ -226,6 +239,10 @@ class PhysMLTraining(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _known(labels: Tensor) -> Tensor:
+    return (~labels.isnan()).sum()
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from ase_physml.training.shares import Draws
 from ase_physml.training.valence import ValenceField
 
 # eV/Å^2; above every real mode.
@@ -54,7 +55,7 @@ class Noise:
     def sample(
         self,
         like: Tensor,
-        random: Generator,
+        random: Draws,
         hessian: Tensor | None = None,
         bonds: Tensor | None = None,
     ) -> Tensor:
@@ -62,23 +63,23 @@ class Noise:
 
         Args:
             like: Positions (M, N, 3).
-            random: Source of randomness.
+            random: Numbers for these molecules.
             hessian: (M, 3N, 3N) in eV/Å^2, positive definite; needed by thermal noise.
             bonds: Flat indices of bonded atoms (B, 2); needed by pulling.
         """
-        u = torch.rand(like.shape[0], generator=random).to(like)[:, None, None]
-        normal = torch.randn(like.shape, generator=random).to(like)
+        u = random.uniform().to(like)[:, None, None]
+        normal = random.normal(*like.shape[1:]).to(like)
         gaussian = self.sigma * u**self.power * normal
         if hessian is None:
             return gaussian
         thermal = (self.thermal * u).sqrt() * _unit_thermal(hessian, normal)
         if self.pulled_share and bonds is not None:
-            v = torch.rand(2, like.shape[0], generator=random).to(like)
+            v = random.uniform(2).to(like)
             # From a third of that much shorter to that much longer.
-            elongation = self.stretch * (4.0 * v[0] - 1.0) / 3.0
-            elongation = elongation * (v[1] < self.pulled_share)
+            elongation = self.stretch * (4.0 * v[:, 0] - 1.0) / 3.0
+            elongation = elongation * (v[:, 1] < self.pulled_share)
             thermal = thermal + _pull(like, hessian, bonds, elongation, random)
-        chosen = torch.rand(like.shape[0], generator=random) < self.thermal_share
+        chosen = random.uniform() < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
 
 
@@ -88,7 +89,7 @@ def relax_stiff(
     field: ValenceField,
     hessian: Tensor,
     steps: int,
-    random: Generator,
+    random: Draws,
 ) -> Tensor:
     """Damped Newton steps ``x + (H + c)^-1 F(x)``, c drawn for each molecule.
 
@@ -100,9 +101,9 @@ def relax_stiff(
         field: Its forces.
         hessian: Its second derivatives at rest, (M, 3N, 3N) eV/Å^2.
         steps: How many.
-        random: Source of randomness.
+        random: Numbers for these molecules.
     """
-    v = torch.rand(len(shift), generator=random).to(shift)[:, None, None]
+    v = random.uniform().to(shift)[:, None, None]
     threshold = _STIFFEST**v
     eye = torch.eye(hessian.shape[-1], dtype=shift.dtype, device=shift.device)
     damped = torch.linalg.inv(hessian + threshold * eye)
@@ -122,7 +123,7 @@ def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:
 
 
 def _pull(
-    like: Tensor, hessian: Tensor, bonds: Tensor, elongation: Tensor, random: Generator
+    like: Tensor, hessian: Tensor, bonds: Tensor, elongation: Tensor, random: Draws
 ) -> Tensor:
     """Where a force along a random bond moves a molecule, so that it is so much longer.
 
@@ -131,11 +132,12 @@ def _pull(
         hessian: (M, 3N, 3N) eV/Å^2.
         bonds: Flat indices (B, 2).
         elongation: Of the bond, (M,) Å.
-        random: Source of randomness.
+        random: Numbers for these molecules.
     """
     m, n, _ = like.shape
     owner = bonds[:, 0] // n
-    ticket = torch.rand(len(bonds), generator=random).to(like)
+    # For all pairs, since how many bonds other processes have is not known here.
+    ticket = random.uniform(n, n).to(like)[owner, bonds[:, 0] % n, bonds[:, 1] % n]
     highest = ticket.new_zeros(m).scatter_reduce(0, owner, ticket, "amax")
     drawn = bonds[ticket == highest[owner]]
     flat = like.reshape(-1, 3)

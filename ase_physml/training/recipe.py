@@ -97,7 +97,7 @@ class Recipe:
         margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
         mask_share: Part of the atoms that MAM hides.
         mask_every: Steps between two MAM passes; its weight is scaled up to match.
-        batch_size: Molecules of equal size per step.
+        batch_size: Molecules of equal size per step, in all processes together.
         steps_per_epoch: Steps between validations and checkpoints; the steps of all
             stages are a multiple of it.
         validate: Validation molecules (of those in the split).

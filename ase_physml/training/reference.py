@@ -1,9 +1,12 @@
 """Per-element self-energies E0, and the bias of a fresh model, by least squares."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
@@ -11,27 +14,35 @@ from ase_physml.training.batches import Batch, BatchStream, FrameStore
 Floats = npt.NDArray[np.float64]
 
 
-def composition(store: FrameStore, elements: tuple[int, ...]) -> Floats:
-    """How many atoms of each element every frame of a store has, (M, elements)."""
-    data = store.data
-    numbers = data.column("atomic_numbers").astype(np.int64)
-    frame = np.repeat(np.arange(len(data)), data.n_atoms)
-    table = np.zeros((len(data), 120))
-    np.add.at(table, (frame, numbers), 1.0)
-    counts: Floats = table[store.frames][:, list(elements)]
+def composition(
+    data: RaggedSet, elements: tuple[int, ...], start: int, stop: int
+) -> Floats:
+    """How many atoms of each element frames ``start:stop`` have, (M, elements)."""
+    first, last = data.offsets[[start, stop]]
+    place = np.full(120, len(elements))
+    place[list(elements)] = np.arange(len(elements))
+    frames = np.repeat(np.arange(stop - start), data.n_atoms[start:stop])
+    width = len(elements) + 1
+    cells = width * frames + place[data.column("atomic_numbers", first, last)]
+    counted = np.bincount(cells, minlength=width * (stop - start))
+    counts: Floats = counted.reshape(-1, width)[:, :-1].astype(np.float64)
     return counts
 
 
 def elements_of(stores: list[FrameStore]) -> tuple[int, ...]:
     """Atomic numbers that occur in the sets, ascending."""
     found: set[int] = set()
-    for store in stores:
-        found |= set(np.unique(store.data.column("atomic_numbers")).tolist())
+    for data in (store.data for store in stores):
+        for start, stop in data.slabs():
+            first, last = data.offsets[[start, stop]]
+            found |= set(np.unique(data.column("atomic_numbers", first, last)).tolist())
     return tuple(sorted(found))
 
 
-def fit_self_energies(model: PhysML, stores: list[FrameStore]) -> float:
-    """Set E0 from the labelled frames; return the mean residual in eV.
+def self_energies_of(
+    stores: list[FrameStore], elements: tuple[int, ...]
+) -> tuple[Floats, float]:
+    """E0 of elements by least squares, eV, and the root mean square of what is left.
 
     Raises:
         DataError: No set has energies.
@@ -39,13 +50,38 @@ def fit_self_energies(model: PhysML, stores: list[FrameStore]) -> float:
     labelled = [s for s in stores if s.data.has("energy")]
     if not labelled:
         raise DataError("no training set has energies: there is nothing to fit E0 to")
-    counts = np.concatenate([composition(s, model.config.elements) for s in labelled])
-    energies = np.concatenate([s.data.column("energy")[s.frames] for s in labelled])
-    known = np.isfinite(energies)
-    counts, energies = counts[known], energies[known].astype(np.float64)
+    # Of (counts | energies) over all frames so far only R of its QR decomposition is
+    # kept, which has the same least squares: a set of any size takes no more memory.
+    triangle, count = np.zeros((0, len(elements) + 1)), 0
+    for store in labelled:
+        for rows in _known(store, elements):
+            count += len(rows)
+            stacked = np.concatenate([triangle, rows])
+            triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
+    counts, energies = triangle[:, :-1], triangle[:, -1]
     fitted, *_ = np.linalg.lstsq(counts, energies, rcond=None)
+    left = np.linalg.norm(energies - counts @ fitted) / max(1, count) ** 0.5
+    return np.asarray(fitted, dtype=np.float64), float(left)
+
+
+def fit_self_energies(model: PhysML, stores: list[FrameStore]) -> float:
+    """Set E0 of a model; see `self_energies_of`."""
+    fitted, left = self_energies_of(stores, model.config.elements)
     model.self_energies[:-1] = torch.from_numpy(fitted)
-    return float(np.abs(energies - counts @ fitted).mean())
+    return left
+
+
+def _known(store: FrameStore, elements: tuple[int, ...]) -> Iterator[Floats]:
+    """Counts of elements and, last, the energy of labelled frames, slab by slab."""
+    data, frames = store.data, np.sort(store.frames)
+    for start, stop in data.slabs():
+        inside = frames[slice(*np.searchsorted(frames, [start, stop]))] - start
+        if not len(inside):
+            continue
+        counts = composition(data, elements, start, stop)
+        energies = data.column("energy", start, stop).astype(np.float64)
+        rows = np.column_stack([counts, energies])[inside]
+        yield rows[np.isfinite(rows[:, -1])]
 
 
 @torch.no_grad()

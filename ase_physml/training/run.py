@@ -62,7 +62,7 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
     """
     run.check()
     pl.seed_everything(recipe.seed, verbose=False)
-    data = Data(recipe, path)
+    data = Data(recipe, path, run.in_memory)
     model = build_model(recipe, data, path)
     recipe = replace(recipe, model=model.config)
     save = SavePotential(run.out, card_of(recipe, data))

@@ -10,6 +10,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.training.batches import (
+    IN_MEMORY,
     Batch,
     BatchStream,
     FrameStore,
@@ -17,11 +18,17 @@ from ase_physml.training.batches import (
     StepSampler,
 )
 from ase_physml.training.recipe import Recipe, Source, Stage
+from ase_physml.training.shares import share_of
 from ase_physml.training.yaml_recipe import find
 
 
 class Data(pl.LightningDataModule):
     """Training and validation batches of a recipe.
+
+    Args:
+        recipe: Names the sets.
+        path: Where it came from.
+        in_memory: Sets of more atoms than this are read from their files as they go.
 
     Attributes:
         stores: Training frames of every source.
@@ -29,15 +36,16 @@ class Data(pl.LightningDataModule):
         split_hashes: Source path to the hash of its split.
     """
 
-    def __init__(self, recipe: Recipe, path: Path) -> None:
+    def __init__(self, recipe: Recipe, path: Path, in_memory: int = IN_MEMORY) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.in_memory = recipe, in_memory
         self.stores: list[FrameStore] = []
         self.held_out: list[FrameStore] = []
         self.split_hashes: dict[str, str] = {}
         for source in recipe.sources:
             self._add(source, path)
         self._check_labels()
+        self._streams: dict[bool, BatchStream] = {}
         self.stream = self.stream_of(recipe.stages[0])
 
     def _check_labels(self) -> None:
@@ -57,14 +65,17 @@ class Data(pl.LightningDataModule):
     def stream_of(self, stage: Stage) -> BatchStream:
         """Batches of a stage, from the first on."""
         # Structures without labels teach nothing to a stage that only fits labels.
-        stores = self.stores
-        if not stage.losses.physics:
-            stores = [s for s in stores if s.data.has("energy")]
-        return BatchStream(stores, self.recipe.batch_size, self.recipe.seed)
+        physics = stage.losses.physics
+        if physics not in self._streams:
+            stores = [s for s in self.stores if physics or s.data.has("energy")]
+            self._streams[physics] = BatchStream(
+                stores, self.recipe.batch_size, self.recipe.seed
+            )
+        return self._streams[physics]
 
     def _add(self, source: Source, path: Path) -> None:
         data = RaggedSet(find(source.path, path))
-        train = np.arange(len(data))
+        train, watched = np.arange(len(data)), np.arange(0)
         if source.split is not None:
             split = Split.load(find(source.split, path))
             if split.size != len(data):
@@ -74,21 +85,21 @@ class Data(pl.LightningDataModule):
                 )
             train = split.train
             watched = split.val[: self.recipe.validate]
-            if len(watched) and data.has("energy"):
-                self.held_out.append(FrameStore(data, watched))
             self.split_hashes[Path(source.path).name] = split.hash
         if source.share < 1.0:
             random = np.random.default_rng(self.recipe.seed)
             train = np.sort(random.permutation(train)[: int(len(train) * source.share)])
-        self.stores.append(FrameStore(data, train))
+        store = FrameStore(data, train, self.in_memory)
+        self.stores.append(store)
+        if len(watched) and data.has("energy"):
+            self.held_out.append(store.choose(watched))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in the order of the stream, this process's share of them."""
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         stages = [(stage.steps, self.stream_of(stage)) for stage in self.recipe.stages]
-        sampler = StepSampler(self.recipe.steps_per_epoch, rank, world)
-        return DataLoader(StagedStream(stages, world), batch_size=None, sampler=sampler)
+        sampler = StepSampler(self.recipe.steps_per_epoch)
+        staged = StagedStream(stages, share_of(self.trainer))
+        return DataLoader(staged, batch_size=None, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every validation frame once; an empty loader without a split."""

@@ -9,7 +9,6 @@ import torch
 
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
-from ase_physml.training import batches
 from ase_physml.training.batches import (
     Batch,
     BatchStream,
@@ -17,6 +16,7 @@ from ase_physml.training.batches import (
     StagedStream,
     StepSampler,
 )
+from ase_physml.training.shares import Share
 
 
 @pytest.fixture
@@ -56,11 +56,8 @@ def test_passes_and_seeds_differ(store: FrameStore) -> None:
     assert order != third
 
 
-def test_memory_and_file_give_the_same(
-    store: FrameStore, sets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "_PRELOAD_ATOMS", 0)
-    from_file = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64))
+def test_memory_and_file_give_the_same(store: FrameStore, sets: Path) -> None:
+    from_file = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64), 0)
     assert from_file.columns is None
     for t in range(6):
         a = BatchStream([store], 5, 0)[t]
@@ -77,9 +74,9 @@ def test_labels_that_are_missing_are_nan(sets: Path) -> None:
     assert batch.equilibrium
 
 
-def test_stages_follow_each_other_in_every_process(store: FrameStore) -> None:
+def test_stages_follow_each_other(store: FrameStore) -> None:
     first, second = BatchStream([store], 4, 0), BatchStream([store], 4, 9)
-    staged = StagedStream([(3, first), (2, second)], world=2)
+    staged = StagedStream([(6, first), (4, second)])
     assert same(staged[5], first[5])
     assert same(staged[6], second[0])
     assert staged[6].step == 6
@@ -87,11 +84,29 @@ def test_stages_follow_each_other_in_every_process(store: FrameStore) -> None:
         staged[10]
 
 
-def test_sampler_shares_batches_between_processes() -> None:
-    samplers = [StepSampler(3, rank, 2) for rank in range(2)]
-    for sampler in samplers:
-        sampler.set_epoch(1)
-    assert [list(s) for s in samplers] == [[6, 8, 10], [7, 9, 11]]
+def test_processes_share_every_batch(store: FrameStore) -> None:
+    stream = BatchStream([store], 5, 0)
+    whole = StagedStream([(20, stream)])
+    parts = [StagedStream([(20, stream)], Share(rank, 3)) for rank in range(3)]
+    for step in range(20):
+        expected = whole[step].energies
+        found = torch.full_like(expected, torch.nan)
+        for rank, part in enumerate(parts):
+            batch = part[step]
+            assert (batch.step, batch.size) == (step, len(expected))
+            # Whoever has no molecule takes one, which is not to be counted.
+            some = batch.share.count(batch.size)
+            assert len(batch.energies) == max(1, some)
+            found[rank::3] = batch.energies[:some]
+        assert torch.equal(found, expected)
+
+
+def test_sampler_goes_on_with_the_epoch() -> None:
+    sampler = StepSampler(3)
+    steps = iter(sampler)
+    # As Lightning does when it resumes.
+    sampler.set_epoch(2)
+    assert list(steps) == [6, 7, 8]
 
 
 def test_a_set_must_say_whether_it_is_at_equilibrium(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from torch import Generator
 
 from ase_physml.training import losses
+from ase_physml.training.shares import Draws
 
 
 def test_energy_loss_ignores_missing_labels() -> None:
@@ -97,7 +97,7 @@ def test_zero_force_loss() -> None:
 
 
 def test_masking_hides_about_the_share_and_at_least_one() -> None:
-    random = Generator().manual_seed(0)
+    random = Draws(0, 4000)
     numbers = torch.full((4000, 10), 6)
     masked = losses.mask_atoms(numbers, 0.3, random)
     hidden = masked == 0

@@ -7,23 +7,22 @@ from ase.data import covalent_radii
 from torch import Generator
 
 from ase_physml.training.noise import Noise, relax_stiff
+from ase_physml.training.shares import Draws
 from ase_physml.training.valence import ValenceField
 
 LIKE = torch.zeros(4000, 2, 3, dtype=torch.float64)
 
 
 def test_gaussian_noise_has_the_amplitude_it_says() -> None:
-    fixed = Noise(0.5, 0.0).sample(LIKE, Generator().manual_seed(3))
+    fixed = Noise(0.5, 0.0).sample(LIKE, Draws(3, 4000))
     assert fixed.std().item() == pytest.approx(0.5, abs=0.01)
     # The mean square of sigma * u over uniform u is sigma^2 / 3.
-    drawn = Noise(0.5, 1.0).sample(LIKE, Generator().manual_seed(3))
+    drawn = Noise(0.5, 1.0).sample(LIKE, Draws(3, 4000))
     assert drawn.square().mean().item() == pytest.approx(0.25 / 3, rel=0.05)
 
 
 def test_noise_is_reproducible() -> None:
-    first, again = (
-        Noise(0.5).sample(LIKE, Generator().manual_seed(3)) for _ in range(2)
-    )
+    first, again = (Noise(0.5).sample(LIKE, Draws(3, 4000)) for _ in range(2))
     assert torch.equal(first, again)
 
 
@@ -34,7 +33,7 @@ def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
     )
     hessian = (turn * stiffness) @ turn.T
     noise = Noise(thermal=0.04, thermal_share=1.0)
-    shift = noise.sample(LIKE, Generator().manual_seed(1), hessian.expand(4000, 6, 6))
+    shift = noise.sample(LIKE, Draws(1, 4000), hessian.expand(4000, 6, 6))
     modes = shift.reshape(-1, 6) @ turn
     # <k x^2> = kT, and kT = 0.04 u averages 0.02.
     energies = (stiffness * modes.square()).mean(0)
@@ -46,7 +45,7 @@ def test_thermal_noise_gives_every_mode_the_same_energy() -> None:
 def test_share_of_thermal_molecules() -> None:
     stiff = 1e12 * torch.eye(6, dtype=torch.float64).expand(4000, 6, 6)
     noise = Noise(0.5, 0.0, thermal_share=0.25)
-    shift = noise.sample(LIKE, Generator().manual_seed(0), stiff)
+    shift = noise.sample(LIKE, Draws(0, 4000), stiff)
     still = (shift.abs() < 1e-3).all(2).all(1)
     assert still.double().mean().item() == pytest.approx(0.25, abs=0.03)
 
@@ -58,7 +57,7 @@ def test_pulling_lengthens_one_bond_of_each_molecule() -> None:
     radii = torch.full((50, 4), 0.6, dtype=torch.float64)
     field = ValenceField(rest, numbers, radii)
     noise = Noise(thermal=0.0, thermal_share=1.0, stretch=0.03, pulled_share=1.0)
-    shift = noise.sample(rest, Generator().manual_seed(0), field.hessian(), field.bonds)
+    shift = noise.sample(rest, Draws(0, 50), field.hessian(), field.bonds)
     i, j = field.bonds.T
     before, after = rest.reshape(-1, 3), (rest + shift).reshape(-1, 3)
     longer = (after[i] - after[j]).norm(dim=1) - (before[i] - before[j]).norm(dim=1)
@@ -78,7 +77,7 @@ def test_relaxing_stiff_modes_takes_off_energy_and_leaves_the_turn() -> None:
     radii = torch.tensor(covalent_radii)[numbers]
     field = ValenceField(rest, numbers, radii)
     hessian = field.hessian()
-    random = Generator().manual_seed(0)
+    random = Draws(0, 20)
     noise = Noise(thermal=0.4, thermal_share=1.0)
     shift = noise.sample(rest, random, hessian)
     settled = relax_stiff(shift, rest, field, hessian, 5, random)

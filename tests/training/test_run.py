@@ -195,18 +195,6 @@ def test_missing_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
         run(recipe_file, tmp_path / "out", resume=tmp_path / "none.ckpt")
 
 
-@pytest.mark.slow
-def test_two_processes_share_the_work(recipe_file: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-m", "ase_physml.cli", "train", str(recipe_file),
-        "--out", str(tmp_path / "out"), "--devices", "2", "--accelerator", "cpu",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    _, card = load_potential(tmp_path / "out" / "tiny.pt")
-    assert card.training["steps"] == 32
-
-
 def test_traced_graph_has_the_gradients_of_the_plain_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

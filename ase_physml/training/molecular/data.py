@@ -1,7 +1,7 @@
 """Batches of molecules with what is to be learned about them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.batches import StepSampler
 from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.shares import Share, share_of
 from ase_physml.training.yaml_recipe import find
 
 _PREDICTION_BATCH = 256
@@ -32,10 +33,19 @@ class MolecularBatch:
     Attributes:
         graph: Their graphs, with the conformations that are known.
         targets: (M, T), NaN where unknown, or None.
+        share: Which molecules of the step's batch these are.
+        whole: How many the whole batch has; None if these are all.
     """
 
     graph: MolecularGraph
     targets: Tensor | None
+    share: Share = field(default_factory=Share)
+    whole: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Molecules of the batch, in all processes."""
+        return self.graph.n_molecules if self.whole is None else self.whole
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move, as Lightning does."""
@@ -48,12 +58,25 @@ class MolecularStream(Dataset[MolecularBatch]):
 
     One pass visits every molecule once, in an order drawn from the seed and the number
     of the pass; the last, smaller batch of a pass is left out where there are others.
+
+    Args:
+        molecules: All there are.
+        indices: Those to learn from.
+        batch_size: Molecules of a step.
+        seed: Of the order.
+        share: Of this process, of every batch.
     """
 
     def __init__(
-        self, molecules: "Molecules", indices: Array, batch_size: int, seed: int
+        self,
+        molecules: "Molecules",
+        indices: Array,
+        batch_size: int,
+        seed: int,
+        share: Share | None = None,
     ) -> None:
         self.molecules, self.indices, self.seed = molecules, indices, seed
+        self.share = share or Share()
         self.batch_size = min(batch_size, len(indices))
         self.per_pass = len(indices) // self.batch_size
         self._order: tuple[int, Array] | None = None
@@ -64,7 +87,9 @@ class MolecularStream(Dataset[MolecularBatch]):
             random = np.random.default_rng([self.seed, number])
             self._order = number, random.permutation(self.indices)
         start = within * self.batch_size
-        return self.molecules.batch(self._order[1][start : start + self.batch_size])
+        chosen = self._order[1][start : start + self.batch_size]
+        batch = self.molecules.batch(self.share.of(chosen))
+        return replace(batch, share=self.share, whole=len(chosen))
 
 
 @dataclass(frozen=True)
@@ -183,13 +208,11 @@ class MolecularData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[MolecularBatch]:
         """Batches in the order of the stream, this process's share of them."""
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        recipe = self.recipe
+        recipe, share = self.recipe, share_of(self.trainer)
         stream = MolecularStream(
-            self.molecules, self.train, recipe.batch_size, recipe.seed
+            self.molecules, self.train, recipe.batch_size, recipe.seed, share
         )
-        sampler = StepSampler(recipe.steps_per_epoch, rank, world)
+        sampler = StepSampler(recipe.steps_per_epoch)
         return DataLoader(stream, batch_size=None, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[MolecularBatch]:

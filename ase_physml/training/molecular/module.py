@@ -13,6 +13,12 @@ from ase_physml.training import conformation, properties
 from ase_physml.training.molecular.data import MolecularBatch
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.schedule import warm_cosine
+from ase_physml.training.shares import Mean, nothing, over_all, weighted
+
+# Of all losses, in one order for all processes.
+_NAMES = ("conn", "distances", "kabsch", "adj", "properties")
+# Seeds of one process, before those of the next begin.
+_BEYOND = 2**24
 
 
 class MolecularTraining(pl.LightningModule):
@@ -43,24 +49,40 @@ class MolecularTraining(pl.LightningModule):
 
     def training_step(self, batch: MolecularBatch, batch_idx: int) -> Tensor:
         """Sum of weighted losses; each is logged under ``train/``."""
-        # What dropout leaves out depends on the step alone: a resumed run repeats it.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        # What dropout leaves out depends on step and process: a resumed run repeats it.
+        seed = self.recipe.seed * 1_000_003 + self.global_step
+        torch.manual_seed(seed + _BEYOND * batch.share.rank)
         terms = self.loss_terms(batch, predict(self.model, batch.graph))
-        total = torch.zeros((), device=self.device)
-        for name, value in terms.items():
-            total = total + getattr(self.recipe.losses, name) * value
-        for name, value in {**terms, "total": total}.items():
+        own, means = over_all(terms, _NAMES, batch.share.world)
+        weights = self.recipe.losses
+        for name, value in {**means, "total": weighted(means, weights)}.items():
             self.log(
                 f"train/{name}",
-                value.detach(),
+                value,
                 on_step=False,
                 on_epoch=True,
-                batch_size=batch.graph.n_molecules,
+                batch_size=batch.size,
             )
-        return total
+        return nothing(self.model) + weighted(own, weights)
 
-    def loss_terms(self, batch: MolecularBatch, said: Said) -> dict[str, Tensor]:
+    def loss_terms(self, batch: MolecularBatch, said: Said) -> dict[str, Mean]:
         """Unweighted losses of a batch; those with weight zero are not computed."""
+        values = self._conformation_losses(batch, said)
+        terms: dict[str, Mean] = {}
+        if values:
+            known = conformation.known(batch.graph).sum()
+            terms = {name: Mean(value, known) for name, value in values.items()}
+        if self.recipe.losses.properties and said.property is not None:
+            assert batch.targets is not None
+            loss = self._property_loss(said.property, batch.targets)
+            terms["properties"] = Mean(loss, (~batch.targets.isnan()).sum())
+        if not batch.share.count(batch.size):
+            return {name: Mean(term.value, 0) for name, term in terms.items()}
+        return terms
+
+    def _conformation_losses(
+        self, batch: MolecularBatch, said: Said
+    ) -> dict[str, Tensor]:
         weights, graph = self.recipe.losses, batch.graph
         terms = {}
         if weights.conn and said.trajectory is not None:
@@ -76,12 +98,9 @@ class MolecularTraining(pl.LightningModule):
             terms["kabsch"] = conformation.kabsch_loss(graph, said.trajectory[-1])
         if weights.adj and said.trajectory is not None:
             terms["adj"] = conformation.adj_loss(graph, said.trajectory[-1])
-        if weights.properties and said.property is not None:
-            terms["properties"] = self._property_loss(said.property, batch.targets)
         return terms
 
-    def _property_loss(self, found: Tensor, targets: Tensor | None) -> Tensor:
-        assert targets is not None
+    def _property_loss(self, found: Tensor, targets: Tensor) -> Tensor:
         if self.task == "regression":
             head = head_of(self.model)
             assert head is not None
