@@ -1,5 +1,6 @@
 """The examples run, with a small potential."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ OPTIONS: dict[str, list[str]] = {
     "active_learning.py": ["C", "--steps", "100"],
     "conformers.py": ["CC(=O)N", "-n", "3", "--steps", "2"],
     "fingerprints.py": [],
+    "relax_on_cluster.py": ["few.smi", "--workers", "1"],
 }
 NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
 
@@ -49,6 +51,9 @@ def test_example(
 ) -> None:
     if name in NEED_TBLITE:
         pytest.importorskip("tblite")
+    if name == "relax_on_cluster.py":
+        pytest.importorskip("distributed")
+        (tmp_path / "few.smi").write_text("O\nC\nCO\n")
     model = tiny_committee if name == "active_learning.py" else tiny_potential
     if name == "fingerprints.py":
         model = tiny_properties
@@ -68,3 +73,29 @@ def test_example(
         for member in ("member0", "member1"):
             made = tmp_path / "runs" / member / f"{member}.pt"
             assert made.is_file(), done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name
+)
+def test_scripts_parse(path: Path) -> None:
+    done = subprocess.run(["bash", "-n", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_slurm_needs_jobqueue(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    (tmp_path / "few.smi").write_text("O\n")
+    # Stands for a dask-jobqueue that is not there, whether it is or not.
+    (tmp_path / "dask_jobqueue.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, FOLDER / "relax_on_cluster.py", "few.smi", "--slurm", "short"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip() == "--slurm needs dask-jobqueue: pip install dask-jobqueue"
+    )

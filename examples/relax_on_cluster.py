@@ -1,0 +1,82 @@
+"""Relax many molecules on the workers of a cluster, here or under Slurm.
+
+    python examples/relax_on_cluster.py molecules.smi --workers 2
+    python examples/relax_on_cluster.py molecules.smi --workers 200 --slurm short
+
+Needs Dask (pip install 'ase-physml[dask]'), and under Slurm dask-jobqueue, which
+submits the workers as jobs; jobs that end, or nodes that die, lose nothing. The same
+from the command line, once a cluster runs: physml relax ... --scheduler ADDRESS.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ase_physml.data.dask_workers import DaskWorkers
+from ase_physml.errors import PhysMLError
+from ase_physml.tasks.relax import write_relaxed
+from ase_physml.tasks.relax_units import Potential, relax_on
+from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.tasks.structures import from_smiles
+
+
+@contextmanager
+def slurm(partition: str, workers: int) -> Iterator[str]:
+    """Workers as Slurm jobs of four each; gives the address of their scheduler."""
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise SystemExit(
+            "--slurm needs dask-jobqueue: pip install dask-jobqueue"
+        ) from None
+    with SLURMCluster(
+        queue=partition,
+        cores=4,
+        processes=4,
+        memory="16GB",
+        walltime="04:00:00",
+        job_script_prologue=["export OMP_NUM_THREADS=1"],
+    ) as cluster:
+        cluster.adapt(maximum=workers)
+        yield cluster.scheduler_address
+
+
+@contextmanager
+def here(workers: int) -> Iterator[str]:
+    """As many processes of this machine."""
+    yield f"local:{workers}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("smiles", type=Path, help="file of SMILES, one a line")
+    parser.add_argument("--model", default="qm9.pt")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--slurm", metavar="PARTITION")
+    parser.add_argument("--out", type=Path, default=Path("relaxed.h5"))
+    options = parser.parse_args()
+    names = options.smiles.read_text().split()
+    starts = [from_smiles(name) for name in names]
+    found: dict[str, Relaxed] = {}
+
+    def done(index: int, outcome: Relaxed | Exception) -> None:
+        if isinstance(outcome, Relaxed):
+            found[names[index]] = outcome
+            said = f"{outcome.energies[-1]:.4f} eV after {outcome.steps} steps"
+        else:
+            said = f"failed: {outcome}"
+        print(f"{names[index]}: {said}", flush=True)
+
+    workers = options.workers
+    cluster = slurm(options.slurm, workers) if options.slurm else here(workers)
+    with cluster as scheduler, DaskWorkers(scheduler, timeout=60.0) as pool:
+        relax_on(pool, starts, Potential(options.model), fmax=0.02, on_done=done)
+    if not found:
+        raise PhysMLError("nothing was relaxed")
+    write_relaxed(options.out, found, options.model)
+    print(f"{len(found)} of {len(names)} written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()
