@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_physml.data.frame import Frame
 from ase_physml.evaluation.subject import Molecule, Subject, bonded
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
+from ase_physml.molecules.perceive import bonded as perceive
 from ase_physml.tasks.geometry import rmsd
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ def cuttable(atoms: Atoms) -> list[Group]:
         For each group its bond (atom of the rest, atom of the group) and its atoms.
 
     Raises:
-        ValueError: RDKit cannot assign bonds to the structure.
+        DataError: No bonds explain the structure.
     """
-    mol = _perceived(atoms)
+    mol = perceive(Frame(atoms.numbers, atoms.positions))
     groups: list[Group] = []
     for bond in mol.GetBonds():
         first, last = bond.GetBeginAtom(), bond.GetEndAtom()
@@ -85,20 +87,6 @@ def cuttable(atoms: Atoms) -> list[Group]:
             if heavy <= LARGEST and 2 * len(side) <= len(atoms):
                 groups.append(((rest, root), side))
     return groups
-
-
-def _perceived(atoms: Atoms) -> "Mol":
-    from rdkit import Chem
-    from rdkit.Chem import rdDetermineBonds
-    from rdkit.rdBase import BlockLogs
-
-    lines = [str(len(atoms)), ""]
-    for symbol, (x, y, z) in zip(atoms.symbols, atoms.positions, strict=True):
-        lines.append(f"{symbol} {x:.6f} {y:.6f} {z:.6f}")
-    with BlockLogs():
-        mol = Chem.MolFromXYZBlock("\n".join(lines) + "\n")
-        rdDetermineBonds.DetermineBonds(mol, charge=0)
-    return mol
 
 
 def _side(mol: "Mol", rest: int, root: int) -> list[int]:
