@@ -6,13 +6,15 @@ have drawn for it, and weighs its losses by how much it counts among all.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
 
 Rows = TypeVar("Rows", npt.NDArray[np.int64], Tensor)
 
@@ -42,7 +44,7 @@ class Share:
         return part if len(part) else rows[:1]
 
 
-def share_of(trainer: pl.Trainer | None) -> Share:
+def share_of(trainer: "pl.Trainer | None") -> Share:
     """What this process has of every batch."""
     if trainer is None:
         return Share()
