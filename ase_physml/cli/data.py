@@ -60,7 +60,7 @@ def import_(
     part: Annotated[
         str | None,
         typer.Option(
-            help="Transition1x: data, train, val or test. OC20 LMDB: relaxed or initial."
+            help="Transition1x: data, train, val, test; OC20 LMDB: relaxed, initial."
         ),
     ] = None,
     stationary: Annotated[
