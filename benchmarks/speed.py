@@ -61,11 +61,13 @@ def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> Times:
     return times
 
 
-def single(candidates: dict[str, Evaluate], shape: str, rounds: int) -> dict[str, Any]:
+def single(
+    candidates: dict[str, Evaluate], shape: str, sizes: Sequence[int], rounds: int
+) -> dict[str, Any]:
     """One molecule of each size."""
     results: dict[str, Any] = {}
     slow: set[str] = set()
-    for size in SIZES:
+    for size in sizes:
         if shape == "diamond" and size < 100:
             continue
         atoms = SHAPES[shape](size)
@@ -80,11 +82,13 @@ def single(candidates: dict[str, Evaluate], shape: str, rounds: int) -> dict[str
     return results
 
 
-def batches(candidates: dict[str, Evaluate], rounds: int) -> dict[str, Any]:
+def batches(
+    candidates: dict[str, Evaluate], counts: Sequence[int], rounds: int
+) -> dict[str, Any]:
     """Batches of small molecules."""
     results: dict[str, Any] = {}
     slow: set[str] = set()
-    for size in BATCHES:
+    for size in counts:
         structures = small_molecules(size, n_atoms=18)
         calls = {
             n: _call(e, structures) for n, e in candidates.items() if n not in slow
@@ -201,7 +205,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
+    parser.add_argument("--out", type=Path, help="folder; tasks and memory too")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -219,8 +225,14 @@ def main() -> None:
     results: dict[str, Any] = {
         "about": f"{_name(options.device)}, torch {torch.__version__}",
         "machine": asdict(machine),
-        "single": {s: single(candidates, s, options.rounds) for s in SHAPES},
-        "batches": batches(batched, options.rounds),
+        "single": {
+            s: single(candidates, s, options.sizes, options.rounds) for s in SHAPES
+        },
+        "batches": batches(batched, options.batches, options.rounds),
+    }
+    if options.out is None:
+        return
+    results |= {
         "tasks": tasks(options.rounds, options.device),
         "memory": {
             structure: {name: memory(name, structure) for name in batched}
@@ -228,8 +240,7 @@ def main() -> None:
             if options.device == "cpu"
         },
     }
-    if options.out is not None:
-        write(results, options.out)
+    write(results, options.out)
 
 
 if __name__ == "__main__":
