@@ -114,6 +114,8 @@ def train(
     with warnings.catch_warnings():
         # One loader, in memory: worker processes would only cost time.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # What is logged is of all processes already, and the same in each.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         # Of Lightning's own making: a torch function it calls, a folder it was given.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
