@@ -5,18 +5,20 @@
 
 Molecules come from the SMILES in tables (.csv with a column "smiles", or .smi). Of some
 that have stereocentres or double bonds to choose, one stereoisomer each is drawn, all
-of it specified. Conformers are made from its SMILES and written to OUT; RDKit then
-reads the stereochemistry off each geometry, and the canonical SMILES must be that of
-the isomer. Of isomers without a conformer (in small cages many cannot exist) it is said
-how many RDKit's own ETKDGv3 embeds. A run that was stopped goes on when it is started
-again.
+of it specified. Conformers are made from its SMILES and written to OUT, unless it is
+there already; RDKit then reads the stereochemistry off each geometry alone, and every
+stereocentre and double bond that the SMILES specifies must come out as it says. Of
+isomers without a conformer (in small cages many cannot exist) it is said how many
+RDKit's own ETKDGv3 embeds. A run that was stopped goes on when it is started again.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
+import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 from rdkit.Chem.EnumerateStereoisomers import (
@@ -24,14 +26,18 @@ from rdkit.Chem.EnumerateStereoisomers import (
     StereoEnumerationOptions,
 )
 from rdkit.rdBase import BlockLogs
-from rich.progress import track
+from rich.progress import Progress
 
 from ase_physml.errors import DataError
 from ase_physml.molecules.embed import with_hydrogens
+from ase_physml.molecules.stereo import placed
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_runs import Named, run_conformers
 from ase_physml.tasks.smiles_tables import read_smiles_table
 
+UNKNOWN = ("CHI_UNSPECIFIED", "STEREONONE")
+# SMILES speak of tetrahedra; RDKit reads a bent one, of phosphorus, as something else.
+Chem.SetAllowNontetrahedralChirality(False)
 ISOMERS = 16  # of a molecule, among which one is drawn
 ORGANIC = {"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"}
 
@@ -66,30 +72,43 @@ def drawn(smiles: str, largest: int, random: Random) -> Iterator[str]:
         options = StereoEnumerationOptions(unique=True, maxIsomers=ISOMERS, rand=0)
         found = [*map(Chem.MolToSmiles, EnumerateStereoisomers(molecule, options))]
     isomer = Chem.CanonSmiles(random.choice(found))
-    if any(specified(Chem.MolFromSmiles(isomer))):
+    if labels(Chem.MolFromSmiles(isomer)):
         yield isomer
 
 
-def specified(molecule: Chem.Mol) -> tuple[int, int]:
-    """Stereocentres and double bonds that are specified."""
-    centres = [a.GetChiralTag() for a in molecule.GetAtoms()]
-    bonds = [b.GetStereo() for b in molecule.GetBonds()]
-    none, neither = Chem.ChiralType.CHI_UNSPECIFIED, Chem.BondStereo.STEREONONE
-    return (
-        sum(tag != none for tag in centres),
-        sum(tag != neither for tag in bonds),
-    )
+def labels(molecule: Chem.Mol) -> dict[tuple[str, int], str]:
+    """What is specified, of centres by atom and of double bonds by bond."""
+    found = {("atom", a.GetIdx()): str(a.GetChiralTag()) for a in molecule.GetAtoms()}
+    found |= {("bond", b.GetIdx()): str(b.GetStereo()) for b in molecule.GetBonds()}
+    return {key: text for key, text in found.items() if text not in UNKNOWN}
 
 
-def as_read(molecule: Chem.Mol) -> str:
-    """Canonical SMILES with the stereochemistry of the geometry alone."""
-    bare = Chem.Mol(molecule)
-    for atom in bare.GetAtoms():
-        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
-    for bond in bare.GetBonds():
-        bond.SetStereo(Chem.BondStereo.STEREONONE)
-    Chem.AssignStereochemistryFrom3D(bare)
-    return Chem.CanonSmiles(Chem.MolToSmiles(Chem.RemoveHs(bare)))
+def as_read(molecule: Chem.Mol, positions: np.ndarray) -> dict[tuple[str, int], str]:
+    """The same of the geometry, which alone decides."""
+    bare = placed(molecule, positions)
+    Chem.RemoveStereochemistry(bare)
+    Chem.AssignAtomChiralTagsFromStructure(bare)
+    Chem.DetectBondStereochemistry(bare)
+    # Whatever may be no centre by the rules of RDKit stays labelled.
+    Chem.AssignStereochemistry(bare, cleanIt=False, force=True)
+    return labels(bare)
+
+
+def check(conformers: Iterable[Chem.Mol]) -> Counter[str]:
+    """Count labels that are as asked for, and print the others."""
+    counts: Counter[str] = Counter()
+    for conformer in conformers:
+        smiles = conformer.GetProp("smiles")
+        molecule = with_hydrogens(smiles)
+        found = as_read(molecule, conformer.GetConformer().GetPositions())
+        counts["conformers"] += 1
+        for (kind, index), asked in labels(molecule).items():
+            read = found.get((kind, index), "not readable")
+            verdict = {asked: "right", "not readable": read}.get(read, "wrong")
+            counts[f"{kind}s {verdict}"] += 1
+            if verdict != "right":
+                print(f"  {smiles}: {kind} {index} is {read}, not {asked}")
+    return counts
 
 
 def embeds(smiles: str) -> bool:
@@ -114,36 +133,35 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("stereo.sdf"))
     options = parser.parse_args()
     wanted = isomers(options.tables, options.count, options.largest)
-    named = [Named(smiles, smiles) for smiles in wanted]
-    with_bar = iter(track(range(len(named)), "conformers"))
-    report = run_conformers(
-        named,
-        options.out,
-        options.model,
-        options.relax,
-        Settings(options.n),
-        processes=options.jobs,
-        resume=True,
-        on_molecules=lambda count: [next(with_bar, None) for _ in range(count)],
-    )
-    centres, bonds = zip(
-        *(specified(Chem.MolFromSmiles(s)) for s in wanted), strict=True
-    )
-    print(f"{len(wanted)} isomers: {sum(centres)} centres, {sum(bonds)} double bonds")
+    if not options.out.exists():
+        make(wanted, options)
     conformers = [m for m in Chem.SDMolSupplier(str(options.out), removeHs=False) if m]
-    wrong = [m for m in conformers if as_read(m) != m.GetProp("smiles")]
-    right = {m.GetProp("smiles") for m in conformers} - {
-        m.GetProp("smiles") for m in wrong
-    }
-    print(f"{len(conformers)} conformers of {len(report.rows)} isomers")
-    print(f"{len(right)} isomers as asked for, {len(wrong)} conformers are not")
-    for molecule in wrong:
-        print(f"  {molecule.GetProp('smiles')} became {as_read(molecule)}")
-    lost = [failure.name for failure in report.failures]
+    counts = check(conformers)
+    made = {molecule.GetProp("smiles") for molecule in conformers}
+    print(f"{counts['conformers']} conformers of {len(made)} of {len(wanted)} isomers")
+    for kind, name in (("atoms", "stereocentres"), ("bonds", "double bonds")):
+        verdicts = ("right", "wrong", "not readable")
+        print(name + ":", ", ".join(f"{counts[f'{kind} {v}']} {v}" for v in verdicts))
+    lost = [smiles for smiles in wanted if smiles not in made]
     possible = [smiles for smiles in lost if embeds(smiles)]
     print(f"{len(lost)} without a conformer; ETKDGv3 embeds {len(possible)} of them")
-    for failure in report.failures:
-        print(f"  {failure.reason}")
+    print(*(f"  {smiles}" for smiles in lost), sep="\n")
+
+
+def make(wanted: list[str], options: argparse.Namespace) -> None:
+    """Conformers of all isomers."""
+    with Progress() as bars:
+        task = bars.add_task("conformers", total=len(wanted))
+        run_conformers(
+            [Named(smiles, smiles) for smiles in wanted],
+            options.out,
+            options.model,
+            options.relax,
+            Settings(options.n),
+            processes=options.jobs,
+            resume=True,
+            on_molecules=lambda count: bars.advance(task, count),
+        )
 
 
 if __name__ == "__main__":
