@@ -24,8 +24,14 @@ _AHEAD = 2
 _AT_LEAST = 8
 # Of a unit that raised an error, as a file system that is away for a moment may do.
 _RETRIES = 2
-# Local workers may die once at a unit before it is suspected.
-_LOCAL = {"distributed.scheduler.allowed-failures": 1}
+_LOCAL = {
+    # Workers may die once at a unit before it is suspected.
+    "distributed.scheduler.allowed-failures": 1,
+    # Dask has memory given back to the system after every little use, and looks a
+    # hundred times a second what a worker is at: a third of the time of small tensors.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.worker.profile.enabled": False,
+}
 
 _Unit = tuple[int, Sequence[Any]]
 
