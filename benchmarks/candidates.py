@@ -14,7 +14,8 @@ from ase import Atoms
 from structures import alkane
 
 from ase_physml import PhysMLCalculator
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 
 Evaluate = Callable[[Sequence[Atoms]], Any]
 """Energies and forces of structures; a batch if the candidate can batch."""

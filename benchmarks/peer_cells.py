@@ -28,7 +28,7 @@ from ase_physml.data.atoms import from_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.graph import PeriodicEdgeList
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 from ase_physml.training.losses import energy_loss, zero_force_loss
 from ase_physml.training.schedule import warm_cosine

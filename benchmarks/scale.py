@@ -80,7 +80,7 @@ def in_child(command: Sequence[str]) -> tuple[float, float, str]:
 
 def trained(data: str, split: str, in_memory: str, folder: Path) -> dict[str, float]:
     """Start-up, batches and steps of training, in this process."""
-    from ase_physml.models.physml.model import PhysMLConfig
+    from ase_physml.models.physml.config import PhysMLConfig
     from ase_physml.training.loop import Run
     from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
     from ase_physml.training.run import build_model, fit

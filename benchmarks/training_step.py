@@ -25,7 +25,8 @@ import torch
 from candidates import PRESETS, build_et
 
 from ase_physml.data.ragged import RaggedSet
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, FrameStore
 from ase_physml.training.module import PhysMLTraining
 from ase_physml.training.noise import Noise

@@ -8,7 +8,8 @@ import torch
 
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import Domain, PotentialCard
 from ase_physml.potentials.checkpoint import load_committee, save_potential
 from ase_physml.potentials.molecular import MolecularCard, save_molecular

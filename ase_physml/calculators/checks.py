@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from ase_physml.errors import StructureError
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import images_within
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ase_physml.calculators.cells import is_periodic
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import Search
 
 # Up to this many atoms all pairs, computed without an index, are faster than a list of

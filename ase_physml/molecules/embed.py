@@ -30,7 +30,7 @@ _GROWTH = (1.0, 2.0, 4.0, 8.0, 16.0)
 _PULL = 10.0
 # Embeddings among which the one closest to the prediction is chosen.
 _CANDIDATES = 5
-# For each; where five fail, so do thirty, nearly always, and that takes most of the time.
+# For each. Where five fail thirty nearly always do, and take most of the time.
 _ITERATIONS = 5
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 
 # Files of one member are of version 1, committees of version 2.
 FORMAT_VERSION = 2

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 
 _FORMAT = "ase_physml"

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, Sampler
 from ase_physml.data.ragged import PER_ATOM, RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.shares import Share
 
 Ints = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_physml.errors import RecipeError
-from ase_physml.models.physml.model import PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.noise import Noise
 from ase_physml.training.yaml_recipe import build, plain, read
 

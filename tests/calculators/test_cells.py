@@ -25,7 +25,8 @@ from ase.optimize import FIRE
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.checks import warn_of_cells
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.tasks.relax import relax
 from ase_physml.tasks.relaxation import Relaxed
 

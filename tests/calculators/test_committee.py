@@ -15,7 +15,8 @@ from ase.io.trajectory import Trajectory
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.checkpoint import load_committee, save_potential
 
 

@@ -21,7 +21,8 @@ from ase.optimize import BFGS
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 
 NAMES = ("CH3CH2OH", "H2O", "CH3CONH2", "HCN")
 

@@ -10,7 +10,8 @@ from ase.build import bulk, molecule
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.errors import StructureError
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import save_potential
 

@@ -12,7 +12,8 @@ import torch
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 from ase_physml.potentials.checkpoint import load_potential, save_potential
 

@@ -16,7 +16,8 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.graph import PeriodicEdgeList
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training import losses
 from ase_physml.training.batches import BatchStream, FrameStore

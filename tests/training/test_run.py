@@ -168,7 +168,8 @@ def test_without_validation_the_averaged_weights_are_saved_too(
 def test_fine_tuning_needs_the_elements(
     recipe_file: Path, tmp_path: Path, sets: Path
 ) -> None:
-    from ase_physml.models.physml.model import PhysML, PhysMLConfig
+    from ase_physml.models.physml.config import PhysMLConfig
+    from ase_physml.models.physml.model import PhysML
     from ase_physml.potentials.card import PotentialCard
     from ase_physml.potentials.checkpoint import save_potential
 
@@ -198,7 +199,8 @@ def test_missing_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
 def test_traced_graph_has_the_gradients_of_the_plain_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from ase_physml.models.physml.model import PhysML, PhysMLConfig
+    from ase_physml.models.physml.config import PhysMLConfig
+    from ase_physml.models.physml.model import PhysML
     from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 
     # What is compiled, without waiting for the compiler.
@@ -219,7 +221,8 @@ def test_traced_graph_has_the_gradients_of_the_plain_one(
 
 @pytest.mark.slow
 def test_compiled_evaluator_equals_the_plain_one() -> None:
-    from ase_physml.models.physml.model import PhysML, PhysMLConfig
+    from ase_physml.models.physml.config import PhysMLConfig
+    from ase_physml.models.physml.model import PhysML
     from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 
     torch.manual_seed(0)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training.batches import Batch
 from ase_physml.training.curves import read_metrics

@@ -1,9 +1,10 @@
 """Architecture of a HamNet model."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.architecture import Architecture
 from ase_physml.models.property_head import Head
 
 Conformation = Literal["engine", "given", "none"]
@@ -16,7 +17,7 @@ ENGINE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class HamNetConfig:
+class HamNetConfig(Architecture):
     """Every row of the paper's ablations is a switch (Tables 1 and 2).
 
     Attributes:
@@ -46,6 +47,8 @@ class HamNetConfig:
             momenta, the molecule's "given" positions, or "none".
         frozen_engine: Second stage of training: the engine stays as it is.
     """
+
+    of = "HamNet"
 
     atom_features: int = 39
     edge_features: int = 10
@@ -90,19 +93,3 @@ class HamNetConfig:
                 "conformation must be 'engine', 'given' or 'none', "
                 f"got {self.conformation!r}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "HamNetConfig":
-        """Back from `to_dict`.
-
-        Raises:
-            PotentialError: An unknown or unusable value.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise PotentialError(f"not a HamNet architecture: {error}") from error

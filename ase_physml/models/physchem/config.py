@@ -1,9 +1,10 @@
 """Architecture of a PhysChem model: every variant of the paper is a switch."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.architecture import Architecture
 from ase_physml.models.property_head import Head
 
 Variant = Literal[
@@ -15,7 +16,7 @@ Receiver = Literal["centre", "outer"]
 
 
 @dataclass(frozen=True)
-class PhysChemConfig:
+class PhysChemConfig(Architecture):
     """Architecture of a PhysChem model.
 
     Where paper and published code differ, the default is the paper.
@@ -54,6 +55,8 @@ class PhysChemConfig:
         classes: Classes of each target of a "multiclass" head.
         dropout: Of messages and fingerprints.
     """
+
+    of = "PhysChem"
 
     variant: Variant = "physchem"
     atom_features: int = 39
@@ -117,22 +120,6 @@ class PhysChemConfig:
     def passes_messages(self) -> bool:
         """Whether ChemNet updates atom and bond states."""
         return self.variant != "physnet"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "PhysChemConfig":
-        """Back from `to_dict`.
-
-        Raises:
-            PotentialError: An unknown or unusable value.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise PotentialError(f"not a PhysChem architecture: {error}") from error
 
 
 _CHOICES = {

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, EdgeList
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.forces import energy_and_forces
-from ase_physml.models.physml.model import PhysML, PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 
 SMALL = PhysMLConfig(width=16, depth=2, heads=4, n_basis=8)
 TWO_WAY = replace(SMALL, cls="two-way", cls_energy=True)

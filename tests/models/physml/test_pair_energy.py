@@ -124,7 +124,8 @@ def test_taper_is_one_then_fades_smoothly_to_zero() -> None:
 
 def test_endless_pairs_are_a_choice() -> None:
     from ase_physml.graph import AllPairs
-    from ase_physml.models.physml.model import PhysML, PhysMLConfig
+    from ase_physml.models.physml.config import PhysMLConfig
+    from ase_physml.models.physml.model import PhysML
 
     torch.manual_seed(0)
     model = PhysML(PhysMLConfig(width=16, depth=1, heads=2, pair_cutoff=None))

@@ -1,0 +1,78 @@
+"""Architecture of a PhysML model."""
+
+from dataclasses import dataclass
+
+from ase_physml.errors import PotentialError
+from ase_physml.models.architecture import Architecture
+from ase_physml.models.physml.attention import Cls
+from ase_physml.models.physml.elements import MAX_ATOMIC_NUMBER
+
+
+@dataclass(frozen=True)
+class PhysMLConfig(Architecture):
+    """Architecture of a PhysML model; every row of the paper's ablation is a switch.
+
+    Attributes:
+        elements: Atomic numbers the model knows, ascending.
+        cutoff: Reach of attention in Å (tau).
+        width: Feature width d.
+        depth: Attention blocks L.
+        heads: Attention heads H.
+        n_basis: Radial basis functions n_b.
+        alpha: Inner decay of the basis in 1/Å; 1 in the paper.
+        cls: [CLS] token: "none", "one-way" (it reads the atoms) or "two-way" (they
+            read it too; then energies of distant molecules no longer add up).
+        cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
+        pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
+        pair_cutoff: Reach of the pair terms in Å; they fade over its last quarter. The
+            learned charges of a molecule need not sum to zero, so that two of them far
+            apart would repel or attract: farther than any pair of the training set the
+            terms mean nothing. None for the paper's endless reach.
+        atom_energy: Self-energies f_atom.
+        a_mask: Gate attention by a bond graph that the caller supplies.
+        mam: Head for masked atomic modelling.
+    """
+
+    of = "PhysML"
+
+    elements: tuple[int, ...] = (1, 6, 7, 8)
+    cutoff: float = 5.0
+    width: int = 128
+    depth: int = 4
+    heads: int = 8
+    n_basis: int = 32
+    alpha: float = 1.0
+    cls: Cls = "none"
+    cls_energy: bool = False
+    pair_energy: bool = True
+    pair_cutoff: float | None = 20.0
+    atom_energy: bool = True
+    a_mask: bool = False
+    mam: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "elements", tuple(sorted(set(self.elements))))
+        if not self.elements:
+            raise PotentialError("a PhysML model needs at least one element")
+        if not 1 <= self.elements[0] <= self.elements[-1] <= MAX_ATOMIC_NUMBER:
+            raise PotentialError(
+                f"elements must be atomic numbers 1..{MAX_ATOMIC_NUMBER}, "
+                f"got {self.elements}"
+            )
+        if self.width % self.heads:
+            raise PotentialError(
+                f"heads={self.heads} does not divide width={self.width}"
+            )
+        if self.pair_cutoff is not None and self.pair_cutoff < self.cutoff:
+            raise PotentialError(
+                f"pair_cutoff={self.pair_cutoff} Å is below the cutoff of attention, "
+                f"{self.cutoff} Å"
+            )
+        if self.cls not in ("none", "one-way", "two-way"):
+            raise PotentialError(
+                f"cls must be 'none', 'one-way' or 'two-way', got {self.cls!r}"
+            )
+        if self.cls_energy and self.cls == "none":
+            raise PotentialError("cls_energy needs cls='one-way' or 'two-way'")
+        if not (self.pair_energy or self.atom_energy or self.cls_energy):
+            raise PotentialError("a PhysML model needs at least one energy term")
