@@ -111,6 +111,8 @@ def _etkdg(smiles: str, n: int, seed: int) -> Geometries:
             settings.useRandomCoords = anywhere
             if rdDistGeom.EmbedMultipleConfs(molecule, n, settings):
                 break
+        else:
+            return []
         energies = _mmff(molecule)
     order = np.argsort(energies)
     geometries = [one.GetPositions() for one in molecule.GetConformers()]

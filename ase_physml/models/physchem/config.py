@@ -13,6 +13,7 @@ Variant = Literal[
 Forces = Literal["paper", "bounded", "equivariant", "springs"]
 Integrator = Literal["euler", "symplectic"]
 Receiver = Literal["centre", "outer"]
+Pooling = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class PhysChemConfig(Architecture):
         steps: Euler steps in each block, S.
         time_step: tau.
         global_layers: Attention layers of the readout, T; 2 in the published code.
+        pooling: What the readout starts from, the "mean" over the atoms (paper), or
+            their "sum": a mean cannot count, and attention is one.
         shared: The blocks have their parameters in common, as in the published code.
         receiver: Who receives the message of a triplet: its "centre" (paper) or the
             "outer" atom (published code).
@@ -69,6 +72,7 @@ class PhysChemConfig(Architecture):
     steps: int = 4
     time_step: float = 0.25
     global_layers: int = 1
+    pooling: Pooling = "mean"
     shared: bool = True
     receiver: Receiver = "centre"
     forces: Forces = "paper"
@@ -127,6 +131,7 @@ _CHOICES = {
     "forces": Forces,
     "integrator": Integrator,
     "receiver": Receiver,
+    "pooling": Pooling,
     "head": Head,
 }
 _COUNTS = (

@@ -81,7 +81,9 @@ class PhysChem(nn.Module):
         )
         self.readout = self.head = None
         if c.targets:
-            self.readout = Readout(c.atom_width, c.molecule_width, c.global_layers)
+            self.readout = Readout(
+                c.atom_width, c.molecule_width, c.global_layers, c.pooling
+            )
             self.head = PropertyHead(
                 c.molecule_width, c.targets, c.head, c.classes, c.dropout
             )

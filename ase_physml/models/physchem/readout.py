@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu
 
+from ase_physml.models.physchem.config import Pooling
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
@@ -28,10 +29,13 @@ class GlobalAttention(nn.Module):
 
 
 class Readout(nn.Module):
-    """Mean over the atoms, then ``layers`` of global attention."""
+    """Mean or sum over the atoms, then ``layers`` of global attention."""
 
-    def __init__(self, atom_width: int, width: int, layers: int) -> None:
+    def __init__(
+        self, atom_width: int, width: int, layers: int, pooling: Pooling
+    ) -> None:
         super().__init__()
+        self.pooling = pooling
         self.first = nn.Linear(atom_width, width)
         self.layers = nn.ModuleList(
             GlobalAttention(atom_width, width) for _ in range(layers)
@@ -40,8 +44,9 @@ class Readout(nn.Module):
     def forward(self, graph: MolecularGraph, v: Tensor) -> Tensor:
         """Atom states (N, atom_width) to fingerprints (M, width)."""
         atoms = leaky_relu(self.first(v))
-        total = segment_sum(atoms, graph.molecule, graph.n_molecules)
-        fingerprint = total / graph.n_atoms.unsqueeze(-1)
+        fingerprint = segment_sum(atoms, graph.molecule, graph.n_molecules)
+        if self.pooling == "mean":
+            fingerprint = fingerprint / graph.n_atoms.unsqueeze(-1)
         for layer in self.layers:
             fingerprint = layer(graph, v, fingerprint)
         return fingerprint
