@@ -26,7 +26,8 @@ _NAMED = 5
 
 def conformers(
     inputs: Annotated[
-        list[str], typer.Argument(help="SMILES, or files of lines `SMILES name`.")
+        list[str],
+        typer.Argument(help="SMILES, tables (.csv), or files of lines `SMILES name`."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File: .sdf, .xyz or .h5.")

@@ -36,7 +36,10 @@ _GO_ON = "go on with --resume"
 
 def relax(
     inputs: Annotated[
-        list[str], typer.Argument(help="SMILES, or files that ASE reads (all frames).")
+        list[str],
+        typer.Argument(
+            help="SMILES, files of them (.smi), or files that ASE reads (all frames)."
+        ),
     ],
     model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("relaxed"),

@@ -18,6 +18,7 @@ from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, conformers_of
+from ase_physml.tasks.smiles_tables import read_smi, read_smiles_table
 
 # Molecules predicted and relaxed together.
 _SLAB = 16
@@ -71,24 +72,22 @@ class Report:
 
 
 def read_molecules(inputs: Sequence[str]) -> list[Named]:
-    """SMILES as they are, and lines ``SMILES name`` of files.
+    """SMILES as they are, tables (.csv) and files with a SMILES, and a name, a line.
 
     Raises:
-        DataError: A file that is no text, or nothing in all of them.
+        DataError: A file that is neither, or nothing in all of them.
     """
     found: list[Named] = []
     for text in inputs:
         path = Path(text)
         if not path.is_file():
             found.append(Named(text, text))
-            continue
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not a text file of SMILES") from error
-        for line in filter(None, map(str.strip, lines)):
-            smiles, *rest = line.split(maxsplit=1)
-            found.append(Named(rest[0] if rest else smiles, smiles))
+        elif path.suffix.lower() == ".csv":
+            found += [
+                Named(smiles, smiles) for smiles in read_smiles_table(path).smiles
+            ]
+        else:
+            found += [Named(name or smiles, smiles) for smiles, name in read_smi(path)]
     if not found:
         raise DataError(f"{', '.join(inputs)}: no molecules; give SMILES")
     return found

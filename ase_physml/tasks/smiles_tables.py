@@ -99,10 +99,22 @@ def _read_csv(path: Path, column: str | None) -> SmilesTable:
 def _read_smi(path: Path, column: str | None) -> SmilesTable:
     if column is not None:
         raise DataError(f"{path}: a .smi has no column {column!r}; leave it out")
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    parts = [line.strip().split(maxsplit=1) for line in lines if line.strip()]
-    rows = tuple((part[0], part[1] if len(part) > 1 else "") for part in parts)
+    rows = read_smi(path)
     return SmilesTable(tuple(row[0] for row in rows), ("smiles", "name"), rows)
+
+
+def read_smi(path: Path) -> tuple[tuple[str, str], ...]:
+    """SMILES and name, "" if there is none, from each line that is not empty.
+
+    Raises:
+        DataError: Not a text file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file of SMILES") from error
+    parts = [line.split(maxsplit=1) for line in lines if line.strip()]
+    return tuple((part[0], part[1].strip() if part[1:] else "") for part in parts)
 
 
 def _cell(value: np.floating | float) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from ase_physml.errors import PhysMLError, StructureError
+from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.tasks.smiles_tables import read_smi
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -73,14 +74,15 @@ def read_inputs(
     """A unique file-safe name and a structure, or its error, for each input.
 
     Args:
-        inputs: SMILES, or files that ASE reads; every frame of a file counts.
+        inputs: SMILES, files of them (.smi), or files that ASE reads; every line and
+            every frame counts.
         seed: Of structures from SMILES.
     """
     used: set[str] = set()
     for text in inputs:
         path = Path(text)
         if path.is_file():
-            found = list(_frames(path))
+            found = list(_of_file(path, seed))
         else:
             found = [(file_safe(text), _try_smiles(text, seed))]
         for name, atoms in found:
@@ -97,6 +99,22 @@ def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
         return from_smiles(text, seed)
     except PhysMLError as error:
         return error
+
+
+def _of_file(path: Path, seed: int) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+    return _lines(path, seed) if path.suffix.lower() == ".smi" else _frames(path)
+
+
+def _lines(path: Path, seed: int) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+    try:
+        lines = read_smi(path)
+    except DataError as error:
+        yield path.stem, error
+        return
+    if not lines:
+        yield path.stem, StructureError(f"{path}: holds no SMILES")
+    for smiles, name in lines:
+        yield file_safe(name or smiles), _try_smiles(smiles, seed)
 
 
 def _frames(path: Path) -> Iterator[tuple[str, Atoms | PhysMLError]]:

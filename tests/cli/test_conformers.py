@@ -149,3 +149,12 @@ def test_a_model_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert "no.pt" in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "known.csv"
+    table.write_text("logS,smiles\n1.0,OCCO\n2.0,CCO\n")
+    result = run(table, "-n", "1", "-o", tmp_path / "all.sdf")
+    assert result.exit_code == 0, result.output
+    molecules = Chem.SDMolSupplier(str(tmp_path / "all.sdf"))
+    assert [one.GetProp("_Name") for one in molecules] == ["OCCO", "CCO"]

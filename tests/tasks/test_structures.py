@@ -87,3 +87,17 @@ def test_bad_inputs_are_reported_beside_good_ones(tmp_path: Path) -> None:
     for error, name in zip(errors, ("bad.xyz", "empty.xyz", "x.foo"), strict=True):
         assert isinstance(error, StructureError) and name in str(error)
     assert isinstance(water, Atoms) and water.get_chemical_formula() == "H2O"
+
+
+def test_files_of_smiles(tmp_path: Path) -> None:
+    (tmp_path / "some.smi").write_text("CO methanol\n\nO\nnonsense\n")
+    (tmp_path / "none.smi").write_text("\n")
+    (tmp_path / "binary.smi").write_bytes(b"\xff\xfe\x00")
+    names = [tmp_path / f"{name}.smi" for name in ("some", "none", "binary")]
+    result = found(*names)
+    assert list(result) == ["methanol", "O", "nonsense", "none", "binary"]
+    methanol, water, *errors = result.values()
+    for atoms, formula in ((methanol, "CH4O"), (water, "H2O")):
+        assert isinstance(atoms, Atoms) and atoms.get_chemical_formula() == formula
+    for error, text in zip(errors, ("nonsense", "none.smi", "binary.smi"), strict=True):
+        assert isinstance(error, PhysMLError) and text in str(error)
