@@ -23,6 +23,8 @@ from ase_physml.potentials.molecular import load_molecular, save_molecular
 from ase_physml.potentials.registry import register
 
 SHIPPED = Path(__file__).parents[1] / "potentials"
+# Of the machine and of the draw, and what others computed under the same names.
+NO_ERRORS = ("second", "seed", "legacy")
 
 
 def errors_of(evaluation: dict[str, Any]) -> dict[str, float]:
@@ -31,6 +33,8 @@ def errors_of(evaluation: dict[str, Any]) -> dict[str, float]:
     for key, value in evaluation.items():
         if isinstance(value, dict):
             flat |= {f"{key}_{k}": v for k, v in errors_of(value).items()}
+        elif any(word in key for word in NO_ERRORS):
+            continue
         elif isinstance(value, int | float) and not isinstance(value, bool):
             flat[key] = round(float(value), 5)
     return flat
