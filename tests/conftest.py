@@ -1,5 +1,8 @@
 """Fixtures that several rooms share."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,24 @@ from ase_physml.potentials.checkpoint import load_committee, save_potential
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 
 CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[..., str]:
+    """Runs a script of training/, and returns what it printed."""
+    folder = Path(__file__).parents[1] / "training"
+
+    def run(name: str, *arguments: object) -> str:
+        done = subprocess.run(
+            [sys.executable, folder / name, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

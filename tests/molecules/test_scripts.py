@@ -1,7 +1,5 @@
 """The scripts that make stores of molecules, and the one that measures RDKit."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,22 +9,12 @@ from ase_physml.data.splits import Split
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
 
-FOLDER = Path(__file__).parents[2] / "training"
 SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]
 
 
-def script(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, FOLDER / name, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_molecules_and_baseline(make_set: Callable[..., Path], tmp_path: Path) -> None:
+def test_molecules_and_baseline(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
     geometries, out = make_set("set.h5", SMILES), tmp_path / "molecules.h5"
     assert "9 molecules, 0 left out" in script(
         "make_molecules.py", geometries, "--out", out
@@ -41,7 +29,9 @@ def test_molecules_and_baseline(make_set: Callable[..., Path], tmp_path: Path) -
     assert errors["mmff94"] < 1e-3 < errors["uff"]
 
 
-def test_properties(make_set: Callable[..., Path], tmp_path: Path) -> None:
+def test_properties(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
     table, out = tmp_path / "my_lipophilicity.csv", tmp_path / "out"
     rows = [f"{k},{k / 10},{smiles}" for k, smiles in enumerate(SMILES)]
     table.write_text("\n".join(["CMPD_CHEMBLID,exp,smiles", *rows, "x,1,nonsense"]))

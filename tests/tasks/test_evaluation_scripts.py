@@ -2,8 +2,7 @@
 
 import json
 import runpy
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +23,9 @@ FOLDER = Path(__file__).parents[2] / "training"
 ENOL = "[CH3:1][CH:2]=[O:3]>>[CH2:1]=[CH:2][OH:3]"
 
 
-def script(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, FOLDER / name, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_stereochemistry(tiny_conformations: Path, tmp_path: Path) -> None:
+def test_stereochemistry(
+    script: Callable[..., str], tiny_conformations: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "some.smi"
     table.write_text("CCO\nCC(O)C#N\nCC=CC\nnonsense\nCC(N)C(=O)O\nC.C\n")
     options = ("--model", tiny_conformations, "--out", tmp_path / "a.sdf")
@@ -59,7 +49,9 @@ def test_stereochemistry_is_read_off_the_geometry(smiles: str) -> None:
         assert (mirrored[key] == label) == (key[0] == "bond")
 
 
-def test_pathways(tiny_committee: Path, tmp_path: Path) -> None:
+def test_pathways(
+    script: Callable[..., str], tiny_committee: Path, tmp_path: Path
+) -> None:
     reaction = read_reaction(ENOL)
     (start,) = meet(reaction, 1, seed=0)
     numbers = np.array([a.GetAtomicNum() for a in reaction.reactant.GetAtoms()])

@@ -1,8 +1,7 @@
 """The scripts of adsorption and of OC20's relaxations, on sets made here with EMT."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +19,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 
-FOLDER = Path(__file__).parents[2] / "training"
 METALS = ("Ag", "Au", "Cu", "Ni", "Pd", "Pt")
-
-
-def script(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, FOLDER / name, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def relaxation(metal: str, adsorbate: str | None) -> list[Frame]:
@@ -74,7 +61,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_adsorption_is_made_and_measured(published: Path, tmp_path: Path) -> None:
+def test_adsorption_is_made_and_measured(
+    script: Callable[..., str], published: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "adsorption.h5"
     script("make_adsorption.py", published, "--out", out, "--splits", tmp_path)
     data = RaggedSet(out)
@@ -118,7 +107,9 @@ def test_adsorption_is_made_and_measured(published: Path, tmp_path: Path) -> Non
     assert baselines["mae_of_composition_and_metal_eV"] > 0.01
 
 
-def test_oc20_relaxations_are_started_again(tmp_path: Path) -> None:
+def test_oc20_relaxations_are_started_again(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
     frames = []
     for k, metal in enumerate(("Cu", "Cu", "Ni", "Ni", "Pd", "Pd")):
         steps = relaxation(metal, ("CO", "NO")[k % 2])

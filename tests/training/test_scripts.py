@@ -1,8 +1,7 @@
 """The scripts beside the recipes: they run, and say what they measured."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +22,9 @@ RECIPES = sorted(FOLDER.glob("*.yaml"))
 SPLIT = FOLDER / "quickstart_equilibrium_split.json"
 
 
-def script(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, FOLDER / name, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_evaluate_measures_a_potential(tiny_potential: Path, tmp_path: Path) -> None:
+def test_evaluate_measures_a_potential(
+    script: Callable[..., str], tiny_potential: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.json"
     common = ("--data", SET, "--split", SPLIT, "--molecules", 2, "--out", out)
     script("evaluate.py", tiny_potential, *common)
@@ -47,7 +37,9 @@ def test_evaluate_measures_a_potential(tiny_potential: Path, tmp_path: Path) -> 
     assert found["recovery_from_0.1_A"]["molecules"] == 2
 
 
-def test_evaluate_recovers_minima_of_the_method_that_made_them(tmp_path: Path) -> None:
+def test_evaluate_recovers_minima_of_the_method_that_made_them(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
     pytest.importorskip("tblite")
     out = tmp_path / "out.json"
     common = ("--data", SET, "--split", SPLIT, "--molecules", 4, "--out", out)
@@ -57,7 +49,9 @@ def test_evaluate_recovers_minima_of_the_method_that_made_them(tmp_path: Path) -
     assert found["converged"] == 1.0
 
 
-def test_quickstart_set_is_made_anew(tmp_path: Path) -> None:
+def test_quickstart_set_is_made_anew(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
     pytest.importorskip("tblite")
     text = script("make_quickstart.py", "--out", tmp_path, "--limit", 20)
     assert "quickstart_equilibrium.h5: 20 frames" in text
@@ -96,7 +90,9 @@ def bending(tmp_path: Path) -> Path:
     return path
 
 
-def test_reactions_become_a_set_to_label(bending: Path, tmp_path: Path) -> None:
+def test_reactions_become_a_set_to_label(
+    script: Callable[..., str], bending: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "geometries.h5"
     script("make_reactions.py", bending, "--minima", SET, "--every", 50, "--out", out)
     data = RaggedSet(out)
@@ -115,7 +111,7 @@ def test_reactions_become_a_set_to_label(bending: Path, tmp_path: Path) -> None:
 
 
 def test_evaluate_reactions(
-    bending: Path, tiny_committee: Path, tmp_path: Path
+    script: Callable[..., str], bending: Path, tiny_committee: Path, tmp_path: Path
 ) -> None:
     made, labelled = tmp_path / "made.h5", tmp_path / "labelled.h5"
     script("make_reactions.py", bending, "--out", made)
