@@ -101,6 +101,7 @@ def _molecular_rows(
         "sha256": sha256(path),
         "model": {"physchem": "PhysChem", "hamnet": "HamNet"}[card.kind],
         "predicts": said,
+        "heavy elements": " ".join(card.elements) or "not recorded",
         **_measured(card.errors),
         "architecture": _weights(model),
         "created": card.created or "not recorded",

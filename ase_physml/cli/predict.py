@@ -9,6 +9,8 @@ from ase_physml.cli.shared import count_bar, make_console
 from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ase_physml.tasks.property_runs import Report
 
 # Failures that are printed; the others are only in the file.
@@ -37,7 +39,7 @@ def predict(
     """Predict properties of molecules; all columns of the table are kept.
 
     Exit code 1 if some could not be read: their cells stay empty, OUT.failures.csv
-    lists them.
+    lists them. OUT.unseen.csv lists molecules with elements that the model never saw.
     """
     from ase_physml.tasks.property_runs import run_properties
     from ase_physml.tasks.smiles_tables import read_smiles_table
@@ -56,6 +58,8 @@ def predict(
             on_molecules=tell,
         )
     _print_total(report, out)
+    if report.unseen:
+        _print_unseen(report, out)
     if report.failures:
         _print_failures(report, out)
         raise typer.Exit(1)
@@ -73,13 +77,26 @@ def _print_total(report: "Report", out: Path) -> None:
     )
 
 
-def _print_failures(report: "Report", out: Path) -> None:
-    from rich.console import Console
+def _print_unseen(report: "Report", out: Path) -> None:
+    _stderr().print(
+        f"{len(report.unseen):,} have elements that the model never saw, their values "
+        f"are guesses; listed in {out}.unseen.csv",
+        style="yellow",
+        markup=False,
+    )
 
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+def _print_failures(report: "Report", out: Path) -> None:
+    stderr = _stderr()
     for failure in report.failures[:_SHOWN]:
         text = f"row {failure.index + 1}: {failure.reason}"
         stderr.print(text, style="red", markup=False)
     stderr.print(
         f"{len(report.failures):,} failed, listed in {out}.failures.csv", markup=False
     )
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False)

@@ -139,9 +139,9 @@ def _labelled(
             yield replace(frame, energy=result[0], forces=result[1])
 
 
-def list_failures(out: Path, failures: list[Failure]) -> None:
+def list_failures(out: Path, failures: list[Failure], kind: str = "failures") -> None:
     """Write ``OUT.failures.csv``, or remove one of earlier if there are none."""
-    path = out.with_name(out.name + ".failures.csv")
+    path = out.with_name(f"{out.name}.{kind}.csv")
     if not failures:
         path.unlink(missing_ok=True)
         return

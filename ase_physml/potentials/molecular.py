@@ -36,6 +36,8 @@ class MolecularCard:
         target_names: Of the properties it predicts; none for conformations alone.
         task: "regression", "classification" or "multiclass".
         unit: Of the properties.
+        elements: Of heavy atoms in what it was trained on, by their symbols, and
+            "others"; empty if that is not known.
         order: Of atoms in the graphs it was trained on; it must read them so.
         split_hashes: Data file to the hash of the split it was trained on.
         errors: Measured errors, their units in the keys.
@@ -50,6 +52,7 @@ class MolecularCard:
     target_names: list[str] = field(default_factory=list)
     task: str = "regression"
     unit: str = ""
+    elements: list[str] = field(default_factory=list)
     order: str = "smiles"
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)

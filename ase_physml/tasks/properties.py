@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,7 +14,7 @@ from torch import Tensor
 from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.molecules.featurise import Featurised, Order, featurise
+from ase_physml.molecules.featurise import Featurised, Order, element_names, featurise
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel
@@ -43,13 +43,15 @@ class PropertyPredictions:
             or probabilities.
         unit: Of the values, "" where there is none.
         failures: What could not be read, and why.
+        unseen: Molecules with elements that the model never saw: guesses.
     """
 
     smiles: tuple[str, ...]
     names: tuple[str, ...]
     values: Array
     unit: str
-    failures: list[Failure]
+    failures: list[Failure] = field(default_factory=list)
+    unseen: list[Failure] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Array:
         """Column of a property, (M,)."""
@@ -99,10 +101,9 @@ def fingerprint_columns(
     """Fingerprints as columns of a table; see `fingerprints`."""
     predictor = Predictor.of(model)
     names = _fingerprint_names(_fingerprint_width(predictor))
-    values, failures = _rows(
-        smiles, predictor, _fingerprint, len(names), errors, on_molecules
-    )
-    return PropertyPredictions(tuple(smiles), names, values, "", failures)
+    found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), "")
+    _fill(found, predictor, _fingerprint, errors, on_molecules)
+    return found
 
 
 def predict_properties(
@@ -130,16 +131,11 @@ def predict_properties(
             f"{predictor.name} predicts conformations, but no properties; use a model "
             "that was trained on properties"
         )
-    values, failures = _rows(
-        smiles,
-        predictor,
-        predictor.table,
-        len(predictor.columns),
-        errors,
-        on_molecules,
-    )
+    names = predictor.columns
     unit = predictor.card.unit if predictor.card.task == "regression" else ""
-    return PropertyPredictions(tuple(smiles), predictor.columns, values, unit, failures)
+    found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), unit)
+    _fill(found, predictor, predictor.table, errors, on_molecules)
+    return found
 
 
 class MolecularFingerprint:
@@ -236,34 +232,48 @@ def _graph(molecules: Sequence[Featurised], predictor: Predictor) -> Any:
     return collate(MoleculeStore.of(molecules), predictor.variant)
 
 
-def _rows(
-    smiles: Sequence[str],
+def _empty(smiles: Sequence[str], names: Sequence[str]) -> Array:
+    return np.full((len(smiles), len(names)), np.nan, dtype=np.float32)
+
+
+def _fill(
+    found: PropertyPredictions,
     predictor: Predictor,
     read: Callable[[Said], Tensor],
-    width: int,
     errors: Errors,
     tell: Callable[[int], None] | None,
-) -> tuple[Array, list[Failure]]:
-    """What ``read`` finds for each molecule, (M, width), and what was left out."""
+) -> None:
+    """What ``read`` finds for each molecule, and what there is to say about some."""
     if errors not in ("nan", "raise"):
         raise DataError(f"errors must be 'nan' or 'raise', got {errors!r}")
-    values = np.full((len(smiles), width), np.nan, dtype=np.float32)
-    failures: list[Failure] = []
+    smiles = found.smiles
     for start in range(0, len(smiles), _CHUNK):
         chunk = smiles[start : start + _CHUNK]
         molecules, reasons = _featurised(chunk, cast(Order, predictor.card.order))
         bad = [Failure(start + k, str(chunk[k]), why) for k, why in reasons.items()]
         if bad and errors == "raise":
             raise DataError(f"molecule {bad[0].index}: {bad[0].reason}")
-        failures += bad
+        found.failures.extend(bad)
+        for k, molecule in molecules.items():
+            found.unseen.extend(_unseen(start + k, chunk[k], molecule, predictor))
         if tell is not None:
             tell(len(bad))
         for batch in _batches(molecules):
             graph = _graph([molecules[k] for k in batch], predictor)
-            values[start + np.array(batch)] = read(predictor(graph)).numpy()
+            found.values[start + np.array(batch)] = read(predictor(graph)).numpy()
             if tell is not None:
                 tell(len(batch))
-    return values, failures
+
+
+def _unseen(
+    index: int, smiles: str, molecule: Featurised, predictor: Predictor
+) -> list[Failure]:
+    seen = predictor.card.elements
+    new = [name for name in element_names(molecule.atom_features) if name not in seen]
+    if not seen or not new:
+        return []
+    reason = f"{predictor.name} has seen no {', '.join(new)}: a guess"
+    return [Failure(index, smiles, reason)]
 
 
 def _featurised(

@@ -33,12 +33,15 @@ class Report:
         unit: Of their values, "" where there is none.
         done: Molecules that have them.
         failures: Of the others, also listed in ``OUT.failures.csv``.
+        unseen: Molecules that have them, but also elements that the model never saw;
+            listed in ``OUT.unseen.csv``.
     """
 
     names: tuple[str, ...]
     unit: str
     done: int
     failures: list[Failure]
+    unseen: list[Failure]
 
 
 def run_properties(
@@ -76,19 +79,27 @@ def run_properties(
             table.smiles, _SLAB, work, _keep, processes=processes, tell=on_molecules
         )
         values = np.concatenate([np.load(_values(stem)) for stem, _ in parts])
-        failures = [Failure(*one) for _, record in parts for one in record]
+        failures, unseen = (
+            [Failure(*one) for _, record in parts for one in record[kind]]
+            for kind in ("failures", "unseen")
+        )
         table.with_columns(about.names, values).write(out)
         list_failures(out, failures)
+        list_failures(out, unseen, "unseen")
         slabs.remove()
-    return Report(about.names, about.unit, len(values) - len(failures), failures)
+    done = len(values) - len(failures)
+    return Report(about.names, about.unit, done, failures, unseen)
 
 
 def _keep(
     stem: Path, start: int, slab: Sequence[str], found: PropertyPredictions
-) -> list[Any]:
-    """Numbers go to a file of their own; returned are the failures."""
+) -> dict[str, Any]:
+    """Numbers go to a file of their own; returned is what there is to say of some."""
     np.save(_values(stem), found.values)
-    return [[start + f.index, slab[f.index], f.reason] for f in found.failures]
+    return {
+        kind: [[start + f.index, slab[f.index], f.reason] for f in some]
+        for kind, some in (("failures", found.failures), ("unseen", found.unseen))
+    }
 
 
 def _values(stem: Path) -> Path:

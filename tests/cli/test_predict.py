@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.potentials.molecular import (
+    MolecularCard,
+    load_molecular,
+    save_molecular,
+)
 from ase_physml.tasks import property_runs
 from ase_physml.tasks.properties import fingerprints, predict_properties
 
@@ -67,6 +72,26 @@ def test_bad_lines_are_listed_and_the_rest_go_on(model: Path, tmp_path: Path) ->
     table.write_text("CCO\n")
     assert predict(model, table, "-o", out, "--overwrite").exit_code == 0
     assert not (tmp_path / "out.csv.failures.csv").exists()
+
+
+def test_elements_that_the_model_never_saw_are_listed(
+    model: Path, tmp_path: Path
+) -> None:
+    model_, card = load_molecular(model)
+    save_molecular(model, model_, replace(card, elements=["C", "O"]))
+    table, out = tmp_path / "in.smi", tmp_path / "out.csv"
+    table.write_text("CCO\nC(\n[Na+].[O-]C\nCCCl\n")
+    result = predict(model, table, "-o", out)
+    assert "2 have elements that the model never saw" in result.stderr
+    listed = read(tmp_path / "out.csv.unseen.csv")
+    assert [row[:2] for row in listed[1:]] == [["2", "[Na+].[O-]C"], ["3", "CCCl"]]
+    assert "no others" in listed[1][2]
+    assert "no Cl" in listed[2][2]
+    # They have values all the same; a list of earlier does not outlive its reason.
+    assert [bool(row[-1]) for row in read(out)[1:]] == [True, False, True, True]
+    table.write_text("CCO\n")
+    assert predict(model, table, "-o", out, "--overwrite").exit_code == 0
+    assert not (tmp_path / "out.csv.unseen.csv").exists()
 
 
 def test_column_and_existing_files(model: Path, tmp_path: Path) -> None:

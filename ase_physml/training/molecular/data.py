@@ -15,6 +15,7 @@ from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
+from ase_physml.molecules.featurise import element_names
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
@@ -188,6 +189,15 @@ class MolecularData(pl.LightningDataModule):
     def properties(self) -> PropertySet | None:
         """Targets, if there are any."""
         return self.molecules.properties
+
+    @property
+    def elements(self) -> list[str]:
+        """Of the molecules to train on."""
+        store = self.molecules.store
+        chosen = np.zeros(len(store), dtype=bool)
+        chosen[self.train] = True
+        rows = np.repeat(chosen, store.n_atoms)
+        return element_names(store.rows["atom_features"][rows])
 
     def _check(self, source: Path, train: Array) -> None:
         if not len(train):

@@ -125,6 +125,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
         name=recipe.name,
         kind=recipe.kind,
         architecture=architecture,
+        elements=data.elements,
         order=data.molecules.store.facts.get("order", "smiles"),
         split_hashes=data.split_hashes,
         training={"recipe": recipe.to_dict()},

@@ -54,6 +54,7 @@ def test_physnet_learns_conformations(train: Train) -> None:
     assert isinstance(model, PhysChem)
     assert (card.kind, card.target_names, card.order) == ("physchem", [], "smiles")
     assert list(card.split_hashes) == ["molecules.h5"]
+    assert card.elements == ["C", "N", "O", "F", "S", "Cl"]
     assert card.training["steps"] == 120
 
 
