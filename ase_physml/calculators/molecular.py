@@ -21,9 +21,11 @@ from ase_physml.calculators.restraints import Array
 from ase_physml.errors import PotentialError
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.elements import check_elements
 from ase_physml.molecules.embed import Target, follow
-from ase_physml.molecules.featurise import Order
-from ase_physml.molecules.graph import graph_of
+from ase_physml.molecules.featurise import Order, featurise
+from ase_physml.molecules.graph import collate
+from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel, engine_of
 from ase_physml.potentials.predictor import Predictor
 
@@ -99,7 +101,9 @@ class ConformationCalculator(Calculator):
         self.potential, self.card = predictor.name, predictor.card
         self.graph = BondGraph.of(smiles, mol)
         order = cast(Order, predictor.card.order)
-        read = graph_of(self.graph.molecule, variant=predictor.variant, order=order)
+        molecule = featurise(self.graph.molecule, order=order)
+        check_elements(molecule, predictor.card.elements, self.potential)
+        read = collate(MoleculeStore.of([molecule]), predictor.variant)
         read = read.to(torch.float64)
         said = predictor(read)
         if said.trajectory is None:

@@ -37,9 +37,6 @@ ELEMENTS = (5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 52, 53, 85)
 OTHER = len(ELEMENTS)
 """Column of the atom features that marks every other element."""
 
-OTHERS = "others"
-"""What all elements outside the table are called."""
-
 HYDROGENS = slice(31, 36)
 """Columns of the atom features that count hydrogens; not in the 34-d variant."""
 
@@ -141,13 +138,6 @@ def featurise(
             input_index=index,
             positions=_ordered(positions, index, smiles),
         )
-
-
-def element_names(atom_features: Array) -> list[str]:
-    """Symbols of the elements that atoms (n, 39) are of, or `OTHERS`."""
-    found = np.flatnonzero(atom_features[:, : OTHER + 1].any(axis=0))
-    symbol = Chem.GetPeriodicTable().GetElementSymbol
-    return [OTHERS if k == OTHER else symbol(ELEMENTS[k]) for k in found]
 
 
 def _ordered(positions: Array | None, index: Array, smiles: str) -> Array | None:

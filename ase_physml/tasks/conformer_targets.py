@@ -13,6 +13,7 @@ from torch import Tensor
 from ase_physml.data.frame import Array
 from ase_physml.errors import PotentialError
 from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.elements import check_elements
 from ase_physml.molecules.embed import Target, heavy_atoms
 from ase_physml.molecules.featurise import Featurised, Order, featurise
 from ase_physml.molecules.graph import collate
@@ -48,9 +49,13 @@ class DistanceModel:
         """The molecule as the model reads it.
 
         Raises:
-            DataError: No heavy atom, or a dummy atom.
+            DataError: No heavy atom, a dummy atom, or an element that the model never
+                saw.
         """
-        return featurise(molecule, order=cast(Order, self.predictor.card.order))
+        card = self.predictor.card
+        found = featurise(molecule, order=cast(Order, card.order))
+        check_elements(found, card.elements, self.predictor.name)
+        return found
 
     def targets(
         self, molecules: Sequence[Chem.Mol], features: Sequence[Featurised]

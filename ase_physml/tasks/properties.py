@@ -14,7 +14,8 @@ from torch import Tensor
 from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.molecules.featurise import Featurised, Order, element_names, featurise
+from ase_physml.molecules.elements import unseen_elements
+from ase_physml.molecules.featurise import Featurised, Order, featurise
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel
@@ -268,9 +269,8 @@ def _fill(
 def _unseen(
     index: int, smiles: str, molecule: Featurised, predictor: Predictor
 ) -> list[Failure]:
-    seen = predictor.card.elements
-    new = [name for name in element_names(molecule.atom_features) if name not in seen]
-    if not seen or not new:
+    new = unseen_elements(molecule, predictor.card.elements)
+    if not new:
         return []
     reason = f"{predictor.name} has seen no {', '.join(new)}: a guess"
     return [Failure(index, smiles, reason)]

@@ -15,7 +15,7 @@ from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
-from ase_physml.molecules.featurise import element_names
+from ase_physml.molecules.elements import element_names
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore

@@ -1,0 +1,45 @@
+"""Which elements molecules have, and whether a model was trained on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rdkit import Chem
+
+from ase_physml.data.frame import Array
+from ase_physml.errors import DataError
+from ase_physml.molecules.featurise import ELEMENTS, OTHER, Featurised
+
+OTHERS = "others"
+"""What all elements without a feature of their own are called."""
+
+
+def element_names(atom_features: Array) -> list[str]:
+    """Symbols of the elements that atoms (n, 39) are of, or `OTHERS`."""
+    found = np.flatnonzero(atom_features[:, : OTHER + 1].any(axis=0))
+    symbol = Chem.GetPeriodicTable().GetElementSymbol
+    return [OTHERS if k == OTHER else symbol(ELEMENTS[k]) for k in found]
+
+
+def unseen_elements(molecule: Featurised, seen: Sequence[str]) -> list[str]:
+    """Elements of a molecule that are not among these; none if these are not known."""
+    found = element_names(molecule.atom_features) if seen else []
+    return [name for name in found if name not in seen]
+
+
+def check_elements(molecule: Featurised, seen: Sequence[str], model: str) -> None:
+    """Refuse what a model of conformations knows nothing of.
+
+    Args:
+        molecule: To be predicted.
+        seen: Elements that the model was trained on, none if they are not known.
+        model: Its name.
+
+    Raises:
+        DataError: An element is not among them.
+    """
+    new = unseen_elements(molecule, seen)
+    if new:
+        raise DataError(
+            f"{model} was trained on {', '.join(seen)} and has no idea of the bonds of "
+            f"{', '.join(new)}; take a model that was trained on them"
+        )
