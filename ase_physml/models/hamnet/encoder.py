@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from ase_physml.models.hamnet.config import HamNetConfig
+from ase_physml.models.reader import read_atoms
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
@@ -91,25 +92,11 @@ class Encoder(nn.Module):
         forward: nn.LSTM,
         backward: nn.LSTM | None,
     ) -> Tensor:
-        place = graph.place
-        ahead = _read_in_order(forward, graph, x, place)
+        ahead = read_atoms(forward, graph, x)
         if backward is None:
             return ahead
-        from_end = graph.n_atoms[graph.molecule] - 1 - place
-        return torch.cat([ahead, _read_in_order(backward, graph, x, from_end)], -1)
-
-
-def _read_in_order(
-    lstm: nn.LSTM, graph: MolecularGraph, x: Tensor, place: Tensor
-) -> Tensor:
-    """What an LSTM says as it meets each atom at its place, shape (N, hidden)."""
-    at = (graph.molecule, place)
-    longest = int(graph.n_atoms.max())
-    # Zeros come after the last atom, where they change nothing: an LSTM does not look
-    # ahead.
-    sequences = x.new_zeros(graph.n_molecules, longest, x.shape[-1])
-    read: Tensor = lstm(sequences.index_put(at, x))[0]
-    return read[at]
+        from_end = graph.n_atoms[graph.molecule] - 1 - graph.place
+        return torch.cat([ahead, read_atoms(backward, graph, x, from_end)], -1)
 
 
 def centred(graph: MolecularGraph, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from ase_physml.models.reader import read_atoms
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
@@ -73,13 +74,6 @@ class FirstPositions(nn.Module):
 
     def forward(self, graph: MolecularGraph, v: Tensor) -> tuple[Tensor, Tensor]:
         """Generalised coordinates q and momenta p, (N, space) each."""
-        x = self.convolution(graph, v)
-        # The LSTM reads left to right: padding at the end reaches no atom.
-        longest = int(graph.n_atoms.max())
-        cells = graph.molecule * longest + graph.place
-        padded = x.new_zeros(graph.n_molecules * longest, x.shape[1])
-        padded = padded.index_copy(0, cells, x)
-        read, _ = self.lstm(padded.view(graph.n_molecules, longest, -1))
-        states = read.flatten(0, 1).index_select(0, cells)
+        states = read_atoms(self.lstm, graph, self.convolution(graph, v))
         q, p = self.out(torch.tanh(states)).chunk(2, dim=-1)
         return q, p
