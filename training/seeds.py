@@ -4,6 +4,8 @@
         data=properties/esol.h5 --out runs/esol
 
 A seed decides the split, 8:1:1, and the weights (a scaffold split is always the same).
+``--split rows`` draws rows of the table whatever they hold, so that molecules which are
+listed twice are on both sides: only to see how much of a printed figure that explains.
 ``OUT/RECIPE_random_0/`` holds split, model and result of a seed; what is there already
 is left alone, and what was interrupted goes on, so that a run may be stopped and
 started again, or be given more seeds. ``OUT/RECIPE_random.json`` and ``.md`` have the
@@ -24,8 +26,9 @@ import torch
 import yaml
 from evaluate_molecules import measure
 
+from ase_physml.data.splits import make_split
 from ase_physml.errors import RecipeError
-from ase_physml.molecules.splits import random_split, scaffold_split
+from ase_physml.molecules.splits import EIGHT_ONE_ONE, random_split, scaffold_split
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.loop import Run
 from ase_physml.training.molecular.recipe import MolecularRecipe
@@ -47,7 +50,7 @@ class Seeds:
     Args:
         recipe: Its file.
         overrides: ``key=value``.
-        split: "random" or "scaffold".
+        split: "random", "scaffold" or "rows".
         out: Folder.
     """
 
@@ -89,10 +92,12 @@ class Seeds:
         return recipe
 
     def _store_split(self, path: Path, seed: int) -> None:
-        if self.split == "random":
-            random_split(self.store, seed).save(path)
-        else:
-            scaffold_split(self.store).save(path)
+        draw = {
+            "random": lambda: random_split(self.store, seed),
+            "scaffold": lambda: scaffold_split(self.store),
+            "rows": lambda: make_split(len(self.store), EIGHT_ONE_ONE, seed),
+        }
+        draw[self.split]().save(path)
 
     def _train(self, recipe: MolecularRecipe, folder: Path) -> Path:
         """Path of the model, trained from where an earlier run ended."""
@@ -147,7 +152,9 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--split", choices=("random", "scaffold"), default="random")
+    parser.add_argument(
+        "--split", choices=("random", "scaffold", "rows"), default="random"
+    )
     parser.add_argument("--part", choices=("test", "val"), default="test")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--threads", type=int, default=1)

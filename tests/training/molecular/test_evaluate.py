@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.molecules.graph import collate
+from ase_physml.molecules.properties import PropertySet
 from ase_physml.potentials.molecular import MolecularCard, load_molecular
 from ase_physml.potentials.predict import predict
 from ase_physml.training.molecular.data import Molecules
@@ -205,3 +207,29 @@ def test_scaffold_splits_do_not_depend_on_the_seed(
     results = json.loads((out / "tiny_scaffold.json").read_text())
     assert results[0]["split_hash"] == results[1]["split_hash"]
     assert results[0]["seed"] != results[1]["seed"]
+
+
+def test_rows_are_split_whatever_they_hold(
+    run_script: Callable[..., None],
+    write_recipe: Callable[..., Path],
+    sets: Path,
+    tmp_path: Path,
+) -> None:
+    known = PropertySet.load(sets / "regression.h5")
+    twice = known.store.select(np.arange(20) % 10)
+    replace(known, store=twice).save(sets / "twice.h5")
+    recipe = write_recipe(
+        "physchem", data="twice.h5", model={"variant": "chemnet"},
+        losses={"properties": 1.0}, steps=4,
+    )  # fmt: skip
+    shared = {}
+    for name in ("rows", "random"):
+        common = (recipe, "--split", name, "--seeds", 0, "--out", tmp_path)
+        run_script("seeds", *common)
+        split = Split.load(tmp_path / f"tiny_{name}_0" / "split.json")
+        train, test = (
+            {str(twice.smiles[k]) for k in p} for p in (split.train, split.test)
+        )
+        shared[name] = train & test
+    assert shared["rows"]
+    assert not shared["random"]
