@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,7 +14,7 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
-from ase_physml.training.noise import Noise, relax_stiff
+from ase_physml.training.noise import Noise, follow, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.schedule import warm_cosine
 from ase_physml.training.shares import Draws, Mean, nothing, over_all, weighted
@@ -154,9 +155,21 @@ class PhysMLTraining(pl.LightningModule):
             shift = relax_stiff(shift, at_rest, field, hessian, noise.relaxed, random)
         if first.fixed is not None:
             shift = shift.masked_fill(first.fixed.unsqueeze(-1), 0.0)
+        if noise.followed:
+            steps = random.same(noise.followed + 1)
+            shift = follow(shift, partial(self._forces_at, first), hessian, steps)
         _, pull = field.energies_and_forces(at_rest + shift)
         near = shift.square().mean((1, 2)) < noise.reach**2
         return Displaced(shift, pull, hessian, near)
+
+    def _forces_at(self, batch: Batch, shift: Tensor) -> Tensor:
+        """Forces on structures that have moved, with no way back to the weights."""
+        moved = replace(batch, positions=batch.positions + shift)
+        _, forces = self.evaluator.energies_and_forces(self._graph(moved))
+        free = forces.detach().reshape(shift.shape)
+        if batch.fixed is None:
+            return free
+        return free.masked_fill(batch.fixed.unsqueeze(-1), 0.0)
 
     def _displaced_terms(
         self,

@@ -1,5 +1,6 @@
 """Displacements of equilibrium structures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,8 @@ from ase_physml.training.valence import ValenceField
 
 # eV/Å^2; above every real mode.
 _STIFFEST = 1000.0
+# eV/Å^2; softer modes are followed as if they were as stiff as this.
+_SOFTEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Noise:
             the first steps of an optimizer do. Otherwise a model learns that nothing is
             displaced where no bond is; and a large turn along a straight line stretches
             bonds.
+        followed: Most steps that they then take in the model itself: to where its own
+            relaxations go astray, which no noise of a reasonable size finds.
     """
 
     sigma: float = 0.5
@@ -51,6 +56,7 @@ class Noise:
     stretch: float = 0.6
     pulled_share: float = 0.0
     relaxed: int = 0
+    followed: int = 0
 
     def sample(
         self,
@@ -104,14 +110,46 @@ def relax_stiff(
         random: Numbers for these molecules.
     """
     v = random.uniform().to(shift)[:, None, None]
-    threshold = _STIFFEST**v
-    eye = torch.eye(hessian.shape[-1], dtype=shift.dtype, device=shift.device)
-    damped = torch.linalg.inv(hessian + threshold * eye)
+
+    def forces(shift: Tensor) -> Tensor:
+        return field.energies_and_forces(at_rest + shift)[1]
+
+    return _descend(
+        shift, forces, hessian + _times_one(_STIFFEST**v, hessian), steps, 0.1
+    )
+
+
+def follow(
+    shift: Tensor, forces: Callable[[Tensor], Tensor], hessian: Tensor, steps: int
+) -> Tensor:
+    """Newton steps on a surface that is not quite that of the Hessian: a model's.
+
+    Args:
+        shift: Displacements (M, N, 3) Å.
+        forces: Of the model at displacements, (M, N, 3) eV/Å.
+        hessian: Of the force field at rest, (M, 3N, 3N) eV/Å^2.
+        steps: How many, of 0.2 Å along each axis at most.
+    """
+    return _descend(shift, forces, hessian + _times_one(_SOFTEST, hessian), steps, 0.2)
+
+
+def _descend(
+    shift: Tensor,
+    forces: Callable[[Tensor], Tensor],
+    hessian: Tensor,
+    steps: int,
+    longest: float,
+) -> Tensor:
+    """Steps ``H^-1 F(x)``, no coordinate of which is longer than that."""
+    inverse = torch.linalg.inv(hessian)
     for _ in range(steps):
-        _, forces = field.energies_and_forces(at_rest + shift)
-        move = damped @ forces.flatten(1).unsqueeze(2)
-        shift = shift + move.reshape(shift.shape).clamp(-0.1, 0.1)
+        move = inverse @ forces(shift).flatten(1).unsqueeze(2)
+        shift = shift + move.reshape(shift.shape).clamp(-longest, longest)
     return shift
+
+
+def _times_one(factor: Tensor | float, like: Tensor) -> Tensor:
+    return factor * torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
 
 
 def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:

@@ -72,6 +72,10 @@ class Draws:
         """From 0 to 1: (M, *shape) for the M molecules here."""
         return self.share.of(torch.rand(self.count, *shape, generator=self._generator))
 
+    def same(self, below: int) -> int:
+        """An integer from 0, one for all molecules in all processes."""
+        return int(torch.randint(below, (), generator=self._generator))
+
     def normal(self, *shape: int) -> Tensor:
         """Of a standard normal distribution, (M, *shape)."""
         return self.share.of(torch.randn(self.count, *shape, generator=self._generator))

@@ -1,5 +1,7 @@
 """Which losses are taken of which structures, checked against the bare model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -74,6 +76,24 @@ def test_bound_compares_each_molecule_with_itself() -> None:
     ]
     margin = 500.0 * moved.shift.square().sum((1, 2))
     torch.testing.assert_close(term.value, losses.bound_loss(*energy, margin))
+
+
+def test_following_takes_displacements_downhill_in_the_model() -> None:
+    module, weights = training(displaced_share=1.0), LossWeights(energy=0, denoise=1)
+    rest, noise = batch(), Noise(0.3, 0.0)
+    fixed = torch.zeros_like(rest.numbers, dtype=torch.bool)
+    fixed[:, 0] = True
+    rest = replace(rest, step=0, fixed=fixed)
+    plain, most = module._displace(rest, weights, noise), replace(noise, followed=40)
+    followed = module._displace(rest, weights, most)
+    assert plain is not None
+    assert followed is not None
+    assert (followed.shift[:, 0] == 0.0).all()
+    energies = [
+        module.model(AllPairs(rest.numbers, rest.positions + moved.shift)).molecules
+        for moved in (plain, followed)
+    ]
+    assert (energies[1] < energies[0]).all()
 
 
 def test_no_molecule_left_at_rest_gives_no_zero_force_term() -> None:

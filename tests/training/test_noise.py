@@ -6,7 +6,7 @@ from ase.build import molecule
 from ase.data import covalent_radii
 from torch import Generator
 
-from ase_physml.training.noise import Noise, relax_stiff
+from ase_physml.training.noise import Noise, follow, relax_stiff
 from ase_physml.training.shares import Draws
 from ase_physml.training.valence import ValenceField
 
@@ -87,3 +87,17 @@ def test_relaxing_stiff_modes_takes_off_energy_and_leaves_the_turn() -> None:
     assert after.median() < 0.5 * before.median()
     # Still displaced: only what costs much has gone.
     assert settled.norm() > 0.5 * shift.norm()
+
+
+def test_following_a_surface_leads_to_its_own_minimum_in_bounded_steps() -> None:
+    hessian = torch.diag(torch.tensor([0.1, 1.0, 2.0, 5.0, 10.0, 50.0]).double())
+    minimum = torch.tensor([0.5, -0.7, 0.1, 0.9, 0.0, -0.2]).double().reshape(1, 2, 3)
+
+    def forces(shift: torch.Tensor) -> torch.Tensor:
+        return ((minimum - shift).flatten(1) @ hessian).reshape(shift.shape)
+
+    start = torch.zeros_like(minimum)
+    once = follow(start, forces, hessian[None], 1)
+    assert once.abs().max() == pytest.approx(0.2)
+    settled = follow(start, forces, hessian[None], 80)
+    torch.testing.assert_close(settled, minimum, atol=1e-5, rtol=0.0)

@@ -32,7 +32,8 @@ stages:
     warmup: 2
     losses: {{energy: 1.0, forces: 0.1, zero_force: 0.1, bound: 0.1, mask: 0.01,
               denoise: 0.1}}
-noise: {{sigma: 0.3, power: 1.0, thermal_share: 0.5, pulled_share: 0.5, relaxed: 2}}
+noise: {{sigma: 0.3, power: 1.0, thermal_share: 0.5, pulled_share: 0.5, relaxed: 2,
+        followed: 2}}
 batch_size: 5
 steps_per_epoch: 8
 mask_every: 2
@@ -41,7 +42,13 @@ WEIGHTS = LossWeights(
     energy=1, forces=0.1, zero_force=0.2, bound=0.3, mask=0.1, denoise=0.4
 )
 NOISE = Noise(
-    sigma=0.1, power=1.0, thermal_share=0.5, reach=0.05, pulled_share=0.5, relaxed=1
+    sigma=0.1,
+    power=1.0,
+    thermal_share=0.5,
+    reach=0.05,
+    pulled_share=0.5,
+    relaxed=1,
+    followed=2,
 )
 
 
