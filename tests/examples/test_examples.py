@@ -20,6 +20,7 @@ OPTIONS: dict[str, list[str]] = {
     "active_learning.py": ["C", "--steps", "100"],
     "conformers.py": ["CC(=O)N", "-n", "3", "--steps", "2"],
     "fingerprints.py": [],
+    "adsorption_sites.py": ["--steps", "1"],
     "relax_on_cluster.py": ["few.smi", "--workers", "1"],
 }
 NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
@@ -54,10 +55,12 @@ def test_example(
     if name == "relax_on_cluster.py":
         pytest.importorskip("distributed")
         (tmp_path / "few.smi").write_text("O\nC\nCO\n")
-    model = tiny_committee if name == "active_learning.py" else tiny_potential
-    if name == "fingerprints.py":
-        model = tiny_properties
-    options = [*OPTIONS[name], "--model", model]
+    other = {
+        "active_learning.py": tiny_committee,
+        "fingerprints.py": tiny_properties,
+        "adsorption_sites.py": "adsorption.pt",
+    }
+    options = [*OPTIONS[name], "--model", other.get(name, tiny_potential)]
     if name == "conformers.py":
         options += ["--distances", tiny_conformations]
     done = subprocess.run(
