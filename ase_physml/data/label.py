@@ -140,7 +140,7 @@ def _labelled(
 
 
 def list_failures(out: Path, failures: list[Failure], kind: str = "failures") -> None:
-    """Write ``OUT.failures.csv``, or remove one of earlier if there are none."""
+    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none."""
     path = out.with_name(f"{out.name}.{kind}.csv")
     if not failures:
         path.unlink(missing_ok=True)
