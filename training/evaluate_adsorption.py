@@ -6,7 +6,8 @@
 Errors of the energy of adsorption, MAE in eV, of the test part:
 
 - at the relaxed structure of DFT: what the potential says of it (``direct``, if its
-  energies are of adsorption), and its energy less those of slab and molecule;
+  energies are of adsorption), its energy less those of slab and molecule, and the
+  energies of the clean slabs, which should then be zero;
 - after relaxation with the atoms held that DFT held, from two starts: the free atoms
   ``displaced`` by Gaussian noise of 0.1 Å; and the molecule ``lifted`` by 0.3 Å from a
   clean slab, in its shape on the surface;
@@ -114,6 +115,12 @@ def at_rest(
     if "adsorption" in data.metadata.energy_kind:
         result |= {"mae_direct_eV": mae(both, truth)}
         result |= {"median_error_direct_eV": float(np.median(np.abs(both - truth)))}
+        # By convention they are zero.
+        slabs = energies(calculator, data, sorted({one.slab for one in tested}))
+        result |= {
+            "clean_slabs_lowest_eV": float(slabs.min()),
+            "clean_slabs_highest_eV": float(slabs.max()),
+        }
     return result
 
 
