@@ -5,9 +5,12 @@ from typing import Literal
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.architecture import Architecture
+from ase_physml.models.pooling import Pooling
 from ase_physml.models.property_head import Head
 
 Conformation = Literal["engine", "given", "none"]
+
+_CHOICES = {"conformation": Conformation, "pooling": Pooling, "head": Head}
 
 # What the weights of an engine mean depends on these.
 ENGINE_FIELDS = (
@@ -37,6 +40,8 @@ class HamNetConfig(Architecture):
         width: Atom and bond width of the fingerprint generator.
         layers: Message-passing layers L.
         readouts: Iterations M of the readout, which share their weights.
+        pooling: What the readout starts from, the "mean" over the atoms (paper), or
+            their "sum": a mean cannot count, and attention is one.
         fingerprint: Width of the molecular fingerprint.
         targets: Properties of a molecule; 0 for conformations alone.
         head: "regression", "classification" (each target present or not) or
@@ -64,6 +69,7 @@ class HamNetConfig(Architecture):
     width: int = 200
     layers: int = 2
     readouts: int = 2
+    pooling: Pooling = "mean"
     fingerprint: int = 256
     targets: int = 0
     head: Head = "regression"
@@ -73,6 +79,7 @@ class HamNetConfig(Architecture):
     frozen_engine: bool = False
 
     def __post_init__(self) -> None:
+        self.check_choices(_CHOICES)
         for name in (
             "atom_features", "edge_features", "state_width", "gcn_width", "width",
             "fingerprint",
@@ -88,8 +95,3 @@ class HamNetConfig(Architecture):
             raise PotentialError(f"step_size must be positive, got {self.step_size}")
         if not 0 <= self.dropout < 1:
             raise PotentialError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.conformation not in ("engine", "given", "none"):
-            raise PotentialError(
-                "conformation must be 'engine', 'given' or 'none', "
-                f"got {self.conformation!r}"
-            )

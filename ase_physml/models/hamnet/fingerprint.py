@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu, relu
 
 from ase_physml.models.hamnet.config import HamNetConfig
+from ase_physml.models.pooling import pool_atoms
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
@@ -51,8 +52,8 @@ class MessageLayer(nn.Module):
 class Readout(nn.Module):
     """Fingerprint of a molecule: attention over its atoms, repeated by shared weights.
 
-    ``g = mean_i LeakyReLU(W h_i)``; then M times, with alpha_i the softmax over the
-    atoms of ``LeakyReLU(w [g; x_i; h_i])``,
+    ``g = mean_i LeakyReLU(W h_i)``, or the sum; then M times, with alpha_i the softmax
+    over the atoms of ``LeakyReLU(w [g; x_i; h_i])``,
     ``g' = ReLU(GRU(ELU(sum_i alpha_i W [h_i; x_i]), g))``.
     """
 
@@ -65,14 +66,14 @@ class Readout(nn.Module):
         self.value = nn.Linear(atom, width)
         self.update = nn.GRUCell(width, width)
         self.iterations = config.readouts
+        self.pooling = config.pooling
 
     def forward(self, graph: MolecularGraph, h: Tensor, x: Tensor) -> Tensor:
         """Atoms (N, width) at places (N, c) to fingerprints (M, fingerprint)."""
         molecule, n = graph.molecule, graph.n_molecules
         atoms = torch.cat([h, x], -1)
         score, value = self.score_atom(atoms), self.value(atoms)
-        g = segment_sum(leaky_relu(self.start(h)), molecule, n)
-        g = g / graph.n_atoms.unsqueeze(-1)
+        g = pool_atoms(leaky_relu(self.start(h)), graph, self.pooling)
         for _ in range(self.iterations):
             scores = leaky_relu(self.score_molecule(g)[molecule] + score)
             alpha = segment_softmax(scores, molecule, n)

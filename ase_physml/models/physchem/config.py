@@ -1,10 +1,11 @@
 """Architecture of a PhysChem model: every variant of the paper is a switch."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.architecture import Architecture
+from ase_physml.models.pooling import Pooling
 from ase_physml.models.property_head import Head
 
 Variant = Literal[
@@ -13,7 +14,6 @@ Variant = Literal[
 Forces = Literal["paper", "bounded", "equivariant", "springs"]
 Integrator = Literal["euler", "symplectic"]
 Receiver = Literal["centre", "outer"]
-Pooling = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,7 @@ class PhysChemConfig(Architecture):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, kind in _CHOICES.items():
-            if getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(repr(value) for value in get_args(kind))
-                raise PotentialError(
-                    f"{name} must be one of {allowed}, got {getattr(self, name)!r}"
-                )
+        self.check_choices(_CHOICES)
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise PotentialError(

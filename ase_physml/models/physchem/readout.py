@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu
 
-from ase_physml.models.physchem.config import Pooling
+from ase_physml.models.pooling import Pooling, pool_atoms
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
@@ -44,9 +44,7 @@ class Readout(nn.Module):
     def forward(self, graph: MolecularGraph, v: Tensor) -> Tensor:
         """Atom states (N, atom_width) to fingerprints (M, width)."""
         atoms = leaky_relu(self.first(v))
-        fingerprint = segment_sum(atoms, graph.molecule, graph.n_molecules)
-        if self.pooling == "mean":
-            fingerprint = fingerprint / graph.n_atoms.unsqueeze(-1)
+        fingerprint = pool_atoms(atoms, graph, self.pooling)
         for layer in self.layers:
             fingerprint = layer(graph, v, fingerprint)
         return fingerprint

@@ -27,6 +27,7 @@ VARIANTS = {
     "without dissipation": replace(SMALL, dissipation=False),
     "without LSTM": replace(SMALL, lstm=False),
     "both ways": replace(SMALL, bidirectional=True),
+    "sum of the atoms": replace(SMALL, pooling="sum"),
     "given conformation": replace(SMALL, conformation="given"),
     "without conformation": replace(SMALL, conformation="none"),
 }
@@ -193,7 +194,8 @@ def test_architecture_survives_json() -> None:
         ({"step_size": 0.0}, "step_size"),
         ({"dropout": 1.0}, "dropout"),
         ({"bidirectional": True, "lstm": False}, "needs an LSTM"),
-        ({"conformation": "real"}, "conformation"),
+        ({"conformation": "real"}, "conformation must be one of 'engine', 'given'"),
+        ({"pooling": "max"}, "pooling"),
         ({"colour": 1}, "not a HamNet architecture"),
     ],
 )

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.models.physchem.config import PhysChemConfig, Pooling
+from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem, PhysChemOutput
-from ase_physml.models.physchem.readout import GlobalAttention, Readout
+from ase_physml.models.physchem.readout import GlobalAttention
 from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.molecules.graph import graph_of
 
@@ -254,13 +254,3 @@ def test_molecules_of_few_bonds(model: PhysChem, smiles: str) -> None:
     graph = graph_of(smiles).to(torch.float64)
     graph = replace(graph, positions=torch.zeros(len(graph.molecule), 3).double())
     assert all(value.isfinite().all() for value in parts(model(graph)).values())
-
-
-@pytest.mark.parametrize(("pooling", "ratio"), [("mean", 1.0), ("sum", 2.0)])
-def test_a_sum_counts_atoms(
-    pooling: Pooling, ratio: float, build: Callable[..., MolecularGraph]
-) -> None:
-    two = build((2, [(0, 1)]), (4, [(0, 1), (1, 2), (2, 3)]))
-    readout = Readout(4, 3, 0, pooling)
-    small, large = readout(two, torch.ones(6, 4))
-    torch.testing.assert_close(large, ratio * small)

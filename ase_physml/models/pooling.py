@@ -1,0 +1,19 @@
+"""What the fingerprint of a molecule starts from."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.segment import segment_sum
+
+# A mean cannot count atoms, and attention is one; both papers start from a mean.
+Pooling = Literal["mean", "sum"]
+
+
+def pool_atoms(atoms: Tensor, graph: MolecularGraph, pooling: Pooling) -> Tensor:
+    """Atoms (N, width) to molecules (M, width)."""
+    pooled = segment_sum(atoms, graph.molecule, graph.n_molecules)
+    if pooling == "mean":
+        pooled = pooled / graph.n_atoms.unsqueeze(-1)
+    return pooled
