@@ -11,15 +11,20 @@ batches, steps, optimizer and schedule as a row of `training/ablation.yaml`.
 
 import argparse
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from candidates import build_et
 from rich.progress import track
 
+from ase_physml.data.atoms import from_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
@@ -27,8 +32,6 @@ from ase_physml.training.losses import energy_loss, zero_force_loss
 from ase_physml.training.reference import elements_of, self_energies_of
 from ase_physml.training.schedule import warm_cosine
 
-PRESET = "64x3"
-BATCH = 32
 PEAK = 1e-3
 WARMUP = 500
 HUBER = 0.2
@@ -46,29 +49,47 @@ def self_energies(store: FrameStore) -> torch.Tensor:
     return table
 
 
-def ask(model: Any, numbers: torch.Tensor, positions: torch.Tensor) -> Any:
-    """Energies (M,) and forces (M, N, 3) of molecules of equal size."""
-    m, n = numbers.shape
+@dataclass(frozen=True)
+class Setup:
+    """What an ET for molecules and one for cells do not share.
+
+    Attributes:
+        build: Makes the model.
+        ask: Energies (M,) and forces (M, N, 3) of a batch, by a model.
+        batch: Structures per step.
+    """
+
+    build: Callable[[], Any]
+    ask: Callable[[Any, Batch], tuple[torch.Tensor, torch.Tensor]]
+    batch: int
+
+    def loss(self, model: Any, batch: Batch, table: torch.Tensor) -> torch.Tensor:
+        """Of energies, and of forces at rest on the atoms that are free."""
+        energies, forces = self.ask(model, batch)
+        label = (batch.energies - table[batch.numbers].sum(1)).float()
+        at_rest = zero_force_loss(forces, batch.fixed)
+        of_energies = energy_loss(energies, label, HUBER)
+        return WEIGHTS["energy"] * of_energies + WEIGHTS["zero_force"] * at_rest
+
+
+def ask(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Energies (M,) and forces (M, N, 3) of molecules."""
+    m, n = batch.numbers.shape
     owner = torch.arange(m).repeat_interleave(n)
-    energies, forces = model(numbers.flatten(), positions.reshape(-1, 3), owner)
+    positions = batch.positions.reshape(-1, 3)
+    energies, forces = model(batch.numbers.flatten(), positions, owner)
     return energies.flatten(), forces.reshape(m, n, 3)
 
 
-def loss(model: Any, batch: Batch, table: torch.Tensor) -> torch.Tensor:
-    """Of energies and of forces at rest."""
-    energies, forces = ask(model, batch.numbers, batch.positions)
-    label = (batch.energies - table[batch.numbers].sum(1)).float()
-    return WEIGHTS["energy"] * energy_loss(energies, label, HUBER) + WEIGHTS[
-        "zero_force"
-    ] * zero_force_loss(forces)
+MOLECULES = Setup(partial(build_et, "64x3", forces=True), ask, 32)
 
 
-def train(data: Path, split: Path, steps: int, out: Path) -> None:
+def train(setup: Setup, data: Path, split: Path, steps: int, out: Path) -> None:
     """Train, or go on from the file of an earlier, shorter or interrupted run."""
     torch.manual_seed(0)
     store = FrameStore(RaggedSet(data), Split.load(split).train)
-    stream, table = BatchStream([store], BATCH, 0), self_energies(store)
-    model = build_et(PRESET, forces=True)
+    stream, table = BatchStream([store], setup.batch, 0), self_energies(store)
+    model = setup.build()
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)
@@ -84,7 +105,7 @@ def train(data: Path, split: Path, steps: int, out: Path) -> None:
         for group in optimizer.param_groups:
             group["lr"] = PEAK * warm_cosine(step, steps, WARMUP, 0.01)
         optimizer.zero_grad()
-        loss(model, stream[step], table).backward()
+        setup.loss(model, stream[step], table).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
         average.update_parameters(model)
@@ -100,16 +121,18 @@ class Peer(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, setup: Setup, path: str) -> None:
         super().__init__()
         content = torch.load(path, weights_only=True)
-        self.model = build_et(PRESET, forces=True)
-        weights = content["average"]
+        self.setup, self.model, self.table = setup, setup.build(), content["table"]
         prefix = "module."
         self.model.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in weights.items() if prefix in k}
+            {
+                name.removeprefix(prefix): value
+                for name, value in content["average"].items()
+                if name.startswith(prefix)
+            }
         )
-        self.table = content["table"]
 
     def calculate(
         self,
@@ -119,29 +142,45 @@ class Peer(Calculator):
     ) -> None:
         """Energy and forces."""
         super().calculate(atoms, properties, system_changes)
-        numbers = torch.as_tensor(self.atoms.numbers).long()[None]
-        positions = torch.as_tensor(self.atoms.positions).float()[None]
-        energies, forces = ask(self.model, numbers, positions)
+        batch = _alone(self.atoms)
+        energies, forces = self.setup.ask(self.model, batch)
+        total = energies.double() + self.table[batch.numbers].sum()
         self.results = {
-            "energy": float(energies.detach().double() + self.table[numbers].sum()),
+            "energy": float(total.detach()),
             "forces": forces[0].detach().double().numpy(),
         }
 
 
-def calculator() -> Peer:
-    """For ``peer:calculator``; the weights are those of the variable ``PEER``."""
-    return Peer(os.environ["PEER"])
+def _alone(atoms: Atoms) -> Batch:
+    """A batch of one structure."""
+    frame = from_atoms(atoms)
+    return Batch(
+        step=0,
+        numbers=torch.as_tensor(frame.numbers).long()[None],
+        positions=torch.as_tensor(frame.positions).float()[None],
+        energies=torch.zeros(1),
+        forces=torch.zeros(1),
+        equilibrium=False,
+        cell=torch.as_tensor(np.array(atoms.cell)).float()[None],
+        pbc=torch.as_tensor(atoms.pbc)[None],
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def command(setup: Setup, steps: int, purpose: str) -> None:
+    """The command line of a script that trains."""
+    parser = argparse.ArgumentParser(description=purpose)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    train(options.data, options.split, options.steps, options.out)
+    train(setup, options.data, options.split, options.steps, options.out)
+
+
+def calculator() -> Peer:
+    """For ``peer:calculator``; the weights are those of the variable ``PEER``."""
+    return Peer(MOLECULES, os.environ["PEER"])
 
 
 if __name__ == "__main__":
-    main()
+    command(MOLECULES, 3000, __doc__.splitlines()[0])

@@ -5,20 +5,31 @@
 
 Writes a set and two splits, random 8:1:1 and by scaffold, for each table. Sets of
 energies (``qm7.h5``) keep their own geometries. May be interrupted and started again.
+
+Of total energies nearly all is that of the elements:
+
+    python training/make_properties.py qm9_energies.h5 --out properties \
+        --less-elements training/splits/qm9_energies.json
+
+subtracts what a sum over elements explains of the training part of that split.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 from rich.progress import Progress
 
 from ase_physml.data.label import Failure
 from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.splits import Split
 from ase_physml.data.tables import read_table
 from ase_physml.molecules.properties import PropertySet, import_table
 from ase_physml.molecules.sets import perceive_sets
 from ase_physml.molecules.splits import random_split, scaffold_split
+from ase_physml.training.reference import composition
 
 Result = tuple[PropertySet, list[Failure]]
 
@@ -31,14 +42,29 @@ def from_table(path: Path, out: Path, processes: int, progress: Progress) -> Res
     )
 
 
-def from_energies(path: Path, out: Path, processes: int, progress: Progress) -> Result:
+def from_energies(
+    path: Path, out: Path, processes: int, progress: Progress, like: Path | None
+) -> Result:
     task = progress.add_task(path.stem, total=len(RaggedSet(path)))
     built = perceive_sets(
         [path], out, processes=processes, on_items=lambda n: progress.advance(task, n)
     )
     found = PropertySet.of_energies(built.store, path.stem)
+    if like is not None:
+        found = less_elements(found, RaggedSet(path), Split.load(like))
     found.save(out)
     return found, built.failures
+
+
+def less_elements(found: PropertySet, data: RaggedSet, split: Split) -> PropertySet:
+    """Energies less a sum over elements, fitted to the training part of the frames."""
+    elements = tuple(np.unique(data.column("atomic_numbers")).tolist())
+    counts, energies = composition(data, elements, 0, len(data)), data.column("energy")
+    train = split.train[np.isfinite(energies[split.train])]
+    of_elements, *_ = np.linalg.lstsq(counts[train], energies[train])
+    explained = counts @ of_elements
+    rest = found.targets - explained[found.store.columns["frame"]][:, None]
+    return replace(found, targets=rest, target_names=("energy less its elements",))
 
 
 def main() -> None:
@@ -47,13 +73,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--seed", type=int, default=0, help="of the random split")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--less-elements", type=Path, help="split of a set of energies")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
         for path in options.tables:
-            make = from_energies if h5py.is_hdf5(path) else from_table
             out = options.out / f"{path.stem}.h5"
-            found, failures = make(path, out, options.processes, progress)
+            if out.resolve() == path.resolve():
+                parser.error(f"{out} would overwrite {path}: choose another --out")
+            if h5py.is_hdf5(path):
+                like = options.less_elements
+                found, failures = from_energies(
+                    path, out, options.processes, progress, like
+                )
+            else:
+                found, failures = from_table(path, out, options.processes, progress)
             store = found.store
             random_split(store, options.seed).save(out.with_suffix(".random.json"))
             scaffold_split(store).save(out.with_suffix(".scaffold.json"))

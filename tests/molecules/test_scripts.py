@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from rdkit import Chem
 
 from ase_physml.data.splits import Split
 from ase_physml.molecules.properties import PropertySet
@@ -44,3 +45,29 @@ def test_properties(
         assert data.store.has_positions.all()
         for kind in ("random", "scaffold"):
             assert Split.load(out / f"{name}.{kind}.json").size == 9
+
+
+def test_energies_less_their_elements(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    energies, split = make_set("qm.h5", SMILES, energies=True), tmp_path / "split.json"
+    Split(np.arange(8), np.array([8]), np.array([], dtype=int)).save(split)
+    script("make_properties.py", energies, "--out", tmp_path / "whole")
+    whole = PropertySet.load(tmp_path / "whole" / "qm.h5")
+    options = ("--out", tmp_path / "less", "--less-elements", split)
+    script("make_properties.py", energies, *options)
+    less = PropertySet.load(tmp_path / "less" / "qm.h5")
+    counts = np.array([composition_of(smiles) for smiles in whole.smiles])
+    removed = whole.targets[:, 0] - less.targets[:, 0]
+    # Every molecule's, of the validation part too, is one sum over elements.
+    fitted, *_ = np.linalg.lstsq(counts, removed)
+    assert np.abs(removed - counts @ fitted).max() < 1e-6
+    # Of what it was fitted to nothing that elements explain is left.
+    trained = np.isin(whole.store.columns["frame"], np.arange(8))
+    assert np.abs(counts[trained].T @ less.targets[trained]).max() < 1e-6
+
+
+def composition_of(smiles: str) -> list[int]:
+    """Atoms of C, O and H."""
+    symbols = [a.GetSymbol() for a in Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()]
+    return [symbols.count(symbol) for symbol in "COH"]
