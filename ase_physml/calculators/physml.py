@@ -1,6 +1,6 @@
 """PhysML as an ASE calculator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -242,26 +242,13 @@ class PhysMLCalculator(Calculator):
             return []
         start = perf_counter()
         results: list[Results] = [{} for _ in structures]
-        for indices in self._passes(structures):
+        for indices in passes(structures, self.device, self.compiled):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
-
-    def _passes(self, structures: Sequence[Atoms]) -> Iterator[list[int]]:
-        """Molecules by size; cells on their own, since their images make them large."""
-        cells = [k for k, atoms in enumerate(structures) if is_periodic(atoms)]
-        molecules = [k for k, atoms in enumerate(structures) if not is_periodic(atoms)]
-        if molecules:
-            sizes = [len(structures[k]) for k in molecules]
-            for some in passes(sizes, self.device, self.compiled):
-                yield [molecules[k] for k in some]
-        if cells and self.device.type != "cpu":
-            yield cells
-        else:
-            yield from ([k] for k in cells)
 
     def _evaluate_pass(
         self, structures: Sequence[Atoms], search: Search
