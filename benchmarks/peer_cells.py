@@ -1,9 +1,9 @@
 """Train TorchMD-NET's ET on slabs, and use it as a calculator: `peer.py` for cells.
 
     python benchmarks/peer_cells.py adsorption.h5 \
-        --split training/splits/adsorption_random.json --steps 5000 --out et.pt
+        --split training/splits/adsorption_random.json --out et.pt
     PEER=et.pt PYTHONPATH=benchmarks python training/evaluate_adsorption.py \
-        peer_cells:calculator --data adsorption.h5 --split SPLIT.json
+        peer_cells:calculator --data adsorption.h5 --split SPLIT.json --structures 20
 
 Width, depth and reach of `training/adsorption.yaml`; its batches and optimizer. ET
 takes only cells twice as wide as its cutoff, which slabs are not: here its neighbours
@@ -66,4 +66,4 @@ def calculator() -> Peer:
 
 
 if __name__ == "__main__":
-    command(SLABS, 12000, __doc__.splitlines()[0])
+    command(SLABS, 5000, __doc__.splitlines()[0])

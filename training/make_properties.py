@@ -26,6 +26,7 @@ from ase_physml.data.label import Failure
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.data.tables import read_table
+from ase_physml.errors import DataError
 from ase_physml.molecules.properties import PropertySet, import_table
 from ase_physml.molecules.sets import perceive_sets
 from ase_physml.molecules.splits import random_split, scaffold_split
@@ -58,6 +59,11 @@ def from_energies(
 
 def less_elements(found: PropertySet, data: RaggedSet, split: Split) -> PropertySet:
     """Energies less a sum over elements, fitted to the training part of the frames."""
+    if split.size != len(data):
+        raise DataError(
+            f"--less-elements splits {split.size:,} frames, but {data.path} has "
+            f"{len(data):,}; give the split of this set"
+        )
     elements = tuple(np.unique(data.column("atomic_numbers")).tolist())
     counts, energies = composition(data, elements, 0, len(data)), data.column("energy")
     train = split.train[np.isfinite(energies[split.train])]
