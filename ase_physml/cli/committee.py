@@ -7,7 +7,7 @@ import typer
 
 
 def committee(
-    members: Annotated[list[Path], typer.Argument(help="Potentials trained apart.")],
+    members: Annotated[list[str], typer.Argument(help="Potentials trained apart.")],
     data: Annotated[Path, typer.Option(help="HDF5 set with energies and forces.")],
     out: Annotated[Path, typer.Option(help="Potential to write.")],
     split: Annotated[
@@ -26,13 +26,16 @@ def committee(
 
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import Split
+    from ase_physml.potentials.registry import resolve
     from ase_physml.tasks.committee import make_committee
 
     opened = RaggedSet(data)
     pool = np.arange(len(opened)) if split is None else Split.load(split).val
     count = min(frames, len(pool))
     drawn = np.random.default_rng(0).choice(pool, count, replace=False)
-    found = make_committee(members, out, opened, sorted(drawn.tolist()))
+    # Absolute: "./qm9.pt" must not become the shipped one further down.
+    files = [resolve(member).absolute() for member in members]
+    found = make_committee(files, out, opened, sorted(drawn.tolist()))
     typer.echo(
         f"{out}: {len(members)} potentials\n"
         f"error / spread of the members: {found['energy_scale']:.2f} (energy), "

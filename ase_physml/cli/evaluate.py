@@ -1,5 +1,6 @@
 """`physml evaluate`: how far calculators can be trusted."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,13 @@ if TYPE_CHECKING:
     from ase_physml.evaluation.subject import Molecule, Subject
 
 _SUITES = "structure,assembly,reaction,masked,smoothness"
+
+
+class Part(StrEnum):
+    """Parts of a split that no potential was trained on."""
+
+    VAL = "val"
+    TEST = "test"
 
 
 def evaluate(
@@ -27,8 +35,11 @@ def evaluate(
         Path | None, typer.Option(help="HDF5 set to take molecules from.")
     ] = None,
     split: Annotated[
-        Path | None, typer.Option(help="Of that set: only its test part.")
+        Path | None, typer.Option(help="Of that set: only one part.")
     ] = None,
+    part: Annotated[
+        Part, typer.Option(help="Of the split: val to choose by, test to quote.")
+    ] = Part.TEST,
     reactions: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +65,7 @@ def evaluate(
     from ase_physml.evaluation.subject import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
-    tried = _molecules(data, split, molecules)
+    tried = _molecules(data, split, part, molecules)
     held_to = None if reference is None else make_calculator(reference)
     settings = {
         "molecules": str(data or "listed"),
@@ -93,7 +104,9 @@ def evaluate(
     console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def _molecules(data: Path | None, split: Path | None, count: int) -> "list[Molecule]":
+def _molecules(
+    data: Path | None, split: Path | None, part: Part, count: int
+) -> "list[Molecule]":
     from ase_physml.data.splits import Split
     from ase_physml.evaluation.subject import from_set, listed
 
@@ -101,8 +114,10 @@ def _molecules(data: Path | None, split: Path | None, count: int) -> "list[Molec
         if split is not None:
             raise PhysMLError("--split is of the set that --data names")
         return listed(count)
-    test = None if split is None else Split.load(split).test
-    return from_set(data, count, None if test is None else test.tolist())
+    if split is None:
+        return from_set(data, count)
+    frames = getattr(Split.load(split), part.value)
+    return from_set(data, count, frames.tolist())
 
 
 def _subject(

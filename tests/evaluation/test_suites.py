@@ -20,6 +20,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import reactions
+from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.evaluation.assembly import ASSEMBLY, cuttable
@@ -318,3 +319,23 @@ def test_the_page(tiny_potential: Path, reaction_set: Path, tmp_path: Path) -> N
     assert "emt: 1 of 1 cases failed" in page
     result = CliRunner().invoke(app, ["evaluate", "emt", "--suites", "beauty"])
     assert "no suite beauty" in str(result.exception)
+
+
+@pytest.mark.parametrize(("options", "name"), [([], "N2"), (["--part", "val"], "H2O")])
+def test_molecules_of_one_part_of_a_split(
+    tmp_path: Path, options: list[str], name: str
+) -> None:
+    frames = [
+        Frame(a.numbers, a.positions, name=n)
+        for n, a in ((n, molecule(n)) for n in ("CH4", "H2O", "N2"))
+    ]
+    data, split, out = (tmp_path / n for n in ("set.h5", "split.json", "report"))
+    write(data, frames, Metadata(equilibrium=True))
+    Split(np.array([0]), np.array([1]), np.array([2])).save(split)
+    line = ["evaluate", "emt", "--data", data, "--split", split, "--out", out]
+    line += ["--suites", "structure", *options]
+    result = CliRunner().invoke(app, [str(part) for part in line])
+    assert result.exit_code == 0, result.output
+    (journal,) = (out / "cases").iterdir()
+    cases = [json.loads(row) for row in journal.read_text().splitlines()]
+    assert {n for n in ("CH4", "H2O", "N2") if n in str(cases)} == {name}
