@@ -108,6 +108,7 @@ def _read(inputs: list[Path], limit: int | None) -> Ends:
     from ase_physml.data.atoms import to_atoms
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.reactions import reactions
+    from ase_physml.tasks.structures import read_structures
 
     if len(inputs) == 1 and inputs[0].suffix in (".h5", ".hdf5"):
         ends: Ends = {}
@@ -122,19 +123,9 @@ def _read(inputs: list[Path], limit: int | None) -> Ends:
             "give a reactant and a product, or one HDF5 set of reactions; got "
             f"{len(inputs)} inputs"
         )
-    return {f"{inputs[0].stem}-{inputs[1].stem}": (_one(inputs[0]), _one(inputs[1]))}
-
-
-def _one(path: Path) -> "Atoms":
-    from ase_physml.tasks.structures import read_inputs
-
-    if not path.is_file():
-        raise StructureError(f"{path}: no such file")
-    found = [structure for _, structure in read_inputs([str(path)])]
-    if isinstance(found[-1], Exception):
-        raise found[-1]
     # Of a trajectory, say of a relaxation, the end.
-    return found[-1]
+    reactant, product = (read_structures(path)[-1] for path in inputs)
+    return {f"{inputs[0].stem}-{inputs[1].stem}": (reactant, product)}
 
 
 def _write(outcome: "Outcome", stem: Path, fmax: float) -> "Outcome":

@@ -19,7 +19,6 @@ from ase_physml.cli.shared import (
 from ase_physml.errors import StructureError
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from rich.console import Console
 
     from ase_physml.tasks.neb import ReactionPath
@@ -134,11 +133,11 @@ def _read(inputs: list[str]) -> "dict[str, str | Ends]":
     """Reactions by unique names that can be names of folders."""
     from ase_physml.tasks.conformer_runs import read_molecules
     from ase_physml.tasks.pathway_ends import Ends
-    from ase_physml.tasks.structures import file_safe
+    from ase_physml.tasks.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
-        return {"reaction": Ends(*map(_structures, files))}
+        return {"reaction": Ends(*map(read_structures, files))}
     for file in files:
         if not file.is_file():
             raise StructureError(
@@ -148,19 +147,6 @@ def _read(inputs: list[str]) -> "dict[str, str | Ends]":
     for named in read_molecules(inputs):
         name = "reaction" if named.name == named.smiles else file_safe(named.name)
         found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
-    return found
-
-
-def _structures(file: Path) -> "list[Atoms]":
-    from ase_physml.tasks.structures import read_inputs
-
-    if not file.is_file():
-        raise StructureError(f"{file}: no such file")
-    found = []
-    for _, atoms in read_inputs([str(file)]):
-        if isinstance(atoms, Exception):
-            raise atoms
-        found.append(atoms)
     return found
 
 

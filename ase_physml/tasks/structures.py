@@ -94,6 +94,22 @@ def read_inputs(
             yield unique, atoms
 
 
+def read_structures(file: Path) -> list[Atoms]:
+    """All structures of one file.
+
+    Raises:
+        StructureError: No such file, or a structure that cannot be used.
+    """
+    if not file.is_file():
+        raise StructureError(f"{file}: no such file")
+    found = []
+    for _, atoms in read_inputs([str(file)]):
+        if isinstance(atoms, Exception):
+            raise atoms
+        found.append(atoms)
+    return found
+
+
 def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
     try:
         return from_smiles(text, seed)
