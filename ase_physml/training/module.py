@@ -156,7 +156,7 @@ class PhysMLTraining(pl.LightningModule):
         if first.fixed is not None:
             shift = shift.masked_fill(first.fixed.unsqueeze(-1), 0.0)
         if noise.followed:
-            steps = random.same(noise.followed + 1)
+            steps = noise.steps_to_follow(random)
             shift = follow(shift, partial(self._forces_at, first), hessian, steps)
         _, pull = field.energies_and_forces(at_rest + shift)
         near = shift.square().mean((1, 2)) < noise.reach**2

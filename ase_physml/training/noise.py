@@ -13,6 +13,8 @@ from ase_physml.training.valence import ValenceField
 _STIFFEST = 1000.0
 # eV/Å^2; softer modes are followed as if they were as stiff as this.
 _SOFTEST = 0.5
+# Shares of batches are told apart to a thousandth.
+_FINE = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Noise:
             bonds.
         followed: Most steps that they then take in the model itself: to where its own
             relaxations go astray, which no noise of a reasonable size finds.
+        followed_share: Part of the batches that take such steps. They lead out of what
+            was pulled far: those who take them all forget what broken molecules do.
     """
 
     sigma: float = 0.5
@@ -57,6 +61,7 @@ class Noise:
     pulled_share: float = 0.0
     relaxed: int = 0
     followed: int = 0
+    followed_share: float = 1.0
 
     def sample(
         self,
@@ -87,6 +92,16 @@ class Noise:
             thermal = thermal + _pull(like, hessian, bonds, elongation, random)
         chosen = random.uniform() < self.thermal_share
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
+
+    def steps_to_follow(self, random: Draws) -> int:
+        """How many a batch takes in the model, 0 to `followed`."""
+        # Not drawn for a share of one: recipes of before repeat what they did.
+        if (
+            self.followed_share < 1.0
+            and random.same(_FINE) >= self.followed_share * _FINE
+        ):
+            return 0
+        return random.same(self.followed + 1)
 
 
 def relax_stiff(

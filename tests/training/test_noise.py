@@ -1,5 +1,6 @@
 """Displacements: the amplitude they say, and energy shared evenly among modes."""
 
+import numpy as np
 import pytest
 import torch
 from ase.build import molecule
@@ -101,3 +102,16 @@ def test_following_a_surface_leads_to_its_own_minimum_in_bounded_steps() -> None
     assert once.abs().max() == pytest.approx(0.2)
     settled = follow(start, forces, hessian[None], 80)
     torch.testing.assert_close(settled, minimum, atol=1e-5, rtol=0.0)
+
+
+def test_part_of_the_batches_follow_the_model() -> None:
+    def drawn(share: float) -> list[int]:
+        noise = Noise(followed=3, followed_share=share)
+        return [noise.steps_to_follow(Draws(seed, 1)) for seed in range(400)]
+
+    assert set(drawn(0.0)) == {0}
+    assert set(drawn(1.0)) == {0, 1, 2, 3}
+    # Half of them none, and of the others a quarter.
+    assert 0.55 < np.mean(np.array(drawn(0.5)) == 0) < 0.7
+    # The numbers of a recipe that names no share are those of before.
+    assert drawn(1.0) == [Draws(seed, 1).same(4) for seed in range(400)]
