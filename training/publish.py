@@ -47,6 +47,8 @@ def without_folders(training: dict[str, Any]) -> dict[str, Any]:
         {k: Path(v).name if k in ("path", "split") and v else v for k, v in s.items()}
         for s in recipe.get("sources", [])
     ]
+    if recipe.get("start_from"):
+        recipe["start_from"] = Path(recipe["start_from"]).name
     return {**training, "recipe": recipe}
 
 

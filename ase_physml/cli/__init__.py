@@ -5,7 +5,6 @@ import sys
 import typer
 
 from ase_physml import __version__
-from ase_physml.cli.average import average
 from ase_physml.cli.committee import committee
 from ase_physml.cli.conformers import conformers
 from ase_physml.cli.data import app as data_app
@@ -32,7 +31,6 @@ app.command()(conformers)
 app.command()(predict)
 app.command()(train)
 app.command()(committee)
-app.command()(average)
 app.command()(evaluate)
 app.command()(info)
 
