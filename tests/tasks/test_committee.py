@@ -138,6 +138,24 @@ def test_doubtful_atoms_are_named() -> None:
     assert Doubt(molecule("C2H6"), np.arange(8.0)).about(0.5).endswith("and 2 more")
 
 
+def test_a_member_may_be_named_like_a_shipped_potential(
+    members: list[Path],
+    labelled: RaggedSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    members[0].rename("qm9.pt")
+    line = ["committee", str(members[1]), "--data", str(labelled.path)]
+    line += ["--out", str(tmp_path / "joined.pt")]
+    result = CliRunner().invoke(app, [*line, "./qm9.pt"])
+    assert result.exit_code == 0, result.output
+    # The shipped one is of another level of theory.
+    result = CliRunner().invoke(app, [*line, "qm9.pt"])
+    assert isinstance(result.exception, PotentialError)
+    assert "B3LYP" in str(result.exception)
+
+
 def test_active_learning_from_the_command_line(
     members: list[Path], labelled: RaggedSet, tmp_path: Path
 ) -> None:
