@@ -5,8 +5,9 @@
 
 Models are those of the recipes in `training/`, with random weights and all their
 losses; Attentive FP is torch_geometric's, as wide as PhysChem's molecules (its atoms
-are half as wide). All see the same batches, molecules of the quick start, and are timed in one process, in turn, on the CPU
-and on the GPU where there is one.
+are half as wide). All see the same batches, molecules of the quick start, and are timed
+in one process, in turn, on the CPU and on the GPU where there is one.
+
 A step is collation, loss, backward pass and AdamW; inference is collation and answer.
 What comes before it, features from SMILES, and what RDKit takes for a conformer have
 rows of their own. Figures are molecules a second, medians of rounds. Writes
