@@ -78,9 +78,9 @@ def _physml_step(
 ) -> None:
     noise = Noise(power=2.0, thermal_share=0.7 if weights.denoise else 0.0)
     terms = training.loss_terms(batch, weights, noise)
-    total = torch.stack([getattr(weights, k) * v for k, v in terms.items()]).sum()
+    total = torch.stack([getattr(weights, k) * v.value for k, v in terms.items()])
     optimizer.zero_grad()
-    total.backward()
+    total.sum().backward()
     optimizer.step()
 
 
