@@ -13,12 +13,9 @@ if TYPE_CHECKING:
     from ase_physml.tasks.band import BatchedNEB
     from ase_physml.tasks.conformers import generate_conformers
     from ase_physml.tasks.pathway import find_pathway, find_pathways
-    from ase_physml.tasks.properties import (
-        MolecularFingerprint,
-        fingerprints,
-        predict_properties,
-    )
+    from ase_physml.tasks.properties import fingerprints, predict_properties
     from ase_physml.tasks.relax_many import relax_many
+    from ase_physml.tasks.transformer import MolecularFingerprint
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,7 +37,7 @@ __all__ = [
 _LAZY = {
     "BatchedNEB": "ase_physml.tasks.band",
     "HamNetCalculator": "ase_physml.calculators.molecular",
-    "MolecularFingerprint": "ase_physml.tasks.properties",
+    "MolecularFingerprint": "ase_physml.tasks.transformer",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
     "find_pathway": "ase_physml.tasks.pathway",

@@ -35,11 +35,17 @@ from ase_physml.training.reference import composition
 Result = tuple[PropertySet, list[Failure]]
 
 
-def from_table(path: Path, out: Path, processes: int, progress: Progress) -> Result:
+def from_table(
+    path: Path, out: Path, processes: int, progress: Progress, conformers: bool
+) -> Result:
     table = read_table(path)
     task = progress.add_task(path.stem, total=len(table.smiles))
     return import_table(
-        table, out, processes=processes, on_items=lambda n: progress.advance(task, n)
+        table,
+        out,
+        conformers=conformers,
+        processes=processes,
+        on_items=lambda n: progress.advance(task, n),
     )
 
 
@@ -79,6 +85,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--seed", type=int, default=0, help="of the random split")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--no-conformers", action="store_true", help="of tables")
     parser.add_argument("--less-elements", type=Path, help="split of a set of energies")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +100,10 @@ def main() -> None:
                     path, out, options.processes, progress, like
                 )
             else:
-                found, failures = from_table(path, out, options.processes, progress)
+                conformers = not options.no_conformers
+                found, failures = from_table(
+                    path, out, options.processes, progress, conformers
+                )
             store = found.store
             random_split(store, options.seed).save(out.with_suffix(".random.json"))
             scaffold_split(store).save(out.with_suffix(".scaffold.json"))

@@ -120,7 +120,7 @@ class ConformationCalculator(Calculator):
         if said.property is not None:
             values = predictor.table(said)[0].tolist()
             self.properties = dict(zip(predictor.columns, values, strict=True))
-        self._learn_extras(predictor.model, read)
+        self._learn_extras(predictor.first, read)
 
     def _place(self, positions: Array, read: MolecularGraph) -> None:
         """Keep a conformation in the order of the structures, and what follows."""

@@ -8,8 +8,11 @@ import typer
 
 def committee(
     members: Annotated[list[str], typer.Argument(help="Potentials trained apart.")],
-    data: Annotated[Path, typer.Option(help="HDF5 set with energies and forces.")],
-    out: Annotated[Path, typer.Option(help="Potential to write.")],
+    out: Annotated[Path, typer.Option(help="Potential, or model, to write.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 set with energies and forces, or of properties."),
+    ] = None,
     split: Annotated[
         Path | None, typer.Option(help="Calibrate on its validation part only.")
     ] = None,
@@ -21,23 +24,56 @@ def committee(
 
     The spread of the members is scaled to their error on held-out frames; structures
     of more spread than nearly all of these are reported by `relax` and `neb`.
+
+    Models of properties are joined too; their spread, which `predict` writes, is scaled
+    if there are --data.
     """
+    from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of
+    from ase_physml.potentials.registry import resolve
+
+    # Absolute: "./qm9.pt" must not become the shipped one further down.
+    files = [resolve(member).absolute() for member in members]
+    if format_of(files[0]) == MOLECULAR_FORMAT:
+        _join_models(files, out, data, split)
+        return
+    if data is None:
+        raise typer.BadParameter("potentials need --data, to scale their spread")
+    _join_potentials(files, out, data, split, frames)
+
+
+def _join_models(
+    files: list[Path], out: Path, data: Path | None, split: Path | None
+) -> None:
+    from ase_physml.data.splits import Split
+    from ase_physml.tasks.property_committee import calibrate, join_models
+
+    join_models(files, out)
+    typer.echo(f"{out}: {len(files)} models")
+    if data is not None:
+        indices = None if split is None else Split.load(split).val
+        found = calibrate(out, data, indices)
+        typer.echo(
+            f"error / spread of the members: {found['scale']:.2f}, their rank "
+            f"correlation: {found['rank_correlation']:.2f}"
+        )
+
+
+def _join_potentials(
+    files: list[Path], out: Path, data: Path, split: Path | None, frames: int
+) -> None:
     import numpy as np
 
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import Split
-    from ase_physml.potentials.registry import resolve
     from ase_physml.tasks.committee import make_committee
 
     opened = RaggedSet(data)
     pool = np.arange(len(opened)) if split is None else Split.load(split).val
     count = min(frames, len(pool))
     drawn = np.random.default_rng(0).choice(pool, count, replace=False)
-    # Absolute: "./qm9.pt" must not become the shipped one further down.
-    files = [resolve(member).absolute() for member in members]
     found = make_committee(files, out, opened, sorted(drawn.tolist()))
     typer.echo(
-        f"{out}: {len(members)} potentials\n"
+        f"{out}: {len(files)} potentials\n"
         f"error / spread of the members: {found['energy_scale']:.2f} (energy), "
         f"{found['forces_scale']:.2f} (forces)\n"
         f"their rank correlation: {found['rank_correlation_energy']:.2f} (energy), "

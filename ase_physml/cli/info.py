@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from ase_physml.models.physml.model import PhysML
@@ -68,7 +70,6 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
     from ase_physml.potentials.registry import sha256
 
     config = card.config
-    spread = {f"  {name}": _number(value) for name, value in card.uncertainty.items()}
     return {
         "name": card.name,
         "file": str(path),
@@ -78,7 +79,7 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "level of theory": card.level_of_theory,
         "domain": card.domain,
         **_measured(card.errors),
-        **({"members": str(len(members)), **spread} if len(members) > 1 else {}),
+        **_members(members, card.uncertainty),
         "architecture": f"width {config.width}, depth {config.depth}, "
         f"{config.heads} heads, [CLS] {config.cls}, {_weights(members[0])}",
         "units": ", ".join(f"{k} {v}" for k, v in card.units.items()),
@@ -91,9 +92,11 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
 def _molecular_rows(
     card: "MolecularCard", path: Path, model: "MolecularModel"
 ) -> dict[str, str]:
+    from ase_physml.potentials.molecular import members_of
     from ase_physml.potentials.registry import sha256
 
     unit = f" ({card.unit})" if card.unit else ""
+    members = members_of(model)
     said = ", ".join(card.target_names) + unit if card.target_names else "conformations"
     return {
         "name": card.name,
@@ -103,10 +106,20 @@ def _molecular_rows(
         "predicts": said,
         "heavy elements": " ".join(card.elements) or "not recorded",
         **_measured(card.errors),
-        "architecture": _weights(model),
+        **_members(members, card.uncertainty),
+        "architecture": _weights(members[0]),
         "created": card.created or "not recorded",
         **_origin(card.split_hashes),
     }
+
+
+def _members(
+    members: "Sequence[nn.Module]", spread: dict[str, float]
+) -> dict[str, str]:
+    if len(members) == 1:
+        return {}
+    listed = {f"  {name}": _number(value) for name, value in spread.items()}
+    return {"members": str(len(members)), **listed}
 
 
 def _measured(errors: dict[str, float]) -> dict[str, str]:

@@ -38,6 +38,8 @@ def predict(
 ) -> None:
     """Predict properties of molecules; all columns of the table are kept.
 
+    Of a committee, NAME_std is how far its members part.
+
     Exit code 1 if some could not be read: their cells stay empty, OUT.failures.csv
     lists them. OUT.unseen.csv lists molecules with elements that the model never saw.
     """

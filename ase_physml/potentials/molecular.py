@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.committee import PropertyCommittee
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
@@ -18,11 +19,12 @@ from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.property_head import PropertyHead
 from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, read_file, write_file
 
-MolecularModel = PhysChem | HamNet | HamNetEngine
+SingleModel = PhysChem | HamNet | HamNetEngine
+MolecularModel = SingleModel | PropertyCommittee
 Kind = Literal["physchem", "hamnet"]
 
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class MolecularCard:
         order: Of atoms in the graphs it was trained on; it must read them so.
         split_hashes: Data file to the hash of the split it was trained on.
         errors: Measured errors, their units in the keys.
+        uncertainty: Of a committee: how its spread compares with its errors.
         training: Recipe and steps.
         created: UTC time, ISO 8601.
         format_version: Of the file.
@@ -56,6 +59,7 @@ class MolecularCard:
     order: str = "smiles"
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
+    uncertainty: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     created: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
@@ -63,13 +67,13 @@ class MolecularCard:
     format_version: int = _VERSION
 
 
-def build_molecular(kind: Kind, architecture: dict[str, Any]) -> MolecularModel:
+def build_molecular(kind: Kind, architecture: dict[str, Any]) -> SingleModel:
     """A model with random weights; of HamNet without targets, the engine alone.
 
     Raises:
         PotentialError: No such kind, or an unusable architecture.
     """
-    builders: dict[str, Callable[[], MolecularModel]] = {
+    builders: dict[str, Callable[[], SingleModel]] = {
         "physchem": lambda: PhysChem(PhysChemConfig.from_dict(architecture)),
         "hamnet": lambda: _hamnet(HamNetConfig.from_dict(architecture)),
     }
@@ -85,16 +89,30 @@ def head_of(model: MolecularModel) -> PropertyHead | None:
     return None if isinstance(model, HamNetEngine) else model.head
 
 
+def members_of(model: MolecularModel) -> list[SingleModel]:
+    """The members of a committee, or the model itself alone."""
+    return [*model.members] if isinstance(model, PropertyCommittee) else [model]
+
+
 def save_molecular(
     path: str | Path, model: MolecularModel, card: MolecularCard
 ) -> None:
-    """Write a model; the file appears under its name only when it is complete."""
-    state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-    write_file(Path(path), MOLECULAR_FORMAT, _VERSION, json.dumps(asdict(card)), state)
+    """Write a model or a committee; its name is there only when it is complete."""
+    states = [
+        {k: v.detach().cpu().clone() for k, v in member.state_dict().items()}
+        for member in members_of(model)
+    ]
+    # Single models stay readable by what knew nothing of committees.
+    version = 1 if len(states) == 1 else _VERSION
+    about = asdict(replace(card, format_version=version))
+    if version == 1:
+        del about["uncertainty"]
+    state = states[0] if len(states) == 1 else states
+    write_file(Path(path), MOLECULAR_FORMAT, version, json.dumps(about), state)
 
 
 def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
-    """Read a model on the CPU, in evaluation mode.
+    """Read a model, or a committee, on the CPU and in evaluation mode.
 
     Raises:
         PotentialError: Missing, damaged, from a newer version, or something else.
@@ -103,9 +121,10 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
     content = read_file(Path(path), MOLECULAR_FORMAT, _VERSION)
     try:
         card = MolecularCard(**json.loads(content["metadata"]))
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            model = build_molecular(card.kind, card.architecture)
-        model.load_state_dict(content["state"])
+        states = content["state"]
+        states = states if isinstance(states, list) else [states]
+        members = [_filled(card, state) for state in states]
+        model = members[0] if len(members) == 1 else PropertyCommittee(members)
     except Exception as error:
         # A damaged file can hold any value in any place.
         raise PotentialError(
@@ -118,6 +137,13 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
             "training diverged, get it again"
         )
     return model.eval(), card
+
+
+def _filled(card: MolecularCard, state: dict[str, torch.Tensor]) -> Any:
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        model = build_molecular(card.kind, card.architecture)
+    model.load_state_dict(state)
+    return model
 
 
 def _hamnet(config: HamNetConfig) -> HamNet | HamNetEngine:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_physml.errors import PotentialError
+from ase_physml.models.committee import PropertyCommittee
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
@@ -17,9 +18,11 @@ from ase_physml.potentials.molecular import (
     Kind,
     MolecularCard,
     MolecularModel,
+    SingleModel,
     load_molecular,
+    members_of,
 )
-from ase_physml.potentials.predict import Said, predict
+from ase_physml.potentials.predict import Said, predict, probabilities
 from ase_physml.potentials.registry import resolve
 
 
@@ -49,11 +52,17 @@ class Predictor:
             path = resolve(model)
             found = cls(*load_molecular(path), path.name)
         else:
-            kind: Kind = "physchem" if isinstance(model, PhysChem) else "hamnet"
+            is_physchem = isinstance(members_of(model)[0], PhysChem)
+            kind: Kind = "physchem" if is_physchem else "hamnet"
             card = MolecularCard(kind, kind, model.config.to_dict())
             found = cls(deepcopy(model).eval(), card, f"this {kind} model")
         found._refuse_given_positions()
         return found
+
+    @property
+    def first(self) -> SingleModel:
+        """The model whose conformations count: of a committee, the first member."""
+        return members_of(self.model)[0]
 
     @property
     def variant(self) -> Variant:
@@ -81,17 +90,25 @@ class Predictor:
         Raises:
             PotentialError: The model predicts conformations alone.
         """
-        found, head = said.property, self.model.config.head
-        if found is None:
+        if said.property is None:
             raise PotentialError(
                 f"{self.name} predicts conformations, but no properties; use a model "
                 "that was trained on properties"
             )
-        if head == "classification":
-            found = torch.sigmoid(found)
-        elif head == "multiclass":
-            found = torch.softmax(found, dim=-1)
-        return found.flatten(1)
+        return probabilities(said.property, self.model.config.head).flatten(1)
+
+    @property
+    def is_committee(self) -> bool:
+        """There are several members, and so a `spread`."""
+        return isinstance(self.model, PropertyCommittee)
+
+    def spread(self, said: Said) -> Tensor:
+        """Standard deviations of `table`; a committee's alone.
+
+        Of numbers, scaled to the committee's errors if these were measured.
+        """
+        assert said.spread is not None
+        return (said.spread * self.card.uncertainty.get("scale", 1.0)).flatten(1)
 
     def _refuse_given_positions(self) -> None:
         config = self.model.config

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,6 +22,8 @@ from ase_physml.potentials.predict import Said
 from ase_physml.potentials.predictor import Predictor
 
 Model = str | Path | MolecularModel
+Filled = tuple[Array, Callable[[Said], Tensor]]
+"""An array with a row for each molecule, and what is read into it."""
 Errors = Literal["nan", "raise"]
 """What becomes of a SMILES that cannot be read: a row of NaN, or an error."""
 
@@ -45,6 +46,8 @@ class PropertyPredictions:
         unit: Of the values, "" where there is none.
         failures: What could not be read, and why.
         unseen: Molecules with elements that the model never saw: guesses.
+        std: How far the members of a committee part, of the shape of ``values``, scaled
+            to their errors if that was measured; None of a single model.
     """
 
     smiles: tuple[str, ...]
@@ -53,6 +56,7 @@ class PropertyPredictions:
     unit: str
     failures: list[Failure] = field(default_factory=list)
     unseen: list[Failure] = field(default_factory=list)
+    std: Array | None = None
 
     def __getitem__(self, name: str) -> Array:
         """Column of a property, (M,)."""
@@ -101,9 +105,9 @@ def fingerprint_columns(
 ) -> PropertyPredictions:
     """Fingerprints as columns of a table; see `fingerprints`."""
     predictor = Predictor.of(model)
-    names = _fingerprint_names(_fingerprint_width(predictor))
+    names = fingerprint_names(fingerprint_width(predictor))
     found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), "")
-    _fill(found, predictor, _fingerprint, errors, on_molecules)
+    _fill(found, predictor, [(found.values, _fingerprint)], errors, on_molecules)
     return found
 
 
@@ -135,88 +139,22 @@ def predict_properties(
     names = predictor.columns
     unit = predictor.card.unit if predictor.card.task == "regression" else ""
     found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), unit)
-    _fill(found, predictor, predictor.table, errors, on_molecules)
+    filled: list[Filled] = [(found.values, predictor.table)]
+    if predictor.is_committee:
+        found = replace(found, std=_empty(smiles, names))
+        assert found.std is not None
+        filled.append((found.std, predictor.spread))
+    _fill(found, predictor, filled, errors, on_molecules)
     return found
 
 
-class MolecularFingerprint:
-    """Fingerprints as a transformer of scikit-learn, which need not be installed.
-
-    ``make_pipeline(MolecularFingerprint("my.pt"), Ridge()).fit(smiles, y)``; a SMILES
-    that cannot be read is an error, since no regressor takes NaN, unless
-    ``errors="nan"``.
-
-    Args:
-        model: As of `fingerprints`.
-        errors: As of `fingerprints`.
-    """
-
-    def __init__(self, model: Model, errors: Errors = "raise") -> None:
-        self.model = model
-        self.errors = errors
-
-    def fit(self, smiles: Sequence[str], y: object = None) -> MolecularFingerprint:
-        """Find out how wide fingerprints are; nothing is learned from the data."""
-        self.n_features_out_ = _fingerprint_width(Predictor.of(self.model))
-        return self
-
-    def transform(self, smiles: Sequence[str]) -> Array:
-        """SMILES to fingerprints (M, F)."""
-        return fingerprints(list(smiles), self.model, errors=self.errors)
-
-    def fit_transform(self, smiles: Sequence[str], y: object = None) -> Array:
-        """`fit`, then `transform`."""
-        return self.fit(smiles).transform(smiles)
-
-    def get_feature_names_out(self, input_features: object = None) -> Array:
-        """Names of the columns, (F,) objects; only after `fit`."""
-        if not hasattr(self, "n_features_out_"):
-            raise DataError("MolecularFingerprint is not fitted yet; call fit first")
-        return np.array(_fingerprint_names(self.n_features_out_), dtype=object)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Arguments of the constructor."""
-        return {"model": self.model, "errors": self.errors}
-
-    def set_params(self, **parameters: Any) -> MolecularFingerprint:
-        """Change arguments of the constructor.
-
-        Raises:
-            DataError: There is no such argument.
-        """
-        for name, value in parameters.items():
-            if name not in self.get_params():
-                known = ", ".join(self.get_params())
-                raise DataError(f"no parameter {name!r}; there are {known}")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        return f"MolecularFingerprint(model={self.model!r}, errors={self.errors!r})"
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_out_")
-
-    def __sklearn_tags__(self) -> Any:
-        # Only scikit-learn asks, and then it is there.
-        sklearn = import_module("sklearn.utils")
-        tags = sklearn.Tags(
-            estimator_type=None,
-            target_tags=sklearn.TargetTags(required=False),
-            transformer_tags=sklearn.TransformerTags(),
-        )
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        return tags
-
-
-def _fingerprint_width(predictor: Predictor) -> int:
-    """By asking for methane; models do not say how wide theirs are in one way."""
+def fingerprint_width(predictor: Predictor) -> int:
+    """Numbers in a fingerprint, by asking for that of methane."""
     return _fingerprint(predictor(_graph([featurise("C")], predictor))).shape[1]
 
 
-def _fingerprint_names(width: int) -> tuple[str, ...]:
+def fingerprint_names(width: int) -> tuple[str, ...]:
+    """Names of its columns."""
     return tuple(f"fingerprint{k}" for k in range(width))
 
 
@@ -240,11 +178,11 @@ def _empty(smiles: Sequence[str], names: Sequence[str]) -> Array:
 def _fill(
     found: PropertyPredictions,
     predictor: Predictor,
-    read: Callable[[Said], Tensor],
+    filled: Sequence[Filled],
     errors: Errors,
     tell: Callable[[int], None] | None,
 ) -> None:
-    """What ``read`` finds for each molecule, and what there is to say about some."""
+    """Fill arrays for each molecule, and keep what there is to say about some."""
     if errors not in ("nan", "raise"):
         raise DataError(f"errors must be 'nan' or 'raise', got {errors!r}")
     smiles = found.smiles
@@ -261,7 +199,9 @@ def _fill(
             tell(len(bad))
         for batch in _batches(molecules):
             graph = _graph([molecules[k] for k in batch], predictor)
-            found.values[start + np.array(batch)] = read(predictor(graph)).numpy()
+            said = predictor(graph)
+            for values, read in filled:
+                values[start + np.array(batch)] = read(said).numpy()
             if tell is not None:
                 tell(len(batch))
 

@@ -83,7 +83,7 @@ def run_properties(
             [Failure(*one) for _, record in parts for one in record[kind]]
             for kind in ("failures", "unseen")
         )
-        table.with_columns(about.names, values).write(out)
+        table.with_columns(_columns(about), values).write(out)
         list_failures(out, failures)
         list_failures(out, unseen, "unseen")
         slabs.remove()
@@ -95,11 +95,18 @@ def _keep(
     stem: Path, start: int, slab: Sequence[str], found: PropertyPredictions
 ) -> dict[str, Any]:
     """Numbers go to a file of their own; returned is what there is to say of some."""
-    np.save(_values(stem), found.values)
+    parts = [found.values] if found.std is None else [found.values, found.std]
+    np.save(_values(stem), np.concatenate(parts, axis=1))
     return {
         kind: [[start + f.index, slab[f.index], f.reason] for f in some]
         for kind, some in (("failures", found.failures), ("unseen", found.unseen))
     }
+
+
+def _columns(about: PropertyPredictions) -> list[str]:
+    """Of the table; how far a committee's members part stands right of all values."""
+    names = list(about.names)
+    return names if about.std is None else [*names, *(f"{n}_std" for n in names)]
 
 
 def _values(stem: Path) -> Path:

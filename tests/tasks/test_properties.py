@@ -18,7 +18,6 @@ from ase_physml.molecules.graph import graph_of
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 from ase_physml.tasks import properties
 from ase_physml.tasks.properties import (
-    MolecularFingerprint,
     fingerprints,
     predict_properties,
 )
@@ -155,41 +154,6 @@ def test_names_and_units_come_from_the_card(tmp_path: Path) -> None:
     save_molecular(path, model, card)
     found = predict_properties(MOLECULES, path)
     assert found.names == ("logS",) and found.unit == "log mol/L"
-
-
-def test_transformer() -> None:
-    one = MolecularFingerprint(physchem())
-    with pytest.raises(DataError, match="not fitted"):
-        one.get_feature_names_out()
-    found = one.fit_transform(MOLECULES)
-    np.testing.assert_array_equal(found, fingerprints(MOLECULES, physchem()))
-    names = one.get_feature_names_out()
-    assert len(names) == 12 and names[3] == "fingerprint3"
-    assert one.set_params(errors="nan") is one
-    assert np.isnan(one.transform(["C("])).all()
-    copy = MolecularFingerprint(**one.get_params())
-    assert copy.model is one.model and copy.errors == "nan"
-    with pytest.raises(DataError, match="no parameter 'width'"):
-        one.set_params(width=3)
-
-
-def test_transformer_in_a_pipeline() -> None:
-    pytest.importorskip("sklearn")
-    from sklearn.base import clone
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    pipeline = make_pipeline(
-        MolecularFingerprint(physchem()), StandardScaler(), Ridge(1e-6)
-    )
-    y = np.arange(6.0)
-    assert pipeline.fit(MOLECULES, y).predict(MOLECULES) == pytest.approx(y, abs=0.1)
-    assert len(pipeline[:1].get_feature_names_out()) == 12
-    again = clone(pipeline).set_params(molecularfingerprint__errors="nan")
-    assert again[0].errors == "nan" and pipeline[0].errors == "raise"
-    assert len(cross_val_score(pipeline, MOLECULES, y, cv=2)) == 2
 
 
 def test_csv_keeps_its_columns(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ase_physml.potentials.molecular import (
     engine_of,
     head_of,
     load_molecular,
+    members_of,
     save_molecular,
 )
 from ase_physml.potentials.registry import shipped
@@ -68,7 +69,7 @@ def build_model(
         targets = torch.from_numpy(data.properties.targets[data.train])
         head = head_of(model)
         assert head is not None
-        head.mean, head.deviation = moments(targets.float())
+        head.mean, head.deviation = (found.float() for found in moments(targets))
     if recipe.start_from is not None:
         start = shipped(recipe.start_from) or find(recipe.start_from, path)
         _start(model, card, start)
@@ -76,8 +77,12 @@ def build_model(
 
 
 def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
-    """Load the weights of a file: all of them, or those of the engine."""
-    start, known = load_molecular(source)
+    """Load the weights of a file (of its first member).
+
+    All of them, all but the head where that is for other properties, or the engine's.
+    """
+    loaded, known = load_molecular(source)
+    start = members_of(loaded)[0]
     for what in ("kind", "order"):
         if getattr(known, what) != getattr(card, what):
             raise RecipeError(
@@ -89,8 +94,15 @@ def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
         _check_equal(model, start, ENGINE_FIELDS, source)
         part.load_state_dict(given.state_dict())
         return
-    _check_equal(model, start, set(card.architecture) - {"dropout"}, source)
-    model.load_state_dict(start.state_dict())
+    weights = start.state_dict()
+    free = {"dropout"}
+    if known.target_names and card.target_names not in ([], known.target_names):
+        # Other properties are read off the same fingerprint by a head of their own.
+        free |= {"targets", "head", "classes"}
+        own = model.state_dict()
+        weights |= {name: own[name] for name in own if name.startswith("head.")}
+    _check_equal(model, start, set(card.architecture) - free, source)
+    model.load_state_dict(weights)
 
 
 def _check_equal(
