@@ -79,8 +79,8 @@ def publish_molecular(source: Path, errors: dict[str, float]) -> Path:
     """A PhysChem or HamNet model."""
     model, card = load_molecular(source)
     recipe = dict(card.training.get("recipe", {}))
-    for key in ("data", "split"):
-        recipe[key] = Path(recipe[key]).name
+    for key in ("data", "split", "start_from"):
+        recipe[key] = recipe[key] and Path(recipe[key]).name
     notes = {**card.training, "recipe": recipe, "commit": revision()}
     path = SHIPPED / f"{card.name}.pt"
     card = replace(card, errors=errors, training=notes)
@@ -92,11 +92,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument(
-        "evaluation", type=Path, help="JSON of one of the scripts evaluate*.py"
+        "evaluation",
+        type=Path,
+        nargs="?",
+        help="JSON of one of the evaluate*.py; "
+        "without it, the card says that no error was measured",
     )
     parser.add_argument("--summary", required=True, help="one line for people")
     options = parser.parse_args()
-    evaluation = json.loads(options.evaluation.read_text())
+    evaluation = {"part": "test"}
+    if options.evaluation is not None:
+        evaluation = json.loads(options.evaluation.read_text())
     if evaluation["part"] != "test":
         raise SystemExit("a card carries errors of the test split")
     is_molecular = format_of(options.model) == MOLECULAR_FORMAT

@@ -11,6 +11,10 @@ is left alone, and what was interrupted goes on, so that a run may be stopped an
 started again, or be given more seeds. ``OUT/RECIPE_random.json`` and ``.md`` have the
 results of all seeds asked for, and their mean and standard deviation.
 
+``--members 3`` trains as many models on each split, in folders ``member0`` and so on,
+joins them to a committee, and scales its spread on the validation part; "single" in the
+results is the first of them alone.
+
 ``--part val`` shows errors on the validation parts, to choose a recipe by; the test
 parts are not touched then.
 """
@@ -26,10 +30,11 @@ import torch
 import yaml
 from evaluate_molecules import measure
 
-from ase_physml.data.splits import make_split
+from ase_physml.data.splits import Split, make_split
 from ase_physml.errors import RecipeError
+from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.splits import EIGHT_ONE_ONE, random_split, scaffold_split
-from ase_physml.molecules.store import MoleculeStore
+from ase_physml.tasks.property_committee import calibrate, join_models
 from ase_physml.training.loop import Run
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.properties import seed_table
@@ -37,6 +42,8 @@ from ase_physml.training.start import fit, load
 from ase_physml.training.yaml_recipe import find
 
 Result = dict[str, Any]
+
+_APART = 1000  # seeds of members of one split
 
 METRICS = (
     "rmse", "mae", "roc_auc", "legacy_physchem_rmse", "legacy_hamnet_rmse",
@@ -52,36 +59,68 @@ class Seeds:
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.
+        members: Models for each split.
     """
 
     def __init__(
-        self, recipe: Path, overrides: Sequence[str], split: str, out: Path
+        self,
+        recipe: Path,
+        overrides: Sequence[str],
+        split: str,
+        out: Path,
+        members: int = 1,
     ) -> None:
         self.path, self.overrides, self.split, self.out = recipe, overrides, split, out
+        self.members = members
         self.recipe = self._load([])
         self.data = find(self.recipe.data, recipe)
-        self.store = MoleculeStore.load(self.data)
+        known = PropertySet.load(self.data)
+        self.store, self.task = known.store, known.task
 
     def run(self, seed: int, part: str) -> Result:
         """Result of a seed on a part of its split, computed if it is not there."""
         folder = self.out / f"{self.recipe.name}_{self.split}_{seed}"
-        recipe = self._load([f"split={folder / 'split.json'}", f"seed={seed}"])
-        _check_recipe(recipe, folder / "recipe.yaml")
+        split = folder / "split.json"
+        parts = [folder / f"member{k}" for k in range(self.members)]
+        folders = parts if self.members > 1 else [folder]
+        recipes = [
+            self._load([f"split={split}", f"seed={seed + k * _APART}"])
+            for k in range(self.members)
+        ]
+        for recipe, own in zip(recipes, folders, strict=True):
+            _check_recipe(recipe, own / "recipe.yaml")
         result = folder / f"{part}.json"
         if result.exists():
             done: Result = json.loads(result.read_text())
+            if done.get("members", 1) != self.members:
+                raise RecipeError(f"{result}: is of another --members; remove it")
             return done
         folder.mkdir(parents=True, exist_ok=True)
-        self._store_split(folder / "split.json", seed)
-        model = self._train(recipe, folder)
-        found: Result = {
-            "seed": seed,
-            "split": self.split,
-            **measure(model, self.data, folder / "split.json", part, None),
-            **json.loads((folder / "trained.json").read_text()),
-        }
+        self._store_split(split, seed)
+        models = [self._train(*pair) for pair in zip(recipes, folders, strict=True)]
+        about: Result = {"seed": seed, "split": self.split, "members": self.members}
+        found = about | self._measure(models, folder, part)
         _write(result, found)
         return found
+
+    def _measure(self, models: Sequence[Path], folder: Path, part: str) -> Result:
+        """Errors of a model, or of the committee of several; and what they took."""
+        split = folder / "split.json"
+        first = measure(models[0], self.data, split, part, None)
+        times = [json.loads((m.parent / "trained.json").read_text()) for m in models]
+        if len(models) == 1:
+            return {**first, **times[0]}
+        joined = folder / f"{self.recipe.name}.pt"
+        join_models(models, joined)
+        spread = {}
+        if self.task == "regression":
+            spread = calibrate(joined, self.data, Split.load(split).val)
+        return {
+            **measure(joined, self.data, split, part, None),
+            "spread": spread,
+            "single": first["properties"],
+            "processor_seconds": sum(one["processor_seconds"] for one in times),
+        }
 
     def _load(self, further: Sequence[str]) -> MolecularRecipe:
         # The recipe's own split is not looked at.
@@ -135,7 +174,10 @@ def table(name: str, results: Sequence[Result]) -> str:
     for result in results:
         found = {**result["properties"], **result.get("conformations", {})}
         names = (*METRICS, "distance_rms_mean_A")
-        rows.append({key: found[key] for key in names if key in found})
+        row = {key: found[key] for key in names if key in found}
+        single = result.get("single", {})
+        row |= {f"single {key}": single[key] for key in METRICS[:3] if key in single}
+        rows.append(row)
     return seed_table({name: rows})
 
 
@@ -157,10 +199,17 @@ def main() -> None:
     )
     parser.add_argument("--part", choices=("test", "val"), default="test")
     parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--members", type=int, default=1, help="of a committee")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_intermixed_args()
     torch.set_num_threads(options.threads)
-    seeds = Seeds(options.recipe, options.overrides, options.split, options.out)
+    seeds = Seeds(
+        options.recipe,
+        options.overrides,
+        options.split,
+        options.out,
+        options.members,
+    )
     results: list[Result] = []
     for seed in options.seeds:
         results.append(seeds.run(seed, options.part))

@@ -96,7 +96,8 @@ def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
         return
     weights = start.state_dict()
     free = {"dropout"}
-    if known.target_names and card.target_names not in ([], known.target_names):
+    same = (known.target_names, known.task) == (card.target_names, card.task)
+    if known.target_names and card.target_names and not same:
         # Other properties are read off the same fingerprint by a head of their own.
         free |= {"targets", "head", "classes"}
         own = model.state_dict()

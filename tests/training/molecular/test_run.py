@@ -15,8 +15,12 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.potentials.molecular import MolecularCard, load_molecular
+from ase_physml.potentials.molecular import (
+    MolecularCard,
+    load_molecular,
+)
 from ase_physml.potentials.predict import predict
+from ase_physml.tasks.property_committee import join_models
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.molecular.module import MolecularTraining
 from ase_physml.training.molecular.recipe import PhysChemRecipe
@@ -119,6 +123,28 @@ def test_start_from_a_model_of_the_same_architecture(train: Train) -> None:
         "physchem", "second", start_from=str(first), learning_rate=1e-9, steps=4
     )
     assert_equal_weights(first, second)
+
+
+def test_start_from_a_model_of_other_properties(train: Train) -> None:
+    first = train("physchem", "first", **JOINT)
+    again = train(
+        "physchem", "again", **JOINT, start_from=str(first), learning_rate=1e-9
+    )
+    assert_equal_weights(first, again)
+    other = {**JOINT, "data": "classification.h5", "start_from": str(first)}
+    path = train("physchem", "other", **other, learning_rate=1e-9)
+    before, after = weights(first), weights(path)
+    for name, value in after.items():
+        kept = not name.startswith("head.")
+        assert torch.allclose(before[name], value, atol=1e-6) == kept or "mean" in name
+
+
+def test_start_from_a_committee(train: Train, tmp_path: Path) -> None:
+    members = [train("physchem", f"m{seed}", **JOINT, seed=seed) for seed in range(2)]
+    both = tmp_path / "both.pt"
+    join_models(members, both)
+    path = train("physchem", "new", **JOINT, start_from=str(both), learning_rate=1e-9)
+    assert_equal_weights(members[0], path)
 
 
 @pytest.mark.parametrize("split", ["split.json", "no_val.json"])
