@@ -2,10 +2,12 @@
 
     python training/make_properties.py sars_cov_2.csv --no-conformers --out unlabelled
     python training/make_descriptors.py unlabelled/sars_cov_2.h5 qm9_molecules.h5 \
-        --limit 12000 --without properties/*.h5 --out descriptors.h5
+        --limit 12000 --test properties/{lipophilicity,esol,freesolv,tox21}.h5 \
+        --test-limit 250 --out descriptors.h5
 
-Takes the molecules of stores, and no label of theirs. ``--without`` leaves out those of
-other sets, so that no test part of these has been seen. A descriptor is cut off at the
+Takes the molecules of stores, and no label of theirs. Those of the sets after
+``--test`` are left out, so that none of them has been seen when a model goes on to
+learn one of these; some make up the test part here. A descriptor is cut off at the
 0.5 and 99.5 % quantiles, beyond which a few molecules would make up the whole loss;
 those that are constant within are left out.
 """
@@ -48,8 +50,8 @@ def molecules(paths: list[Path], without: set[str], limit: int) -> MoleculeStore
     return MoleculeStore.concatenate(parts)
 
 
-def descriptors(smiles: Array) -> tuple[Array, tuple[str, ...]]:
-    """Descriptors (M, K) that differ between molecules, and their names."""
+def descriptors(smiles: Array, seen: int) -> tuple[Array, tuple[str, ...]]:
+    """Descriptors (M, K) that differ between the first ``seen``, and their names."""
     rows = [
         Descriptors.CalcMolDescriptors(Chem.MolFromSmiles(str(one)))
         for one in track(smiles, "descriptors")
@@ -57,7 +59,7 @@ def descriptors(smiles: Array) -> tuple[Array, tuple[str, ...]]:
     names = np.array(list(rows[0]))
     table = np.array([list(row.values()) for row in rows], dtype=np.float64)
     table[~np.isfinite(table)] = np.nan
-    low, high = np.nanquantile(table, [_TAIL, 1.0 - _TAIL], axis=0)
+    low, high = np.nanquantile(table[:seen], [_TAIL, 1.0 - _TAIL], axis=0)
     differ = (high > low) & (names != _LEFT_OUT)
     return np.clip(table, low, high)[:, differ], tuple(names[differ].tolist())
 
@@ -65,19 +67,24 @@ def descriptors(smiles: Array) -> tuple[Array, tuple[str, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stores", type=Path, nargs="+")
-    parser.add_argument("--without", type=Path, nargs="*", default=[], help="stores")
     parser.add_argument("--limit", type=int, required=True, help="of each store")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="stores")
+    parser.add_argument("--test-limit", type=int, default=250, help="of each of them")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    without = {
+    held_out = {
         str(smiles)
-        for path in options.without
+        for path in options.test
         for smiles in MoleculeStore.load(path).smiles
     }
-    store = molecules(options.stores, without, options.limit)
-    targets, names = descriptors(store.smiles)
+    train = molecules(options.stores, held_out, options.limit)
+    test = molecules(options.test, set(), options.test_limit)
+    store = MoleculeStore.concatenate([train, test])
+    targets, names = descriptors(store.smiles, len(train))
     PropertySet("descriptors", store, targets, names).save(options.out)
-    make_split(len(store), (0.04, 0.0), 0).save(options.out.with_suffix(".json"))
+    split = make_split(len(train), (0.04, 0.0), 0)
+    last = np.arange(len(train), len(store))
+    replace(split, test=last).save(options.out.with_suffix(".json"))
     print(f"{options.out}: {len(store):,} molecules, {len(names)} descriptors")
 
 

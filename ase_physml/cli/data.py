@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import Scheduler, count_bar, open_workers
+from ase_physml.cli.shared import (
+    Scheduler,
+    count_bar,
+    keep_existing,
+    open_workers,
+)
+from ase_physml.cli.table import table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +22,8 @@ if TYPE_CHECKING:
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.summary import Summary
 
-app = typer.Typer(help="Sets of structures.", no_args_is_help=True)
+app = typer.Typer(help="Sets of structures and molecules.", no_args_is_help=True)
+app.command()(table)
 
 
 class Precision(StrEnum):
@@ -108,7 +115,7 @@ def import_(
     from ase_physml.data.convert import convert
     from ase_physml.data.importers import Options, open_source
 
-    _keep_existing(out, overwrite)
+    keep_existing(out, overwrite)
     options = Options(
         energy=energy,
         exclude=exclude,
@@ -182,7 +189,7 @@ def label(
     from ase_physml.data.label import label as run
     from ase_physml.data.ragged import Metadata
 
-    _keep_existing(out, overwrite)
+    keep_existing(out, overwrite)
     opened = open_source(source)
     origin = opened.metadata.source or source.name
     metadata = Metadata(
@@ -227,7 +234,7 @@ def split(
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import groups_of, make_split
 
-    _keep_existing(out, overwrite)
+    keep_existing(out, overwrite)
     data = RaggedSet(source)
     groups = None if by is None else groups_of(data, by)
     drawn = make_split(len(data), (val, test), seed, groups)
@@ -238,15 +245,6 @@ def split(
         markup=False,
         soft_wrap=True,
     )
-
-
-def _keep_existing(out: Path, overwrite: bool) -> None:
-    from ase_physml.errors import DataError
-
-    if out.is_dir():
-        raise DataError(f"{out}: is a folder; name the file to write")
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
 
 
 def _rows(data: "RaggedSet", found: "Summary") -> dict[str, str]:

@@ -43,6 +43,16 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
+def keep_existing(out: Path, overwrite: bool) -> None:
+    """Raise `DataError` if a file is there that nobody asked to replace."""
+    from ase_physml.errors import DataError
+
+    if out.is_dir():
+        raise DataError(f"{out}: is a folder; name the file to write")
+    if out.exists() and not overwrite:
+        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+
+
 def beside(stem: Path, suffix: str) -> Path:
     """A file of that stem; unlike `with_suffix`, dots of the stem are kept."""
     return stem.with_name(stem.name + suffix)

@@ -141,7 +141,8 @@ def _chosen(
         if len(fitting) != 1:
             raise DataError(
                 f"{path}: columns of no set known here ({', '.join(header[:5])}...); "
-                f"say which columns to read, or name one of {', '.join(FORMATS)}"
+                "say which columns to read (--target), or give one of "
+                f"{', '.join(FORMATS)}"
             )
         return fitting[0]
     chosen = FORMATS[format_] if isinstance(format_, str) else format_

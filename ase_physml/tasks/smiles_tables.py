@@ -80,6 +80,19 @@ def _read_csv(path: Path, column: str | None) -> SmilesTable:
     with path.open(newline="", encoding="utf-8-sig") as file:
         header, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
     names = tuple(name.strip() for name in header)
+    place = smiles_place(path, names, column)
+    # A row that is cut short is bad, and no reason to lose the others.
+    width = len(names)
+    rows = [(*row, *[""] * (width - len(row)))[:width] for row in rows]
+    return SmilesTable(tuple(row[place] for row in rows), names, tuple(rows))
+
+
+def smiles_place(path: Path, names: Sequence[str], column: str | None) -> int:
+    """Which of the columns of a table holds the SMILES, as of `read_smiles_table`.
+
+    Raises:
+        DataError: None of them, or several.
+    """
     matches = [
         k
         for k, name in enumerate(names)
@@ -90,10 +103,7 @@ def _read_csv(path: Path, column: str | None) -> SmilesTable:
             f"{path}: {len(matches)} columns called {column or 'smiles'!r}, among "
             f"{', '.join(names)}; name one with --smiles-column"
         )
-    # A row that is cut short is bad, and no reason to lose the others.
-    width = len(names)
-    rows = [(*row, *[""] * (width - len(row)))[:width] for row in rows]
-    return SmilesTable(tuple(row[matches[0]] for row in rows), names, tuple(rows))
+    return matches[0]
 
 
 def _read_smi(path: Path, column: str | None) -> SmilesTable:

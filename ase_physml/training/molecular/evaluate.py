@@ -167,6 +167,7 @@ def _regression(
     if len(names) > 1:
         report["rmse_of_targets"] = dict(zip(names, rmse.tolist(), strict=True))
         report["mae_of_targets"] = dict(zip(names, mae.tolist(), strict=True))
+        report["rmse_in_deviations"] = float((rmse / deviation).mean())
         return report
     batches = properties.legacy_batch_rmse(answers, targets, _HAMNET_BATCH)
     return report | {"legacy_hamnet_rmse": batches}

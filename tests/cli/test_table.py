@@ -1,0 +1,85 @@
+"""`physml data table`: from a table to a set that a recipe trains on."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from ase_physml.cli import app
+from ase_physml.data.splits import Split
+from ase_physml.errors import DataError
+from ase_physml.molecules.properties import PropertySet
+
+ROWS = [
+    "id,SMILES,boiling,toxic",
+    "a,CCO,78.4,0",
+    "b,C(,1.0,1",
+    "c,c1ccccc1,80.1,1",
+    "d,OCC,78.3,0",
+    "e,CC(C)=O,56.1,",
+    *(f"x{n},{'C' * n},{30 * n},0" for n in range(3, 12)),
+]
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(ROWS) + "\n")
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["data", "table", *map(str, arguments)])
+
+
+def test_columns_become_targets(csv_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.h5"
+    found = run(
+        csv_file, out, "--target", "boiling", "--unit", "C", "--split", "random"
+    )
+    assert found.exit_code == 0, found.output
+    assert "13 molecules, 1 rows left out; boiling" in found.output
+    known = PropertySet.load(out)
+    assert (known.target_names, known.unit, known.task) == (
+        ("boiling",),
+        "C",
+        "regression",
+    )
+    assert known.store.has_positions.all()
+    assert "C(" in (tmp_path / "mine.h5.failures.csv").read_text()
+    split = Split.load(tmp_path / "mine.json")
+    assert split.size == 13 and len(split.val) and len(split.test)
+    # Ethanol is in twice, and on one side.
+    ethanol = {i for i, smiles in enumerate(known.smiles) if smiles == "CCO"}
+    parts = (split.train, split.val, split.test)
+    assert len(ethanol) == 2 and any(ethanol <= set(part.tolist()) for part in parts)
+
+
+def test_classes_without_conformers(csv_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.h5"
+    arguments = ("--target", "toxic", "--task", "classification", "--no-conformers")
+    assert run(csv_file, out, *arguments, "--split", "scaffold").exit_code == 0
+    known = PropertySet.load(out)
+    assert known.task == "classification" and not known.store.has_positions.any()
+    again = run(csv_file, out, *arguments)
+    assert isinstance(again.exception, DataError) and "exists" in str(again.exception)
+    assert run(csv_file, out, *arguments, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "say which columns to read"),
+        (("--target", "melting"), "no column 'melting'"),
+        (("--target", "boiling", "--task", "classification"), "holds no value"),
+        (("--target", "boiling", "--smiles-column", "x"), "0 columns called 'x'"),
+    ],
+)
+def test_mistakes(
+    csv_file: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    found = run(csv_file, tmp_path / "mine.h5", *arguments)
+    assert isinstance(found.exception, DataError) and message in str(found.exception)
+    missing = run(tmp_path / "no.csv", tmp_path / "mine.h5", "--target", "boiling")
+    assert "no such file" in str(missing.exception)
