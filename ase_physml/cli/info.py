@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_physml.cli.shared import name_some
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -97,7 +99,7 @@ def _molecular_rows(
 
     unit = f" ({card.unit})" if card.unit else ""
     members = members_of(model)
-    said = ", ".join(card.target_names) + unit if card.target_names else "conformations"
+    said = (name_some(card.target_names) or "conformations") + unit
     return {
         "name": card.name,
         "file": str(path),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import count_bar, make_console
+from ase_physml.cli.shared import count_bar, make_console, name_some
 from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # Failures that are printed; the others are only in the file.
 _SHOWN = 10
-# Of more columns than this, the first and the last are named.
-_NAMED = 20
 
 
 def predict(
@@ -68,9 +66,7 @@ def predict(
 
 
 def _print_total(report: "Report", out: Path) -> None:
-    names = ", ".join(report.names)
-    if len(report.names) > _NAMED:
-        names = f"{report.names[0]} ... {report.names[-1]}"
+    names = name_some(report.names)
     unit = f" ({report.unit})" if report.unit else ""
     make_console().print(
         f"{out}: {names}{unit} of {report.done:,} molecules",

@@ -1,7 +1,7 @@
 """What several verbs share: choices, a live bar, lines about errors."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from math import log
@@ -28,6 +28,9 @@ Scheduler = Annotated[
 ]
 
 
+_NAMED = 20  # of more names than this, two stand for all
+
+
 class Optimizer(StrEnum):
     """Optimizers of ASE."""
 
@@ -45,12 +48,15 @@ class Dtype(StrEnum):
 
 def keep_existing(out: Path, overwrite: bool) -> None:
     """Raise `DataError` if a file is there that nobody asked to replace."""
-    from ase_physml.errors import DataError
-
     if out.is_dir():
         raise DataError(f"{out}: is a folder; name the file to write")
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+
+
+def name_some(names: Sequence[str]) -> str:
+    """All names, or the first and the last of many."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{names[0]} ... {names[-1]}"
 
 
 def beside(stem: Path, suffix: str) -> Path:
