@@ -20,8 +20,8 @@ from ase_physml.potentials.molecular import (
     load_molecular,
 )
 from ase_physml.potentials.predict import predict
-from ase_physml.tasks.property_committee import join_models
 from ase_physml.training.curves import read_metrics
+from ase_physml.training.molecular.committee import join_models
 from ase_physml.training.molecular.module import MolecularTraining
 from ase_physml.training.molecular.recipe import PhysChemRecipe
 from ase_physml.training.molecular.run import SaveMolecular
