@@ -1,14 +1,17 @@
 """`physml data table`: a table of measured properties as a set to train on."""
 
-import csv
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.shared import count_bar, keep_existing, make_console
-from ase_physml.errors import DataError
+from ase_physml.cli.shared import (
+    count_bar,
+    keep_existing,
+    make_console,
+    name_some,
+)
 
 if TYPE_CHECKING:
     from ase_physml.data.tables import PropertyTable
@@ -76,7 +79,7 @@ def table(
     drawn.save(out.with_suffix(".json"))
     make_console().print(
         f"{out}: {len(store):,} molecules, {len(failures):,} rows left out; "
-        f"{', '.join(found.target_names[:5])}\n"
+        f"{name_some(found.target_names)}\n"
         f"{out.with_suffix('.json')}: {len(drawn.train):,} for training, "
         f"{len(drawn.val):,} for validation, {len(drawn.test):,} for the test",
         markup=False,
@@ -87,20 +90,22 @@ def table(
 def _read(
     source: Path,
     target: list[str] | None,
-    smiles_column: str | None,
+    smiles: str | None,
     task: Task,
     classes: int,
     unit: str,
 ) -> "PropertyTable":
     from ase_physml.data.tables import TableFormat, read_table
-    from ase_physml.tasks.smiles_tables import smiles_place
+    from ase_physml.tasks.smiles_tables import smiles_column
 
     if not target:
         return read_table(source)
-    if not source.is_file():
-        raise DataError(f"{source}: no such file")
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        names = next(csv.reader(file), [])
-    where = names[smiles_place(source, names, smiles_column)]
-    form = TableFormat(source.stem, where, tuple(target), task.value, unit, classes)
+    form = TableFormat(
+        source.stem,
+        smiles_column(source, smiles),
+        tuple(target),
+        task.value,
+        unit,
+        classes,
+    )
     return read_table(source, form)

@@ -76,23 +76,34 @@ def read_smiles_table(path: str | Path, column: str | None = None) -> SmilesTabl
     return found
 
 
+def smiles_column(path: str | Path, column: str | None = None) -> str:
+    """Name of the column of a .csv that holds SMILES.
+
+    Arguments and errors as of `read_smiles_table`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            names = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table of UTF-8 text ({error})") from error
+    return names[_smiles_place(path, names, column)]
+
+
 def _read_csv(path: Path, column: str | None) -> SmilesTable:
     with path.open(newline="", encoding="utf-8-sig") as file:
         header, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
     names = tuple(name.strip() for name in header)
-    place = smiles_place(path, names, column)
+    place = _smiles_place(path, names, column)
     # A row that is cut short is bad, and no reason to lose the others.
     width = len(names)
     rows = [(*row, *[""] * (width - len(row)))[:width] for row in rows]
     return SmilesTable(tuple(row[place] for row in rows), names, tuple(rows))
 
 
-def smiles_place(path: Path, names: Sequence[str], column: str | None) -> int:
-    """Which of the columns of a table holds the SMILES, as of `read_smiles_table`.
-
-    Raises:
-        DataError: None of them, or several.
-    """
+def _smiles_place(path: Path, names: Sequence[str], column: str | None) -> int:
     matches = [
         k
         for k, name in enumerate(names)

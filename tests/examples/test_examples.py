@@ -22,6 +22,7 @@ OPTIONS: dict[str, list[str]] = {
     "fingerprints.py": [],
     "adsorption_sites.py": ["--steps", "1"],
     "relax_on_cluster.py": ["few.smi", "--workers", "1"],
+    "own_property.py": ["boiling_points.csv", "boiling", "--steps", "50"],
 }
 NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
 
@@ -61,6 +62,8 @@ def test_example(
         "adsorption_sites.py": "adsorption.pt",
     }
     options = [*OPTIONS[name], "--model", other.get(name, tiny_potential)]
+    if name == "own_property.py":
+        options = [FOLDER / OPTIONS[name][0], *OPTIONS[name][1:]]
     if name == "conformers.py":
         options += ["--distances", tiny_conformations]
     done = subprocess.run(
@@ -76,6 +79,9 @@ def test_example(
         for member in ("member0", "member1"):
             made = tmp_path / "runs" / member / f"{member}.pt"
             assert made.is_file(), done.stdout
+    if name == "own_property.py":
+        header = (tmp_path / "predicted.csv").read_text().splitlines()[0]
+        assert header.endswith(",predicted_boiling,boiling_std")
 
 
 @pytest.mark.parametrize(
