@@ -3,7 +3,8 @@
     python examples/own_property.py examples/boiling_points.csv boiling
 
 Two models are trained on one split and joined: each prediction comes with how far they
-part. Boiling points (°C, at 1 atm) of 48 liquids and gases take two minutes.
+part. Boiling points (°C, at 1 atm, from the literature) of 48 small molecules take
+two minutes.
 """
 
 import argparse

@@ -38,14 +38,12 @@ def molecules(paths: list[Path], without: set[str], limit: int) -> MoleculeStore
     for path in paths:
         store = MoleculeStore.load(path)
         chosen: list[int] = []
-        for index in random.permutation(len(store)):
-            if (
-                len(chosen) < limit
-                and (smiles := str(store.smiles[index])) not in known
-            ):
+        for index in random.permutation(len(store)).tolist():
+            smiles = str(store.smiles[index])
+            if smiles not in known and len(chosen) < limit:
                 known.add(smiles)
-                chosen.append(int(index))
-        part = store.select(np.array(chosen[:limit]))
+                chosen.append(index)
+        part = store.select(np.array(chosen))
         parts.append(replace(part, columns={}, facts={"order": store.facts["order"]}))
     return MoleculeStore.concatenate(parts)
 

@@ -129,7 +129,7 @@ def test_elements_are_those_that_all_members_saw(tmp_path: Path) -> None:
 def test_members_that_differ(
     tmp_path: Path, second: dict[str, object], message: str
 ) -> None:
-    files = [member(tmp_path, 0), member(tmp_path, **second)]  # type: ignore[arg-type]
+    files = [member(tmp_path, 0), member(tmp_path, **second)]
     with pytest.raises(PotentialError, match=message):
         join_models(files, tmp_path / "all.pt")
 
