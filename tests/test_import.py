@@ -33,6 +33,7 @@ def test_the_model_brings_torch() -> None:
     assert not {"lightning", "matplotlib", "rdkit", "h5py"} & found
 
 
+@pytest.mark.slow
 def test_import_takes_less_than_300_ms() -> None:
     code = (
         "from time import perf_counter\nstart = perf_counter()\n"

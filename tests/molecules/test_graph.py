@@ -105,6 +105,7 @@ def test_positions_of_some(store: MoleculeStore) -> None:
     np.testing.assert_array_equal(positions[-3:], with_positions.positions)
 
 
+@pytest.mark.slow
 def test_a_large_batch_costs_little_more_than_a_small_one() -> None:
     store = MoleculeStore.of([featurise("CC(=O)NC1CC1CO")] * 1000)
 

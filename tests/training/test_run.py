@@ -130,7 +130,7 @@ def test_killed_run_ends_where_the_whole_one_does(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     checkpoint = out / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
