@@ -1,6 +1,7 @@
 """PhysML as an ASE calculator."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import Properties, all_outputs
 
+from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_extensive,
@@ -55,6 +57,10 @@ class PhysMLCalculator(Calculator):
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
     `get_property`; see `Calibration` for their scale.
+
+    A potential that is a correction to a baseline, such as GFN2-xTB, gives the sum of
+    both, and what only the baseline has of ``charges`` (e) and ``dipole`` (e Å). Its
+    calculator is built with this one, and takes most of the time.
 
     Cells may be of any shape and size, periodic along one, two or three directions.
     Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
@@ -120,11 +126,18 @@ class PhysMLCalculator(Calculator):
             self.members = tuple(
                 prepared(copy_of(one), self.device, dtype) for one in modules
             )
+        self.baseline: Baseline | None = None
+        if self.card is not None and self.card.baseline:
+            self.baseline = Baseline(self.card.baseline)
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
+        if self.baseline is not None:
+            self.implemented_properties = self.baseline.implemented(
+                self.implemented_properties
+            )
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -246,6 +259,8 @@ class PhysMLCalculator(Calculator):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result
+        if self.baseline is not None:
+            results = self.baseline.add_to(results, structures)
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
@@ -279,6 +294,7 @@ class PhysMLCalculator(Calculator):
         other = PhysMLCalculator.__new__(PhysMLCalculator)
         other.__dict__.update(self.__dict__)
         other.neighbours = VerletList(self.neighbours.skin)
+        other.baseline = copy(self.baseline)
         other.results = {
             k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
         }

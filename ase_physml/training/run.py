@@ -34,7 +34,13 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, _ = load_potential(start, recipe.start_member)
+    model, card = load_potential(start, recipe.start_member)
+    if card.baseline != data.baseline:
+        raise RecipeError(
+            f"{recipe.start_from} corrects {card.baseline or 'nothing'}, and the labels "
+            f"are what {data.baseline or 'nothing'} leaves over; use sets that `physml "
+            "data label --less` made with the baseline of the potential"
+        )
     unknown = set(elements) - set(model.config.elements)
     if unknown:
         raise RecipeError(
