@@ -37,7 +37,7 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
     model, card = load_potential(start, recipe.start_member)
     if card.baseline != data.baseline:
         raise RecipeError(
-            f"{recipe.start_from} corrects {card.baseline or 'nothing'}, and labels are "
+            f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
             f"what {data.baseline or 'nothing'} leaves over; take the potential's "
             "baseline off the sets with `physml data label --less`"
         )
