@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
 GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment"}
-MODELS = GRAPH | {"models"}
+MODELS = GRAPH | {"models", "typed"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
 TASKS = CALCULATORS | {"tasks"}
@@ -18,6 +18,7 @@ EVALUATION = TASKS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {
     "errors": {"errors"},
+    "typed": {"errors", "typed"},
     "segment": {"errors", "segment"},
     "neighbours": {"errors", "neighbours", "segment"},
     "graph": GRAPH,
