@@ -66,6 +66,8 @@ def table(
     left out, and listed in OUT.failures.csv by their lines. Equal molecules are on one
     side of the split. A run that was killed goes on when repeated.
     """
+    import numpy as np
+
     from ase_physml.molecules.properties import import_table
     from ase_physml.molecules.splits import random_split, scaffold_split
 
@@ -78,8 +80,10 @@ def table(
     store = found.store
     drawn = scaffold_split(store) if split == "scaffold" else random_split(store, seed)
     drawn.save(out.with_suffix(".json"))
+    empty = int(np.isnan(found.targets).all(axis=1).sum())
+    without = f" ({empty:,} without any value)" if empty else ""
     make_console().print(
-        f"{out}: {len(store):,} molecules, {len(failures):,} rows left out; "
+        f"{out}: {len(store):,} molecules{without}, {len(failures):,} rows left out; "
         f"{name_some(found.target_names)}\n"
         f"{out.with_suffix('.json')}: {len(drawn.train):,} for training, "
         f"{len(drawn.val):,} for validation, {len(drawn.test):,} for the test",
