@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment"}
 MODELS = GRAPH | {"models", "typed"}
 POTENTIALS = MODELS | {"potentials"}
-CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
+CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "molecules"}
 TASKS = CALCULATORS | {"tasks"}
 ENGINES = CALCULATORS | {"engines"}
 EVALUATION = TASKS | {"evaluation"}
@@ -19,6 +19,7 @@ EVALUATION = TASKS | {"evaluation"}
 ALLOWED = {
     "errors": {"errors"},
     "typed": {"errors", "typed"},
+    "charges": {"errors", "charges"},
     "segment": {"errors", "segment"},
     "neighbours": {"errors", "neighbours", "segment"},
     "graph": GRAPH,
@@ -30,7 +31,7 @@ ALLOWED = {
     "engines": ENGINES,
     "tasks": TASKS,
     "evaluation": EVALUATION,
-    "data": {"errors", "data"},
+    "data": {"errors", "charges", "data"},
     "training": POTENTIALS | {"data", "molecules", "training"},
     "cli": EVALUATION | {"training", "cli"},
 }

@@ -10,6 +10,7 @@ from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     Scheduler,
+    SmilesColumn,
     beside,
     check_export,
     live_bar,
@@ -38,7 +39,7 @@ def relax(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="SMILES, files of them (.smi), or files that ASE reads (all frames)."
+            help="SMILES, files or tables of them, or files of structures (all frames)."
         ),
     ],
     model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
@@ -60,6 +61,7 @@ def relax(
     collect: Annotated[
         Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
     ] = None,
+    smiles_column: SmilesColumn = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
@@ -89,7 +91,7 @@ def relax(
     console = make_console()
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
-    for name, start in read_inputs(inputs, seed):
+    for name, start in read_inputs(inputs, seed, smiles_column):
         if isinstance(start, PhysMLError):
             results[name] = start
         elif resume and (done := _earlier(start, out / name, fmax)):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
 
@@ -29,6 +30,14 @@ Scheduler = Annotated[
 
 
 _NAMED = 20  # of more names than this, two stand for all
+_SHOWN = 10  # failures that are printed; the others are only in the file
+
+SmilesColumn = Annotated[
+    str | None,
+    typer.Option(
+        help='Of a table; if not said, the one called "smiles" or "*_smiles".'
+    ),
+]
 
 
 class Optimizer(StrEnum):
@@ -57,6 +66,21 @@ def keep_existing(out: Path, overwrite: bool) -> None:
 def name_some(names: Sequence[str]) -> str:
     """All names, or the first and the last of many."""
     return ", ".join(names) if len(names) <= _NAMED else f"{names[0]} ... {names[-1]}"
+
+
+def print_lines(failures: "Sequence[Failure]", out: Path) -> None:
+    """The first lines of a table that failed, on stderr, and where all are listed."""
+    from rich.console import Console
+
+    if not failures:
+        return
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    for failure in failures[:_SHOWN]:
+        text = f"line {failure.index}: {failure.reason}"
+        stderr.print(text, style="red", markup=False)
+    stderr.print(
+        f"{len(failures):,} failed, listed in {out}.failures.csv", markup=False
+    )
 
 
 def beside(stem: Path, suffix: str) -> Path:
