@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
-GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment"}
+GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
@@ -19,6 +19,7 @@ EVALUATION = TASKS | {"evaluation"}
 ALLOWED = {
     "errors": {"errors"},
     "segment": {"errors", "segment"},
+    "torch_state": {"torch_state"},
     "neighbours": {"errors", "neighbours", "segment"},
     "graph": GRAPH,
     "molecular_graph": {"errors", "molecular_graph", "segment"},

@@ -28,6 +28,7 @@ from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel, engine_of
 from ase_physml.potentials.predictor import Predictor
+from ase_physml.torch_state import plain_torch
 
 
 class ConformationCalculator(Calculator):
@@ -79,6 +80,7 @@ class ConformationCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "forces", "properties"]  # noqa: RUF012
     nolabel = True
 
+    @plain_torch()
     def __init__(
         self,
         model: str | Path | MolecularModel,
@@ -171,6 +173,7 @@ class ConformationCalculator(Calculator):
         positions = follow(Target(self.graph.molecule, wanted), seed)
         return Atoms(numbers=self.graph.numbers, positions=positions)
 
+    @plain_torch()
     def calculate(
         self,
         atoms: Atoms | None = None,

@@ -41,6 +41,7 @@ from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.registry import resolve
+from ase_physml.torch_state import plain_torch
 
 
 class PhysMLCalculator(Calculator):
@@ -187,6 +188,7 @@ class PhysMLCalculator(Calculator):
                 calc.results = dict(result)
         return results
 
+    @plain_torch()
     def pair_parameters(self, atoms: Atoms) -> PairParameters:
         """Learned charge product, depth, exponent and distance of each pair.
 
@@ -233,6 +235,7 @@ class PhysMLCalculator(Calculator):
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
 
+    @plain_torch()
     def _evaluate(
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:

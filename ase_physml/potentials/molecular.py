@@ -18,6 +18,7 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.property_head import PropertyHead
 from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, read_file, write_file
+from ase_physml.torch_state import plain_torch
 
 SingleModel = PhysChem | HamNet | HamNetEngine
 MolecularModel = SingleModel | PropertyCommittee
@@ -111,6 +112,7 @@ def save_molecular(
     write_file(Path(path), MOLECULAR_FORMAT, version, json.dumps(about), state)
 
 
+@plain_torch()
 def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
     """Read a model, or a committee, on the CPU and in evaluation mode.
 
@@ -140,8 +142,10 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
 
 
 def _filled(card: MolecularCard, state: dict[str, torch.Tensor]) -> Any:
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        model = build_molecular(card.kind, card.architecture)
+    # Built in torch's default dtype, which is not for a file to depend on.
+    dtype = next(v.dtype for v in state.values() if v.is_floating_point())
+    with torch.random.fork_rng(devices=[]):
+        model = build_molecular(card.kind, card.architecture).to(dtype)
     model.load_state_dict(state)
     return model
 
