@@ -11,13 +11,14 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models"}
 POTENTIALS = MODELS | {"potentials"}
-CALCULATORS = POTENTIALS | {"calculators", "data", "molecules"}
+CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "molecules"}
 TASKS = CALCULATORS | {"tasks"}
 ENGINES = CALCULATORS | {"engines"}
 EVALUATION = TASKS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {
     "errors": {"errors"},
+    "charges": {"errors", "charges"},
     "segment": {"errors", "segment"},
     "torch_state": {"torch_state"},
     "neighbours": {"errors", "neighbours", "segment"},
@@ -30,7 +31,7 @@ ALLOWED = {
     "engines": ENGINES,
     "tasks": TASKS,
     "evaluation": EVALUATION,
-    "data": {"errors", "data"},
+    "data": {"errors", "charges", "data"},
     "training": POTENTIALS | {"data", "molecules", "training"},
     "cli": EVALUATION | {"training", "cli"},
 }
