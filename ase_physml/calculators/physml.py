@@ -8,13 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import (
-    Calculator,
-    PropertyNotImplementedError,
-    all_changes,
-)
-from ase.outputs import Properties, all_outputs
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
+from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_extensive,
@@ -44,7 +40,7 @@ from ase_physml.potentials.registry import resolve
 from ase_physml.torch_state import plain_torch
 
 
-class PhysMLCalculator(Calculator):
+class PhysMLCalculator(ParametricCalculator):
     """Energies, forces and stress of molecules and crystals from a PhysML potential.
 
     Results: ``energy`` and ``free_energy`` (equal, eV), ``energies`` (eV per atom) and
@@ -52,6 +48,8 @@ class PhysMLCalculator(Calculator):
     eV/Å^3), NumPy float64. Energies are totals at the potential's level of theory.
     Molecules are neutral and closed-shell, periodic structures neutral. Copies of a
     calculator share its weights, so that every image of a path can have its own.
+    ``charge`` and ``spin`` may be changed, by `set` as well; ASE's other parameters are
+    not there, and refused.
 
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
@@ -84,6 +82,8 @@ class PhysMLCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     nolabel = True
+    charge = Parameter(number)
+    spin = Parameter(number)
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class PhysMLCalculator(Calculator):
         *,
         device: str = "auto",
         dtype: Literal["float64", "float32"] = "float64",
-        charge: int = 0,
-        spin: int = 1,
+        charge: float = 0,
+        spin: float = 1,
         compiled: bool = False,
         skin: float = 0.5,
     ) -> None:
@@ -217,19 +217,6 @@ class PhysMLCalculator(Calculator):
             "evaluations": self.evaluations,
             "seconds": self.seconds,
         }
-
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """ASE's comparison, and the keys of ``atoms.info`` that this reads."""
-        changes: list[str] = super().check_state(atoms, tol=tol)
-        if self.atoms is not None:
-            read = ("charge", "spin")
-            was, now = self.atoms.info, atoms.info
-            changes += [f"info[{k!r}]" for k in read if was.get(k) != now.get(k)]
-        return changes
-
-    def export_properties(self) -> Properties:
-        """ASE's export, of what ASE knows: it stumbles over anything else."""
-        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectories store of the calculator."""
