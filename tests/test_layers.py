@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
-GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment"}
+GRAPH = {"errors", "graph", "molecular_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models", "typed"}
 POTENTIALS = MODELS | {"potentials"}
 CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "molecules"}
@@ -21,6 +21,7 @@ ALLOWED = {
     "typed": {"errors", "typed"},
     "charges": {"errors", "charges"},
     "segment": {"errors", "segment"},
+    "torch_state": {"torch_state"},
     "neighbours": {"errors", "neighbours", "segment"},
     "graph": GRAPH,
     "molecular_graph": {"errors", "molecular_graph", "segment"},
