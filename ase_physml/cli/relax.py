@@ -153,7 +153,7 @@ def _earlier(start: "Atoms", stem: Path, fmax: float) -> "Relaxed | None":
 
 def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
     """Write plot and final structure of a relaxation; the error of one that failed."""
-    from ase_physml.data.disk import writing
+    from ase_physml.jobs.disk import writing
     from ase_physml.tasks.plots import plot_relaxation
     from ase_physml.tasks.relax import write_final
 
