@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,11 +56,11 @@ def model_identity(name: str | Path) -> dict[str, Any]:
     Raises:
         PotentialError: As of `resolve`.
     """
-    return {CALLED: str(name), "sha256": sha256(resolve(name))}
+    return {CALLED: str(name), "sha256": _of_file(resolve(name))}
 
 
 def _potential(calculator: PhysMLCalculator) -> dict[str, Any]:
-    files = [sha256(path) for path in calculator.sources]
+    files = [_of_file(path) for path in calculator.sources]
     weights = files or [_weights(member) for member in calculator.members]
     return {
         CALLED: calculator.potential,
@@ -68,6 +69,17 @@ def _potential(calculator: PhysMLCalculator) -> dict[str, Any]:
         "charge": calculator.charge,
         "spin": calculator.spin,
     }
+
+
+def _of_file(path: Path) -> str:
+    # Asked for each of many structures, and files are large.
+    about = path.stat()
+    return _hashed(path, about.st_mtime_ns, about.st_size, about.st_ino)
+
+
+@lru_cache(maxsize=32)
+def _hashed(path: Path, *_about: int) -> str:
+    return sha256(path)
 
 
 def _weights(model: nn.Module) -> str:
@@ -105,7 +117,7 @@ def _source(thing: type | Callable[..., Any]) -> str:
 
 def _parameters(calculator: Calculator) -> dict[str, Any]:
     listed = dict(getattr(calculator, "parameters", None) or {})
-    if hasattr(calculator, "todict"):
+    with suppress(Exception):  # calculators that build no dict of themselves
         listed.update(calculator.todict())
     mixer = getattr(calculator, "mixer", None)
     if mixer is not None:  # ASE's sums of calculators

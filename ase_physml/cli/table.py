@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import check_file
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
-    count_bar,
-    keep_existing,
     make_console,
     name_some,
 )
@@ -68,9 +68,9 @@ def table(
     from ase_physml.molecules.properties import import_table
     from ase_physml.molecules.splits import random_split, scaffold_split
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     read = _read(source, target, smiles_column, task, classes, unit)
-    with count_bar("molecules", len(read.smiles)) as advance:
+    with counting("molecules", len(read.smiles)) as advance:
         found, failures = import_table(
             read, out, conformers=conformers, processes=jobs, on_items=advance
         )
