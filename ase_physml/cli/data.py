@@ -169,12 +169,20 @@ def label(
     source: Annotated[Path, typer.Argument(help="Any file that import reads.")],
     out: Out,
     calculator: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="tblite:GFN2-xTB, a potential (qm9.pt), a name of ASE's (emt), or "
             "module:factory."
         ),
-    ],
+    ] = None,
+    less: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: a calculator to subtract from the set's own labels; what is "
+            "left trains a potential on this baseline. At minima and other stationary "
+            "points (equilibrium sets) its forces are what is left."
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Worker processes, one thread each.")
     ] = 1,
@@ -183,19 +191,22 @@ def label(
     precision: Floats = Precision.f8,
     overwrite: Overwrite = False,
 ) -> None:
-    """Add energies and forces with an ASE calculator; run again to resume."""
+    """Add energies and forces with an ASE calculator, or subtract them from a set's.
+
+    Run again to resume.
+    """
     from ase_physml.calculators.byname import make_calculator
     from ase_physml.data.importers import open_source
     from ase_physml.data.label import label as run
-    from ase_physml.data.ragged import Metadata
+    from ase_physml.data.label import plan
 
+    if (calculator is None) == (less is None):
+        raise typer.BadParameter("give either --calculator or --less")
+    name = calculator or less or ""
     check_file(out, overwrite)
     opened = open_source(source)
-    origin = opened.metadata.source or source.name
-    metadata = Metadata(
-        level_of_theory=level_of_theory or calculator.partition(":")[2] or calculator,
-        equilibrium=False,
-        source=f"{origin}, labelled with {calculator}",
+    metadata, combine = plan(
+        opened.metadata, source.name, name, level_of_theory, subtract=less is not None
     )
     with (
         open_workers(scheduler, processes) as workers,
@@ -205,8 +216,9 @@ def label(
             opened,
             out,
             make_calculator,
-            calculator,
+            name,
             metadata,
+            combine=combine,
             workers=workers,
             precision=precision.value,
             on_frames=advance,

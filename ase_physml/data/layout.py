@@ -11,8 +11,8 @@ from ase_physml.data.metadata import UNITS, text
 from ase_physml.errors import DataError
 
 REQUIRED = ("n_atoms", "atomic_numbers", "positions")
-PER_ATOM = ("atomic_numbers", "positions", "forces", "fixed")
-PER_FRAME = ("energy", "cell", "pbc", "name", "smiles")
+PER_ATOM = ("atomic_numbers", "positions", "forces", "fixed", "charges")
+PER_FRAME = ("energy", "cell", "pbc", "name", "smiles", "dipole")
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "n_atoms": (),
@@ -20,6 +20,8 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "positions": (3,),
     "forces": (3,),
     "fixed": (),
+    "charges": (),
+    "dipole": (3,),
     "energy": (),
     "cell": (3, 3),
     "pbc": (3,),

@@ -34,6 +34,8 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
     "cell": ((3, 3), "f8", 0),
     "pbc": ((3,), "?", 0),
     "fixed": ((), "?", 0),
+    "charges": ((), "real", np.nan),
+    "dipole": ((3,), "f8", np.nan),
 }
 _TEXTS = ("name", "smiles")
 

@@ -79,6 +79,7 @@ def card_of(recipe: Recipe, data: Data) -> PotentialCard:
         recipe.model,
         name=recipe.name,
         level_of_theory=level,
+        baseline=data.baseline,
         domain="equilibrium" if equilibrium else "off-equilibrium",
         split_hashes=data.split_hashes,
         training={
