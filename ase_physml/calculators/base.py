@@ -88,9 +88,11 @@ class ParametricCalculator(Calculator):
         """ASE's comparison, and what the structure states of its electrons."""
         changes: list[str] = super().check_state(atoms, tol=tol)
         if self.atoms is not None:
-            for stated in (total_charge, multiplicity):
-                if stated(self.atoms) != stated(atoms):
-                    changes.append(stated.__name__)
+            changes += [
+                stated.__name__
+                for stated in (total_charge, multiplicity)
+                if stated(self.atoms) != stated(atoms)
+            ]
         return changes
 
     def export_properties(self) -> Properties:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_physml.cli.neb import print_paths
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     SmilesColumn,
     check_export,
-    live_bar,
     make_console,
     print_doubts,
     print_errors,
@@ -106,7 +106,7 @@ def pathway(
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
     console = make_console()
-    with live_bar(console, "searching", len(reactions), fmax) as show:
+    with falling("searching", len(reactions), fmax) as show:
         found = find_pathways(
             list(reactions.values()),
             calculator,
