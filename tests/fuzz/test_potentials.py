@@ -1,4 +1,4 @@
-"""Files of models and checkpoints with anything in them: right, or refused in a line."""
+"""Files of models and checkpoints with anything in them: right, or one line."""
 
 import json
 from collections.abc import Callable

@@ -139,7 +139,8 @@ def test_energies_that_no_correction_explains_are_refused(folder: Path) -> None:
     frames = frames_of(model, "CH3CH2OH", 24)
     random = np.random.default_rng(0)
     wild = [replace(f, energy=float(1000 * random.normal())) for f in frames]
-    write(folder / "one.h5", wild, Metadata("?", equilibrium=False), overwrite=True)
+    (folder / "one.h5").unlink()
+    write(folder / "one.h5", wild, Metadata("?", equilibrium=False))
     with pytest.raises(DataError, match="not total energies in eV"):
         refit_self_energies(model, data_of(folder, "one").stores)
 
