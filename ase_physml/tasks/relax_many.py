@@ -5,18 +5,23 @@ from itertools import islice
 from pathlib import Path
 
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.byname import CalculatorLike
 from ase_physml.errors import StructureError
-from ase_physml.tasks.relaxation import Relaxation, Relaxed, check_settings
+from ase_physml.tasks.relaxation import (
+    Relaxation,
+    Relaxed,
+    check_is_atoms,
+    check_settings,
+)
 
 Outcome = Relaxed | Exception
 
 
 def relax_many(
-    structures: Sequence[Atoms],
-    calculator: Calculator,
+    structures: Sequence[Atoms] | Atoms,
+    calculator: CalculatorLike,
     *,
     optimizer: str = "BFGS",
     fmax: float = 0.01,
@@ -35,8 +40,9 @@ def relax_many(
 
     Args:
         structures: Any sizes; they stay as they are. Constraints are kept.
-        calculator: A PhysML calculator computes batches; any other of ASE's works, but
-            one structure after the other.
+        calculator: Or its name, see `as_calculator`. One that has ``calculate_many``,
+            as PhysML's have, computes batches; any other of ASE's works, but one
+            structure after the other.
         optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
         fmax: Threshold of the largest force, eV/Å.
         steps: Steps at most; 0 evaluates the structures as they are.
@@ -52,12 +58,15 @@ def relax_many(
 
     Returns:
         For each structure what became of it: an exception, mostly a `StructureError`,
-        where the calculator refuses it or its energy stops being finite; the others go
-        on.
+        where it is no structure, the calculator refuses it or its energy stops being
+        finite; the others go on.
 
     Raises:
         StructureError: A setting out of range.
+        PotentialError: No calculator, or one without forces.
     """
+    if isinstance(structures, Atoms):
+        structures = [structures]
     check_settings(optimizer, fmax, steps)
     if batch_size < 1:
         raise StructureError(f"batch_size must be 1 or more, got {batch_size}")
@@ -70,6 +79,7 @@ def relax_many(
             on_done(index, outcome)
 
     def start(index: int) -> Relaxation:
+        check_is_atoms(structures[index], f"structure {index}")
         atoms = structures[index].copy()
         evaluate.attach(atoms)
         path = trajectories[index] if trajectories is not None else None
