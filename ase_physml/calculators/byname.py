@@ -93,7 +93,7 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     """
     head, _, tail = name.partition(":")
     try:
-        calculator: Calculator = _factory(name)(**options)
+        calculator: Calculator = factory_of(name)(**options)
     except PhysMLError:
         raise
     except ImportError as error:
@@ -112,7 +112,13 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     return calculator
 
 
-def _factory(name: str) -> Callable[..., Any]:
+def factory_of(name: str) -> Callable[..., Any]:
+    """What `make_calculator` calls.
+
+    Raises:
+        PotentialError: There is no such method or factory.
+        ImportError: No such module.
+    """
     if is_potential(name):
         return partial(_potential, name)
     head, _, tail = name.partition(":")

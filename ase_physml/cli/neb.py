@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     beside,
     check_export,
-    live_bar,
     make_calculator_for,
     make_console,
     make_table,
@@ -89,7 +89,7 @@ def neb(
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     states = [beside(out / name, ".state.traj") for name in ends]
-    with live_bar(console, "searching", len(ends), fmax) as show:
+    with falling("searching", len(ends), fmax) as show:
         found = find_paths(
             list(ends.values()), calculator, search, show, states, resume
         )
@@ -97,7 +97,7 @@ def neb(
     for name, state in zip(ends, states, strict=True):
         results[name] = _write(results[name], out / name, fmax)
         state.unlink(missing_ok=True)
-    flawed = print_paths(console, results, model)
+    flawed = print_paths(console, results, getattr(calculator, "potential", model))
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}

@@ -18,7 +18,7 @@ ONE_STRUCTURE = 0.2
 # eV; the same of their energies.
 _ONE_ENERGY = 0.02
 # Å; an atom that moves further between two images passes what neither of them sees.
-SPACING = 1.5
+SPACING = 1.0
 # eV; less is the noise of relaxed ends.
 _TOP = 1e-4
 # eV; a well less deep is left at room temperature.
