@@ -21,9 +21,18 @@ def element_names(atom_features: Array) -> list[str]:
 
 
 def unseen_elements(molecule: Featurised, seen: Sequence[str]) -> list[str]:
-    """Elements of a molecule that are not among these; none if these are not known."""
+    """Elements of a molecule that are not among these; none if these are not known.
+
+    All are named, those too that the model would not tell apart.
+    """
     found = element_names(molecule.atom_features) if seen else []
-    return [name for name in found if name not in seen]
+    new = [name for name in found if name not in seen]
+    if OTHERS in new:
+        atoms = Chem.MolFromSmiles(molecule.smiles).GetAtoms()
+        others = {a.GetAtomicNum() for a in atoms} - {1, *ELEMENTS}
+        symbol = Chem.GetPeriodicTable().GetElementSymbol
+        new = [*(n for n in new if n != OTHERS), *map(symbol, sorted(others))]
+    return new
 
 
 def check_elements(molecule: Featurised, seen: Sequence[str], model: str) -> None:
