@@ -21,6 +21,7 @@ import torch
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
+from ase_physml.potentials import registry
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 from ase_physml.potentials.state import members_of_state
 from ase_physml.torch_state import plain_torch
@@ -134,6 +135,7 @@ def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
     content = read_file(Path(path), _FORMAT, FORMAT_VERSION)
     with damaged(path):
         card = PotentialCard.from_json(content["metadata"])
+        card = replace(card, not_for=card.not_for or registry.not_for(Path(path)))
         members = members_of_state(content["state"], partial(build, card.config))
     return members, card
 
