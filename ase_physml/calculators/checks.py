@@ -10,15 +10,19 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
+from ase_physml.charges import (
+    Stated,
+    is_neutral,
+    is_singlet,
+    multiplicity,
+    total_charge,
+)
 from ase_physml.errors import StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import images_within
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
-
-# Partial charges printed to a few digits do not sum to zero exactly.
-_ROUND_OFF = 0.05
 
 # Of the volume of a box with edges as long; below it the cell is flat.
 _FLAT = 1e-6
@@ -182,8 +186,8 @@ def warn_of_cells(name: str) -> None:
 def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -> None:
     """Refuse charged and open-shell input.
 
-    ``atoms.info["charge"]`` and ``["spin"]`` come first, then ASE's initial charges and
-    magnetic moments, then the calculator's own.
+    What the structure states comes first (see `ase_physml.charges`), then the
+    calculator's own.
 
     Of periodic structures only the charge is read. A multiplicity is a molecule's: the
     electrons of a crystal fill bands, whether their number is odd depends on the choice
@@ -199,21 +203,21 @@ def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -
         StructureError: Naming the charge or multiplicity, and where it came from; or an
             odd number of electrons.
     """
-    charge, source = _charge(atoms, charge)
-    if not abs(charge) < _ROUND_OFF:
+    total = total_charge(atoms) or Stated(charge, "the calculator's charge=")
+    if not is_neutral(total.value, len(atoms)):
         raise StructureError(
             f"{name} was trained on neutral structures, but the total charge is "
-            f"{charge:+g} (from {source}); neutralise the structure or use a method "
-            "for ions"
+            f"{total.value:+g} (from {total.source}); neutralise the structure or use "
+            "a method for ions"
         )
     if atoms.pbc.any():
         return
-    spin, source = _multiplicity(atoms, spin)
-    if not abs(spin - 1.0) < _ROUND_OFF:
+    shell = multiplicity(atoms) or Stated(spin, "the calculator's spin=")
+    if not is_singlet(shell.value):
         raise StructureError(
             f"{name} was trained on closed-shell molecules, multiplicity 2S+1 = 1, but "
-            f"the multiplicity is {spin:g} (from {source}); use a method for open "
-            "shells"
+            f"the multiplicity is {shell.value:g} (from {shell.source}); use a method "
+            "for open shells"
         )
     electrons = int(atoms.numbers.sum())
     if electrons % 2:
@@ -223,54 +227,6 @@ def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -
             "add the missing atom (often a hydrogen) or use a method for radicals and "
             "ions"
         )
-
-
-def _charge(atoms: Atoms, default: float) -> tuple[float, str]:
-    """Total charge in e, and where it was found."""
-    stated = _stated(atoms, "charge")
-    if stated is not None:
-        return stated, "atoms.info['charge']"
-    charges = atoms.get_initial_charges()
-    if charges.any():
-        largest = int(np.abs(charges).argmax())
-        return float(charges.sum()), (
-            f"the initial charges, {charges[largest]:+g} on atom "
-            f"{_label(atoms, largest)}"
-        )
-    return float(default), "the calculator's charge="
-
-
-def _multiplicity(atoms: Atoms, default: float) -> tuple[float, str]:
-    """Multiplicity 2S+1, and where it was found."""
-    stated = _stated(atoms, "spin")
-    if stated is not None:
-        return stated, "atoms.info['spin']"
-    # One moment per atom, or a vector where the spins are not collinear.
-    moments = atoms.get_initial_magnetic_moments().reshape(len(atoms), -1)
-    if moments.any():
-        sizes = np.linalg.norm(moments, axis=1)
-        largest = int(sizes.argmax())
-        return float(np.linalg.norm(moments.sum(axis=0))) + 1.0, (
-            f"the initial magnetic moments, {sizes[largest]:g} on atom "
-            f"{_label(atoms, largest)}"
-        )
-    return float(default), "the calculator's spin="
-
-
-def _stated(atoms: Atoms, key: str) -> float | None:
-    """What ``atoms.info`` says; None is as good as nothing."""
-    value = atoms.info.get(key)
-    if value is None:
-        return None
-    try:
-        if np.ndim(value) == 0:
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise StructureError(
-        f"atoms.info[{key!r}] must be one number for the whole structure, got "
-        f"{value!r}; correct or delete it"
-    )
 
 
 def _label(atoms: Atoms, index: int) -> str:

@@ -11,6 +11,7 @@ from ase_physml.errors import PotentialError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import build, load_committee
+from ase_physml.torch_state import plain_torch
 
 
 def pick_device(device: str, dtype: str) -> torch.device:
@@ -50,6 +51,11 @@ def load_all(
         members += found
         cards.append(card)
     for path, card in zip(paths, cards, strict=True):
+        if card.baseline != cards[0].baseline:
+            raise PotentialError(
+                f"{paths[0]} corrects {cards[0].baseline or 'nothing'} and {path} "
+                f"{card.baseline or 'nothing'}: their energies have no common mean"
+            )
         if card.level_of_theory != cards[0].level_of_theory:
             raise PotentialError(
                 f"{paths[0]} is of {cards[0].level_of_theory} and {path} of "
@@ -83,6 +89,7 @@ def _load(
     return tuple(prepared(m, torch.device(device), dtype) for m in members), card
 
 
+@plain_torch()
 def prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
     """Moved, converted and frozen; reference energies stay in float64."""
     reference = model.self_energies.double()
@@ -91,6 +98,7 @@ def prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
     return model.eval().requires_grad_(False)
 
 
+@plain_torch()
 def copy_of(model: PhysML) -> PhysML:
     """The calculator must not freeze or convert weights that someone else is using."""
     copy = build(model.config, model.element_bias.dtype)

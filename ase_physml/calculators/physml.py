@@ -1,6 +1,7 @@
 """PhysML as an ASE calculator."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -8,13 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import (
-    Calculator,
-    PropertyNotImplementedError,
-    all_changes,
-)
-from ase.outputs import Properties, all_outputs
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
+from ase_physml.calculators.base import Parameter, ParametricCalculator, number
+from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_extensive,
@@ -41,9 +39,10 @@ from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.registry import resolve
+from ase_physml.torch_state import plain_torch
 
 
-class PhysMLCalculator(Calculator):
+class PhysMLCalculator(ParametricCalculator):
     """Energies, forces and stress of molecules and crystals from a PhysML potential.
 
     Results: ``energy`` and ``free_energy`` (equal, eV), ``energies`` (eV per atom) and
@@ -51,10 +50,16 @@ class PhysMLCalculator(Calculator):
     eV/Å^3), NumPy float64. Energies are totals at the potential's level of theory.
     Molecules are neutral and closed-shell, periodic structures neutral. Copies of a
     calculator share its weights, so that every image of a path can have its own.
+    ``charge`` and ``spin`` may be changed, by `set` as well; ASE's other parameters are
+    not there, and refused.
 
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
     `get_property`; see `Calibration` for their scale.
+
+    A potential that is a correction to a baseline, such as GFN2-xTB, gives the sum of
+    both, and what only the baseline has of ``charges`` (e) and ``dipole`` (e Å). Its
+    calculator is built with this one, and takes most of the time.
 
     Cells may be of any shape and size, periodic along one, two or three directions.
     Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
@@ -83,6 +88,8 @@ class PhysMLCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     nolabel = True
+    charge = Parameter(number)
+    spin = Parameter(number)
 
     def __init__(
         self,
@@ -90,8 +97,8 @@ class PhysMLCalculator(Calculator):
         *,
         device: str = "auto",
         dtype: Literal["float64", "float32"] = "float64",
-        charge: int = 0,
-        spin: int = 1,
+        charge: float = 0,
+        spin: float = 1,
         compiled: bool = False,
         skin: float = 0.5,
     ) -> None:
@@ -120,11 +127,18 @@ class PhysMLCalculator(Calculator):
             self.members = tuple(
                 prepared(copy_of(one), self.device, dtype) for one in modules
             )
+        self.baseline: Baseline | None = None
+        if self.card is not None and self.card.baseline:
+            self.baseline = Baseline(self.card.baseline)
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
+        if self.baseline is not None:
+            self.implemented_properties = self.baseline.implemented(
+                self.implemented_properties
+            )
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -187,6 +201,7 @@ class PhysMLCalculator(Calculator):
                 calc.results = dict(result)
         return results
 
+    @plain_torch()
     def pair_parameters(self, atoms: Atoms) -> PairParameters:
         """Learned charge product, depth, exponent and distance of each pair.
 
@@ -216,23 +231,11 @@ class PhysMLCalculator(Calculator):
             "seconds": self.seconds,
         }
 
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """ASE's comparison, and the keys of ``atoms.info`` that this reads."""
-        changes: list[str] = super().check_state(atoms, tol=tol)
-        if self.atoms is not None:
-            read = ("charge", "spin")
-            was, now = self.atoms.info, atoms.info
-            changes += [f"info[{k!r}]" for k in read if was.get(k) != now.get(k)]
-        return changes
-
-    def export_properties(self) -> Properties:
-        """ASE's export, of what ASE knows: it stumbles over anything else."""
-        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
-
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
 
+    @plain_torch()
     def _evaluate(
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:
@@ -246,6 +249,8 @@ class PhysMLCalculator(Calculator):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result
+        if self.baseline is not None:
+            results = self.baseline.add_to(results, structures)
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
@@ -279,6 +284,7 @@ class PhysMLCalculator(Calculator):
         other = PhysMLCalculator.__new__(PhysMLCalculator)
         other.__dict__.update(self.__dict__)
         other.neighbours = VerletList(self.neighbours.skin)
+        other.baseline = copy(self.baseline)
         other.results = {
             k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
         }

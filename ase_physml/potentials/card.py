@@ -23,6 +23,8 @@ class PotentialCard:
         name: Short name.
         architecture: `PhysMLConfig` as a dict.
         level_of_theory: Of the training labels.
+        baseline: Calculator, by name, that the potential is a correction to; "" if it
+            stands alone.
         domain: "equilibrium" if every training structure was a minimum; such a
             potential has never seen a barrier.
         split_hashes: Data file to the hash of the split it was trained on.
@@ -39,6 +41,7 @@ class PotentialCard:
     architecture: dict[str, Any]
     level_of_theory: str
     domain: Domain
+    baseline: str = ""
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
 from ase_physml.potentials.state import members_of_state
+from ase_physml.torch_state import plain_torch
 from ase_physml.typed import brief
 
 _FORMAT = "ase_physml"
@@ -122,6 +123,7 @@ def load_potential(
     return members[member or 0], card
 
 
+@plain_torch()
 def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
     """Read all members of a potential on the CPU, in evaluation mode.
 
@@ -149,13 +151,14 @@ def damaged(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+@plain_torch()
 def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
     """A model to load weights into, on the CPU, whatever torch's global state.
 
     Draws nothing from torch's random numbers; element data are those of float32, in
     which potentials are trained, even where float64 is torch's default.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]):
         model = PhysML(config).float().to(dtype)
     model.self_energies = model.self_energies.double()
     return model

@@ -26,6 +26,7 @@ from ase_physml.potentials.checkpoint import (
     write_file,
 )
 from ase_physml.potentials.state import members_of_state
+from ase_physml.torch_state import plain_torch
 from ase_physml.typed import build
 
 SingleModel = PhysChem | HamNet | HamNetEngine
@@ -120,6 +121,7 @@ def save_molecular(
     write_file(Path(path), MOLECULAR_FORMAT, version, json.dumps(about), state)
 
 
+@plain_torch()
 def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
     """Read a model, or a committee, on the CPU and in evaluation mode.
 

@@ -28,11 +28,14 @@ class Source:
         split: JSON split file (`physml data split`); only its train
             part is trained on, its val part watched. Without one all frames train.
         share: Part of the training frames to use.
+        compare: Frames whose energies the difference loss compares: a column with
+            equal values ("smiles"), or "reaction"; see `splits.groups_of`.
     """
 
     path: str
     split: str | None = None
     share: Annotated[float, Range(above=0.0, at_most=1.0)] = 1.0
+    compare: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class LossWeights:
     Attributes:
         energy: Labelled energies.
         forces: Labelled forces.
+        difference: Labelled energies less their mean over frames that are compared.
         zero_force: Forces at equilibrium structures are zero.
         bound: Displaced structures lie above (Eq 8).
         mask: Masked atomic modelling (Eq 7).
@@ -50,6 +54,7 @@ class LossWeights:
 
     energy: Weight = 1.0
     forces: Weight = 0.0
+    difference: Weight = 0.0
     zero_force: Weight = 0.0
     bound: Weight = 0.0
     mask: Weight = 0.0
@@ -97,6 +102,7 @@ class Recipe:
         refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
         level_of_theory: For the card; taken from the data when absent.
         huber: Energy errors above it count linearly, eV; null for plain squares.
+        huber_difference: Errors of energy differences above it count linearly, eV.
         huber_forces: Errors of force components above it count linearly, eV/Å.
         noise: Displacements of the bound and denoising losses.
         displaced_share: Part of each batch whose forces are those where noise has
@@ -127,6 +133,7 @@ class Recipe:
     refit_self_energies: bool = False
     level_of_theory: str | None = None
     huber: Positive | None = None
+    huber_difference: Positive | None = None
     huber_forces: Positive | None = None
     noise: Noise = field(default_factory=Noise)
     displaced_share: Share = 0.5

@@ -54,6 +54,19 @@ def test_its_own_validation(of_solids: Path) -> None:
     validate_model_outputs(PhysMLModel(of_solids, device="cpu"), CPU, torch.float64)
 
 
+@pytest.mark.filterwarnings("ignore:.*trained on molecules.*")
+@pytest.mark.parametrize("periodic", [False, True])
+def test_inference_mode_of_the_caller(of_solids: Path, periodic: bool) -> None:
+    atoms = bulk("Si") if periodic else Atoms("Si2", [[0, 0, 0], [0, 0, 2.2]])
+    model = PhysMLModel(of_solids, device="cpu", compute_stress=periodic)
+    state = torch_sim.initialize_state([atoms], CPU, torch.float64)
+    expected = model(state)
+    with torch.inference_mode():
+        found = model(torch_sim.initialize_state([atoms], CPU, torch.float64))
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values)
+
+
 @pytest.mark.parametrize("equal", [False, True])
 def test_numbers_are_those_of_the_calculator(
     tiny_committee: Path, structures: list[Atoms], equal: bool
@@ -105,7 +118,7 @@ def test_the_same_minima(structures: list[Atoms]) -> None:
 
 def test_what_it_refuses(tiny_potential: Path) -> None:
     model = PhysMLModel(tiny_potential, device="cpu")
-    with pytest.raises(StructureError, match="does not know element 14"):
+    with pytest.raises(StructureError, match="knows H, C, N, O, not Si"):
         model(torch_sim.initialize_state([molecule("SiH4")], CPU, torch.float64))
     water = torch_sim.initialize_state([molecule("H2O")], CPU, torch.float64)
     model.compute_stress = True
