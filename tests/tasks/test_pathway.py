@@ -12,7 +12,7 @@ from ase.build import molecule
 from ase.io import read, write
 
 from ase_physml import PhysMLCalculator
-from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.molecules.reaction import read_reaction
 from ase_physml.tasks import pathway as module
 from ase_physml.tasks.conformer_ensemble import Settings
@@ -190,6 +190,25 @@ def test_a_side_without_structures_says_why(
         [Ends([molecule("SiH4")], [molecule("SiH4")])], calculator, settings.relaxation
     )
     assert isinstance(failed, StructureError) and "Si" in str(failed)
+
+
+def test_what_rdkit_cannot_embed_fails_alone(
+    calculator: PhysMLCalculator, settings: PathwaySettings
+) -> None:
+    salt, enol = find_pathways(
+        ["[Na+:1].[Cl-:2]>>[Na:1][Cl:2]", ENOL], calculator, settings, until="ends"
+    )
+    assert isinstance(salt, StructureError) and "RDKit cannot embed it" in str(salt)
+    assert isinstance(enol, Pathway)
+
+
+def test_names_of_calculators_and_a_lone_reaction(
+    tiny_potential: Path, settings: PathwaySettings
+) -> None:
+    (found,) = find_pathways(ENOL, str(tiny_potential), settings, until="conformers")
+    assert isinstance(found, Pathway)
+    with pytest.raises(PotentialError, match="no calculator"):
+        find_pathway(ENOL, None, settings)
 
 
 def test_settings_are_checked_before_any_work(
