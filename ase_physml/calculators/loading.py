@@ -11,6 +11,7 @@ from ase_physml.errors import PotentialError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import build, load_committee
+from ase_physml.potentials.registry import sha256
 from ase_physml.torch_state import plain_torch
 
 
@@ -65,6 +66,29 @@ def load_all(
     # What one file says of its own members does not hold for more of them.
     card = cards[0] if len(cards) == 1 else replace(cards[0], uncertainty={})
     return members, card
+
+
+def hashes_of(paths: Sequence[Path]) -> tuple[str, ...]:
+    """SHA-256 of each file."""
+    return tuple(sha256(path) for path in paths)
+
+
+def check_unchanged(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+    """Refuse files that are not those from which a calculator was made.
+
+    Raises:
+        PotentialError: A file is missing, or another one.
+    """
+    for path, expected in zip(paths, hashes, strict=True):
+        if not path.exists():
+            raise PotentialError(
+                f"{path}: the calculator was made from it; put it back"
+            )
+        if sha256(path) != expected:
+            raise PotentialError(
+                f"{path}: not the file that the calculator was made from, whose "
+                f"SHA-256 is {expected[:12]}...; put it back, or make a new calculator"
+            )
 
 
 def check_alike(members: Sequence[PhysML]) -> None:

@@ -11,11 +11,14 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
+from ase_physml.calculators.advice import Advice
 from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
+    check_apart,
     check_extensive,
+    check_images,
     check_neutral_singlet,
     check_open,
     check_structure,
@@ -25,15 +28,18 @@ from ase_physml.calculators.committee import SPREADS, Calibration, Results, resu
 from ase_physml.calculators.graphs import graph_of, tensors_of
 from ase_physml.calculators.loading import (
     check_alike,
+    check_unchanged,
     copy_of,
+    hashes_of,
     load_all,
     pick_device,
     prepared,
 )
+from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.passes import passes
 from ase_physml.calculators.predict import predict, predict_cells
 from ase_physml.errors import PotentialError
-from ase_physml.graph import AllPairs, PeriodicEdgeList
+from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
@@ -112,13 +118,16 @@ class PhysMLCalculator(ParametricCalculator):
         self.neighbours = VerletList(skin)
         self.card: PotentialCard | None = None
         self.sources: tuple[Path, ...] = ()
+        self.hashes: tuple[str, ...] = ()
         given = [model] if isinstance(model, str | Path | PhysML) else list(model)
         files = [one for one in given if not isinstance(one, PhysML)]
         modules = [one for one in given if isinstance(one, PhysML)]
         if files and modules:
             raise PotentialError("a committee is of files or of modules, not of both")
         if files:
-            self.sources = tuple(resolve(one) for one in files)
+            # Absolute: a pickle may be opened in another folder.
+            self.sources = tuple(resolve(one).absolute() for one in files)
+            self.hashes = hashes_of(self.sources)
             self.potential = " + ".join(source.name for source in self.sources)
             self.members, self.card = load_all(self.sources, self.device, dtype)
         else:
@@ -130,6 +139,8 @@ class PhysMLCalculator(ParametricCalculator):
         self.baseline: Baseline | None = None
         if self.card is not None and self.card.baseline:
             self.baseline = Baseline(self.card.baseline)
+        not_for = self.card.not_for if self.card is not None else ()
+        self.advice = Advice(self.potential, tuple(not_for))
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
@@ -165,6 +176,7 @@ class PhysMLCalculator(ParametricCalculator):
         """
         super().calculate(atoms, list(properties), list(system_changes))
         assert self.atoms is not None
+        self.advice.warn_of_vibrations()
         if "stress" in properties and not has_stress(self.atoms):
             raise PropertyNotImplementedError(
                 "stress is of periodic structures whose three lattice vectors span a "
@@ -240,7 +252,7 @@ class PhysMLCalculator(ParametricCalculator):
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:
         for atoms in structures:
-            self.check(atoms)
+            self._check(atoms)
         if not structures:
             return []
         start = perf_counter()
@@ -261,6 +273,9 @@ class PhysMLCalculator(ParametricCalculator):
         config = self.model.config
         graph = graph_of(structures, config, self.device, self.dtype, search)
         sizes = [len(atoms) for atoms in structures]
+        if isinstance(graph, PeriodicEdgeList):
+            check_apart(graph, structures)
+        self._look_for_parts(graph, search)
         if not isinstance(graph, PeriodicEdgeList):
             said = [predict(member, graph, self.compiled) for member in self.members]
             return results_of(sizes, said, self.calibration)
@@ -269,8 +284,23 @@ class PhysMLCalculator(ParametricCalculator):
         add_stress(results, structures, np.mean([by for _, by in of_cells], axis=0))
         return results
 
+    def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
+        # The parts of a cell are what they were while its neighbours are.
+        known = isinstance(search, VerletList) and not search.fresh
+        if self.advice.of_parts and not (known and isinstance(graph, PeriodicEdgeList)):
+            config = self.model.config
+            apart = unlinked_atoms(graph, config)
+            if apart is not None:
+                self.advice.warn_of_parts(*apart, config.cutoff, config.pair_cutoff)
+
     def check(self, atoms: Atoms) -> None:
         """Raise `StructureError` for what the potential cannot treat."""
+        self._check(atoms)
+        if is_periodic(atoms):
+            check_images(atoms)
+
+    def _check(self, atoms: Atoms) -> None:
+        """The same but for atoms of a cell in one place: that takes its neighbours."""
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
         if is_periodic(atoms):
@@ -304,4 +334,5 @@ class PhysMLCalculator(ParametricCalculator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.sources:
+            check_unchanged(self.sources, self.hashes)
             self.members, self.card = load_all(self.sources, self.device, self.dtype)

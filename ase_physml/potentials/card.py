@@ -27,6 +27,8 @@ class PotentialCard:
             stands alone.
         domain: "equilibrium" if every training structure was a minimum; such a
             potential has never seen a barrier.
+        not_for: What it must not be used for, in a word or two each; calculators
+            warn of "vibrations".
         split_hashes: Data file to the hash of the split it was trained on.
         errors: Measured errors with their units in the key, e.g. ``mae_energy_meV``.
         uncertainty: Of a committee, how its spread is to be read; see `Calibration`.
@@ -42,6 +44,7 @@ class PotentialCard:
     level_of_theory: str
     domain: Domain
     baseline: str = ""
+    not_for: list[str] = field(default_factory=list)
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)
@@ -74,8 +77,11 @@ class PotentialCard:
         return self.config.elements
 
     def to_json(self) -> str:
-        """As JSON text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """As JSON text; without what earlier versions do not know, if it is empty."""
+        content = asdict(self)
+        if not self.not_for:
+            del content["not_for"]
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "PotentialCard":
