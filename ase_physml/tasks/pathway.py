@@ -13,8 +13,10 @@ from ase.calculators.calculator import Calculator
 from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
 from ase_physml.data.atoms import Labels, from_atoms
 from ase_physml.data.journal import checksum
+from ase_physml.errors import StructureError
 from ase_physml.molecules.reaction import MappedReaction, read_reaction
 from ase_physml.tasks.conformer_ensemble import Settings
+from ase_physml.tasks.constraints import check_kept
 from ase_physml.tasks.ends import align_ends
 from ase_physml.tasks.neb import (
     Progress,
@@ -32,6 +34,7 @@ from ase_physml.tasks.pathway_ends import (
     relaxed_ends,
 )
 from ase_physml.tasks.pathway_files import StepFiles
+from ase_physml.tasks.relaxation import check_is_atoms
 
 Step = Literal["conformers", "ends", "path"]
 
@@ -185,6 +188,8 @@ def _start(
 ) -> _Run | Exception:
     try:
         read = read_reaction(reaction) if isinstance(reaction, str) else reaction
+        if not isinstance(read, MappedReaction):
+            _check_ends(read)
         made_with = _made_with(reaction, calculator, settings)
         files = StepFiles(folder, made_with, resume)
     except Exception as error:
@@ -193,6 +198,17 @@ def _start(
     if isinstance(read, MappedReaction):
         return _Run(read, partial(align_mapped, read), files)
     return _Run(read, partial(align_ends, match=settings.match), files)
+
+
+def _check_ends(ends: object) -> None:
+    if not isinstance(ends, Ends):
+        raise StructureError(
+            f"a reaction is a SMILES or `Ends`, not a {type(ends).__name__}"
+        )
+    for name, side in (("reactant", ends.reactants), ("product", ends.products)):
+        for index, atoms in enumerate(side):
+            check_is_atoms(atoms, f"{name} {index}")
+            check_kept(atoms)
 
 
 def _made_with(
