@@ -30,7 +30,7 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     """
     head, _, tail = name.partition(":")
     try:
-        calculator: Calculator = _factory(head, tail)(**options)
+        calculator: Calculator = factory_of(name)(**options)
     except PhysMLError:
         raise
     except ImportError as error:
@@ -49,7 +49,14 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     return calculator
 
 
-def _factory(head: str, tail: str) -> Callable[..., Any]:
+def factory_of(name: str) -> Callable[..., Any]:
+    """What `make_calculator` calls.
+
+    Raises:
+        PotentialError: There is no such method or factory.
+        ImportError: No such module.
+    """
+    head, _, tail = name.partition(":")
     if head == "tblite":
         return _tblite(tail or _TBLITE_METHODS[0])
     if tail:

@@ -52,6 +52,11 @@ def load_all(
         members += found
         cards.append(card)
     for path, card in zip(paths, cards, strict=True):
+        if card.baseline != cards[0].baseline:
+            raise PotentialError(
+                f"{paths[0]} corrects {cards[0].baseline or 'nothing'} and {path} "
+                f"{card.baseline or 'nothing'}: their energies have no common mean"
+            )
         if card.level_of_theory != cards[0].level_of_theory:
             raise PotentialError(
                 f"{paths[0]} is of {cards[0].level_of_theory} and {path} of "

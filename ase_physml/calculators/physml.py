@@ -1,6 +1,7 @@
 """PhysML as an ASE calculator."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
 from ase_physml.calculators.advice import Advice
 from ase_physml.calculators.base import Parameter, ParametricCalculator, number
+from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_apart,
@@ -60,6 +62,10 @@ class PhysMLCalculator(ParametricCalculator):
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
     `get_property`; see `Calibration` for their scale.
+
+    A potential that is a correction to a baseline, such as GFN2-xTB, gives the sum of
+    both, and what only the baseline has of ``charges`` (e) and ``dipole`` (e Å). Its
+    calculator is built with this one, and takes most of the time.
 
     Cells may be of any shape and size, periodic along one, two or three directions.
     Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
@@ -132,11 +138,18 @@ class PhysMLCalculator(ParametricCalculator):
             )
         not_for = self.card.not_for if self.card is not None else ()
         self.advice = Advice(self.potential, tuple(not_for))
+        self.baseline: Baseline | None = None
+        if self.card is not None and self.card.baseline:
+            self.baseline = Baseline(self.card.baseline)
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
+        if self.baseline is not None:
+            self.implemented_properties = self.baseline.implemented(
+                self.implemented_properties
+            )
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -176,7 +189,7 @@ class PhysMLCalculator(ParametricCalculator):
     ) -> list[Results]:
         """Evaluate structures together, as many in a pass as the device likes.
 
-        A structure whose own calculator shares this one's weights gets its results
+        A structure whose own calculator is a copy of this one gets its results
         filled in, so that ASE finds them there and computes nothing again.
 
         Args:
@@ -195,10 +208,15 @@ class PhysMLCalculator(ParametricCalculator):
             results += self._evaluate(structures[start : start + size])
         for atoms, result in zip(structures, results, strict=True):
             calc = atoms.calc
-            if isinstance(calc, PhysMLCalculator) and calc.members == self.members:
+            if isinstance(calc, PhysMLCalculator) and self._is_like(calc):
                 calc.atoms = atoms.copy()
                 calc.results = dict(result)
         return results
+
+    def _is_like(self, other: "PhysMLCalculator") -> bool:
+        """Whether results of this one are those of the other."""
+        same = self.members == other.members and self.dtype == other.dtype
+        return same and self.parameters == other.parameters
 
     @plain_torch()
     def pair_parameters(self, atoms: Atoms) -> PairParameters:
@@ -248,6 +266,8 @@ class PhysMLCalculator(ParametricCalculator):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result
+        if self.baseline is not None:
+            results = self.baseline.add_to(results, structures)
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
@@ -299,6 +319,7 @@ class PhysMLCalculator(ParametricCalculator):
         other = PhysMLCalculator.__new__(PhysMLCalculator)
         other.__dict__.update(self.__dict__)
         other.neighbours = VerletList(self.neighbours.skin)
+        other.baseline = copy(self.baseline)
         other.results = {
             k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
         }

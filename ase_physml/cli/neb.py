@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     beside,
     check_export,
-    live_bar,
     make_console,
     make_table,
     print_doubts,
@@ -86,7 +86,7 @@ def neb(
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     states = [beside(out / name, ".state.traj") for name in ends]
-    with live_bar(console, "searching", len(ends), fmax) as show:
+    with falling("searching", len(ends), fmax) as show:
         found = find_paths(
             list(ends.values()), calculator, search, show, states, resume
         )

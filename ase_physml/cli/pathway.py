@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_physml.cli.neb import print_paths
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
+    SmilesColumn,
     check_export,
-    live_bar,
     make_console,
     print_doubts,
     print_errors,
@@ -71,6 +72,7 @@ def pathway(
         Path | None,
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
     ] = None,
+    smiles_column: SmilesColumn = None,
     resume: Annotated[
         bool, typer.Option(help="Leave out what is done with the same settings.")
     ] = False,
@@ -88,7 +90,7 @@ def pathway(
     from ase_physml.tasks.neb import Search
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
-    reactions = _read(inputs)
+    reactions = _read(inputs, smiles_column)
     calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
     search = Search(
         images=images,
@@ -104,7 +106,7 @@ def pathway(
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
     console = make_console()
-    with live_bar(console, "searching", len(reactions), fmax) as show:
+    with falling("searching", len(reactions), fmax) as show:
         found = find_pathways(
             list(reactions.values()),
             calculator,
@@ -129,7 +131,7 @@ def pathway(
         raise typer.Exit(1)
 
 
-def _read(inputs: list[str]) -> "dict[str, str | Ends]":
+def _read(inputs: list[str], column: str | None) -> "dict[str, str | Ends]":
     """Reactions by unique names that can be names of folders."""
     from ase_physml.tasks.conformer_runs import read_molecules
     from ase_physml.tasks.pathway_ends import Ends
@@ -144,7 +146,7 @@ def _read(inputs: list[str]) -> "dict[str, str | Ends]":
                 f"{file}: no such file, and no reaction; write REACTANTS>>PRODUCTS"
             )
     found: dict[str, str | Ends] = {}
-    for named in read_molecules(inputs):
+    for named in read_molecules(inputs, column):
         name = "reaction" if named.name == named.smiles else file_safe(named.name)
         found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
     return found

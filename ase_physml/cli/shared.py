@@ -1,10 +1,9 @@
-"""What several verbs share: choices, a live bar, lines about errors."""
+"""What several verbs share: choices, tables, workers, lines about errors."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
 
@@ -29,6 +29,14 @@ Scheduler = Annotated[
 
 
 _NAMED = 20  # of more names than this, two stand for all
+_SHOWN = 10  # failures that are printed; the others are only in the file
+
+SmilesColumn = Annotated[
+    str | None,
+    typer.Option(
+        help='Of a table; if not said, the one called "smiles" or "*_smiles".'
+    ),
+]
 
 
 class Optimizer(StrEnum):
@@ -46,17 +54,24 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
-def keep_existing(out: Path, overwrite: bool) -> None:
-    """Raise `DataError` if a file is there that nobody asked to replace."""
-    if out.is_dir():
-        raise DataError(f"{out}: is a folder; name the file to write")
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
-
-
 def name_some(names: Sequence[str]) -> str:
     """All names, or the first and the last of many."""
     return ", ".join(names) if len(names) <= _NAMED else f"{names[0]} ... {names[-1]}"
+
+
+def print_lines(failures: "Sequence[Failure]", out: Path) -> None:
+    """The first lines of a table that failed, on stderr, and where all are listed."""
+    from rich.console import Console
+
+    if not failures:
+        return
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    for failure in failures[:_SHOWN]:
+        text = f"line {failure.index}: {failure.reason}"
+        stderr.print(text, style="red", markup=False)
+    stderr.print(
+        f"{len(failures):,} failed, listed in {out}.failures.csv", markup=False
+    )
 
 
 def beside(stem: Path, suffix: str) -> Path:
@@ -87,66 +102,6 @@ def make_table(title: str) -> "Table":
 
 
 @contextmanager
-def live_bar(
-    console: "Console", what: str, total: int, fmax: float
-) -> Iterator[Callable[[int, int, float], None]]:
-    """A bar that fills as the forces of many fall; silent where nobody looks.
-
-    Yields:
-        A function of an index, a step and its largest force.
-    """
-    from rich import progress
-
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[state]}"),
-        progress.TimeElapsedColumn(),
-    )
-    quiet = not console.is_terminal
-    with progress.Progress(
-        *columns, console=console, disable=quiet, transient=True
-    ) as bars:
-        task = bars.add_task(what, total=max(total, 1), state="")
-        first: dict[int, float] = {}
-        shares: dict[int, float] = {}
-
-        def show(index: int, step: int, force: float) -> None:
-            first.setdefault(index, force)
-            shares[index] = share_of_the_way(first[index], force, fmax)
-            done = sum(share == 1.0 for share in shares.values())
-            state = f"{done} of {total}  step {step}  fmax {force:.4f} eV/Å"
-            bars.update(task, completed=sum(shares.values()), state=state)
-
-        yield show
-
-
-@contextmanager
-def count_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that counts, on stderr; silent where nobody looks.
-
-    Yields:
-        A function of how many are newly done.
-    """
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda count: bar.advance(task, count)
-
-
-@contextmanager
 def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers]":
     """Those of a Dask cluster, or processes of this machine where none is named.
 
@@ -173,13 +128,6 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
                 f"{scheduler} has no workers yet: waiting for the first", markup=False
             )
         yield workers
-
-
-def share_of_the_way(first: float, now: float, goal: float) -> float:
-    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
-    if now <= goal or first <= goal:
-        return 1.0
-    return max(0.0, min(1.0, log(first / now) / log(first / goal)))
 
 
 def print_doubts(

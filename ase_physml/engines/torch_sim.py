@@ -16,7 +16,7 @@ from torch_sim.state import SimState
 from ase_physml.calculators.checks import check_extensive, warn_of_cells
 from ase_physml.calculators.graphs import molecules_of
 from ase_physml.calculators.loading import load_all, pick_device
-from ase_physml.errors import StructureError
+from ase_physml.errors import PotentialError, StructureError
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.forces import energy_and_forces, energy_forces_and_strain
 from ase_physml.models.physml.model import PhysML
@@ -63,6 +63,11 @@ class PhysMLModel(ModelInterface):
         # A tuple, and so no submodules: shared, frozen, and to stay where they are.
         self.members, self.card = load_all(paths, self._device, named)
         self.potential = " + ".join(path.name for path in paths)
+        if self.card.baseline:
+            raise PotentialError(
+                f"{self.potential} is a correction to {self.card.baseline}, which "
+                "torch-sim cannot compute; use PhysMLCalculator"
+            )
         self._known = torch.tensor(self.members[0].config.elements, device=self._device)
         self._warned = False
 

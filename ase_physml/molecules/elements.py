@@ -27,12 +27,17 @@ def unseen_elements(molecule: Featurised, seen: Sequence[str]) -> list[str]:
     """
     found = element_names(molecule.atom_features) if seen else []
     new = [name for name in found if name not in seen]
-    if OTHERS in new:
-        atoms = Chem.MolFromSmiles(molecule.smiles).GetAtoms()
-        others = {a.GetAtomicNum() for a in atoms} - {1, *ELEMENTS}
-        symbol = Chem.GetPeriodicTable().GetElementSymbol
-        new = [*(n for n in new if n != OTHERS), *map(symbol, sorted(others))]
-    return new
+    if OTHERS not in new:
+        return new
+    return [name for name in new if name != OTHERS] + _others(molecule.smiles)
+
+
+def _others(smiles: str) -> list[str]:
+    """Symbols of the elements that have no feature of their own."""
+    atoms = Chem.MolFromSmiles(smiles).GetAtoms()
+    numbers = {atom.GetAtomicNum() for atom in atoms} - {1, *ELEMENTS}
+    symbol = Chem.GetPeriodicTable().GetElementSymbol
+    return [symbol(number) for number in sorted(numbers)]
 
 
 def check_elements(molecule: Featurised, seen: Sequence[str], model: str) -> None:

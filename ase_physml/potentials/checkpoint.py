@@ -8,8 +8,10 @@ Of a committee, ``state`` is a list with the weights of every member.
 import os
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials import registry
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
+from ase_physml.potentials.state import members_of_state
 from ase_physml.torch_state import plain_torch
+from ase_physml.typed import brief
 
 _FORMAT = "ase_physml"
 MOLECULAR_FORMAT = "ase_physml molecular"
@@ -120,31 +124,24 @@ def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
             with weights that do not fit its architecture. Nothing in it is executed.
     """
     content = read_file(Path(path), _FORMAT, FORMAT_VERSION)
-    try:
+    with damaged(path):
         card = PotentialCard.from_json(content["metadata"])
         card = replace(card, not_for=card.not_for or registry.not_for(Path(path)))
-        states = content["state"]
-        states = states if isinstance(states, list) else [states]
-        members = [_filled(card.config, state) for state in states]
-        finite = all(v.isfinite().all() for state in states for v in state.values())
-    except Exception as error:
-        # A damaged file can hold any value in any place.
-        raise PotentialError(
-            f"{path}: the weights do not fit the architecture in it ({error}); "
-            "the file is damaged, get it again"
-        ) from error
-    if not members or not finite:
-        raise PotentialError(
-            f"{path}: has weights that are not finite, or none; the file is damaged or "
-            "its training diverged, get it again"
-        )
+        members = members_of_state(content["state"], partial(build, card.config))
     return members, card
 
 
-def _filled(config: PhysMLConfig, state: dict[str, torch.Tensor]) -> PhysML:
-    model = build(config, state["element_bias"].dtype)
-    model.load_state_dict(state)
-    return model.eval()
+@contextmanager
+def damaged(path: str | Path) -> Iterator[None]:
+    """Say of which file an error is; a damaged one can hold any value in any place."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, PotentialError) else repr(error)
+        raise PotentialError(
+            f"{path}: not usable: {' '.join(said.split())}; the file is damaged or not "
+            "of this package, get it again"
+        ) from error
 
 
 @plain_torch()
@@ -171,6 +168,9 @@ def _is_archive(path: Path) -> bool:
 def _verify_checksums(path: Path) -> None:
     """Torch reads an archive without looking at its checksums."""
     with zipfile.ZipFile(path) as archive:
+        # Torch writes nothing compressed; what is could be of any size once read.
+        if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+            raise zipfile.BadZipFile("compressed")
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(damaged)
 
@@ -197,14 +197,14 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
     """
     content = _content(path)
     if content["format"] != kind:
-        found = _HOLDS.get(content["format"], "an unknown format")
+        found = _HOLDS.get(str(content["format"]), "an unknown format")
         raise PotentialError(
             f"{path}: holds {found}, where {_HOLDS[kind]} is needed; give one"
         )
     version = content["format_version"]
-    if not isinstance(version, int) or version > newest:
+    if type(version) is not int or not 1 <= version <= newest:
         raise PotentialError(
-            f"{path}: of format version {version}, but this ase_physml reads "
+            f"{path}: of format version {brief(version)}, but this ase_physml reads "
             f"up to {newest}; upgrade with `pip install -U ase-physml`"
         )
     return content

@@ -97,6 +97,11 @@ def generate_conformers(
             stereochemistry, a model that cannot be used, or a calculator that refuses
             the molecule.
     """
+    if not isinstance(smiles, str):
+        raise StructureError(
+            f"generate_conformers is for one SMILES, got a {type(smiles).__name__}; "
+            "call it for each, or `physml conformers` with a file of them"
+        )
     settings = Settings(n, seed, threshold, temperature, fmax, steps)
     (found,) = conformers_of([smiles], model, relax, settings)
     if isinstance(found, Exception):

@@ -33,7 +33,7 @@ def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     left.plot(above, ".-")
     left.set(xlabel="step", ylabel="energy above the last (meV)")
     # Atoms held by symmetry or constraints have no force, which no log scale shows.
-    right.semilogy(np.maximum(result.forces, 1e-8), ".-", color="tab:red")
+    right.semilogy(np.maximum(result.fmax_history, 1e-8), ".-", color="tab:red")
     right.axhline(fmax, color="black", lw=0.8, ls="--", label=f"{fmax:g} eV/Å")
     right.set(xlabel="step", ylabel="largest force (eV/Å)")
     right.legend()

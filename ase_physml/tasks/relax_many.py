@@ -8,8 +8,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.errors import StructureError
-from ase_physml.tasks.relaxation import Relaxation, Relaxed, check_settings
+from ase_physml.calculators.identity import identity_of
+from ase_physml.errors import StructureError, WriteError
+from ase_physml.tasks.relaxation import (
+    Relaxation,
+    Relaxed,
+    check_settings,
+    relaxation_identity,
+)
 
 Outcome = Relaxed | Exception
 
@@ -48,7 +54,8 @@ def relax_many(
         trajectories: An ASE trajectory for each; see `relax`. Those of an interrupted
             run stay as ``*.part``.
         resume: Go on from the unfinished trajectories of a run that was killed, with
-            the outcome of one run. Complete ones are for the caller to leave out.
+            the outcome of one run; those of other work are a `DataError` of their
+            structure. Complete ones are for the caller to leave out.
 
     Returns:
         For each structure what became of it: an exception, mostly a `StructureError`,
@@ -57,11 +64,14 @@ def relax_many(
 
     Raises:
         StructureError: A setting out of range.
+        WriteError: A trajectory cannot be written; unfinished ones stay.
     """
     check_settings(optimizer, fmax, steps)
     if batch_size < 1:
         raise StructureError(f"batch_size must be 1 or more, got {batch_size}")
     evaluate = BatchEvaluator(calculator, batch_size)
+    # Once, and not for each: a potential is identified by all its weights.
+    potential = identity_of(calculator) if trajectories is not None else {}
     outcomes: dict[int, Outcome] = {}
 
     def leave(index: int, outcome: Outcome) -> None:
@@ -74,7 +84,12 @@ def relax_many(
         evaluate.attach(atoms)
         path = trajectories[index] if trajectories is not None else None
         report = None if on_step is None else _about(index, on_step)
-        return Relaxation(atoms, optimizer, fmax, steps, path, report, resume)
+        made_of = (
+            None
+            if path is None
+            else relaxation_identity(atoms, potential, optimizer, fmax, steps)
+        )
+        return Relaxation(atoms, optimizer, fmax, steps, path, report, resume, made_of)
 
     waiting = iter(range(len(structures)))
     running: dict[int, Relaxation] = {}
@@ -83,6 +98,8 @@ def relax_many(
             for index in islice(waiting, batch_size - len(running)):
                 try:
                     running[index] = start(index)
+                except WriteError:
+                    raise
                 except Exception as error:
                     leave(index, error)
             if not running:
@@ -132,6 +149,8 @@ def _advance(one: Relaxation) -> Outcome | None:
         if one.finished:
             return one.result()
         one.step()
+    except WriteError:
+        raise  # of all: nothing that follows could be written either
     except Exception as error:
         one.abandon()
         return error

@@ -92,11 +92,17 @@ class PhysMLTraining(pl.LightningModule):
         if moved is not None and at_rest is not None:
             terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
             energies = torch.cat([at_rest, energies[some:]])
-        if weights.energy and not batch.energies.isnan().all():
-            label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-            label = label.to(energies.dtype)
+        if weights.energy and not (batch.relative or batch.energies.isnan().all()):
+            label = self._label(batch, energies)
             loss = losses.energy_loss(energies, label, self.recipe.huber)
             terms["energy"] = Mean(loss, _known(label))
+        if weights.difference and batch.group is not None:
+            label = self._label(batch, energies)
+            terms["difference"] = Mean(
+                *losses.difference_loss(
+                    energies, label, batch.group, self.recipe.huber_difference
+                )
+            )
         if forces is not None:
             terms |= self._force_terms(batch, weights, forces, some)
         if weights.mask and batch.step % self.recipe.mask_every == 0:
@@ -104,6 +110,11 @@ class PhysMLTraining(pl.LightningModule):
         if not batch.share.count(batch.size):
             return {name: Mean(term.value, 0) for name, term in terms.items()}
         return terms
+
+    def _label(self, batch: Batch, energies: Tensor) -> Tensor:
+        """Energies to be learned: totals less self-energies, (M,) eV."""
+        reference = self.model.reference_energy(batch.numbers).sum(1)
+        return (batch.energies - reference).to(energies.dtype)
 
     def _graph(self, batch: Batch) -> AtomGraph:
         return batch.graph(self.model.config)
@@ -212,8 +223,12 @@ class PhysMLTraining(pl.LightningModule):
         with torch.enable_grad():
             energies, flat = self.plain.energies_and_forces(self._graph(batch))
         forces = flat.reshape(batch.positions.shape)
-        label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-        self._collect("mae_energy", (energies - label).abs())
+        label = self._label(batch, batch.energies)
+        if not batch.relative:
+            self._collect("mae_energy", (energies - label).abs())
+        if batch.group is not None:
+            errors, compared = losses.centred_errors(energies, label, batch.group)
+            self._collect("mae_difference", errors[compared].abs())
         if batch.equilibrium:
             free = forces if batch.fixed is None else forces[~batch.fixed]
             self._collect("mae_zero_force", free.abs())

@@ -47,7 +47,7 @@ def self_energies_of(
     Raises:
         DataError: No set has energies.
     """
-    labelled = [s for s in stores if s.data.has("energy")]
+    labelled = [s for s in stores if s.data.has("energy") and not s.relative]
     if not labelled:
         raise DataError("no training set has energies: there is nothing to fit E0 to")
     # Of (counts | energies) over all frames so far only R of its QR decomposition is

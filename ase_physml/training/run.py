@@ -34,7 +34,13 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, _ = load_potential(start, recipe.start_member)
+    model, card = load_potential(start, recipe.start_member)
+    if card.baseline != data.baseline:
+        raise RecipeError(
+            f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
+            f"what {data.baseline or 'nothing'} leaves over; take the potential's "
+            "baseline off the sets with `physml data label --less`"
+        )
     unknown = set(elements) - set(model.config.elements)
     if unknown:
         raise RecipeError(
@@ -79,6 +85,7 @@ def card_of(recipe: Recipe, data: Data) -> PotentialCard:
         recipe.model,
         name=recipe.name,
         level_of_theory=level,
+        baseline=data.baseline,
         domain="equilibrium" if equilibrium else "off-equilibrium",
         split_hashes=data.split_hashes,
         training={
