@@ -100,8 +100,8 @@ def follow(target: Target, seed: int, clock: Clock | None = None) -> Array:
         if found:
             return min(found, key=target.error)
     raise DataError(
-        f"{Chem.MolToSmiles(Chem.RemoveHs(target.molecule))}: no geometry with these "
-        "bonds and this stereochemistry is found; check the SMILES"
+        "no geometry with these bonds and this stereochemistry is found; check the "
+        "SMILES"
     )
 
 

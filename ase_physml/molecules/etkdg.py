@@ -58,7 +58,7 @@ class Clock:
         return max(1, ceil(self._end - monotonic()))
 
 
-def check_size(molecule: Chem.Mol, most: int, name: str) -> None:
+def check_size(molecule: Chem.Mol, most: int) -> None:
     """Refuse a molecule of more atoms, without hydrogens, than that.
 
     Raises:
@@ -66,9 +66,9 @@ def check_size(molecule: Chem.Mol, most: int, name: str) -> None:
     """
     if molecule.GetNumHeavyAtoms() > most:
         raise DataError(
-            f"{_shortened(name)}: {molecule.GetNumHeavyAtoms()} atoms besides "
-            f"hydrogen, more than the limit of {most}; allow more (max_atoms, "
-            "--max-atoms), which takes minutes or hours"
+            f"{molecule.GetNumHeavyAtoms()} atoms besides hydrogen, more than the "
+            f"limit of {most}; allow more (max_atoms, --max-atoms), which takes "
+            "minutes or hours"
         )
 
 
@@ -145,7 +145,3 @@ def bounds_of(molecule: Chem.Mol) -> Array:
             molecule, doTriangleSmoothing=False
         )
     return bounds
-
-
-def _shortened(name: str, most: int = 60) -> str:
-    return name if len(name) <= most else f"{name[: most - 3]}..."

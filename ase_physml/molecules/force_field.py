@@ -11,7 +11,7 @@ from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, placed
+from ase_physml.molecules.stereo import FLAT, keeps_bonds, keeps_stereo, placed
 
 _STEPS = 500
 
@@ -43,8 +43,9 @@ def minima(
         return
     for positions in geometries:
         energy, relaxed = _relaxed(molecule, positions, mmff=mmff, charges=charges)
-        fits = keeps_bonds(molecule, relaxed) and keeps_stereo(molecule, relaxed)
-        if np.isfinite(energy) and fits:
+        if not np.isfinite(energy) or not keeps_bonds(molecule, relaxed):
+            continue
+        if keeps_stereo(molecule, relaxed, -FLAT):
             yield energy * kcal / mol, relaxed
 
 

@@ -17,51 +17,83 @@ from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
 from ase_physml.molecules.etkdg import Clock, embedded, etkdg
 from ase_physml.molecules.force_field import has_mmff, has_uff, minima
+from ase_physml.molecules.stereo import keeps_stereo, with_stereo_of
 
 LIMIT = 2.6
 """eV above the best isomer that is believed, 60 kcal/mol."""
 
-_TRIALS = 4
+TRIALS = 3
+"""Embeddings that energies are taken from."""
+
+LENIENT = 30
+"""Embeddings without RDKit's tests of stereocentres: most are other isomers."""
+
+TRIES = 5
+"""Geometries tried where the stereochemistry that is left open came out impossible."""
 
 
-def check_strain(
-    molecule: Chem.Mol, geometries: Sequence[Array], seed: int, clock: Clock
-) -> None:
-    """Refuse an isomer that cannot exist.
+def first_possible(
+    molecule: Chem.Mol, geometries: Iterable[Array], seed: int, clock: Clock
+) -> Array:
+    """The first geometry, Å (n, 3), of an isomer that can exist.
 
     Energies are those of MMFF94, without charges, or of UFF where it has no parameters;
     what neither knows is not judged.
 
     Args:
-        molecule: With explicit hydrogens.
-        geometries: Found for it, Å (n, 3) each.
+        molecule: With explicit hydrogens, perhaps with stereochemistry left open.
+        geometries: Of it; only the first is looked at where nothing is open.
         seed: Of the embeddings that these are compared with.
         clock: How long these may take.
 
     Raises:
-        DataError: It cannot exist.
+        DataError: There is none.
     """
-    fused = _fused_centres(molecule)
-    if len(fused) < 2 or not (has_mmff(molecule) or has_uff(molecule)):
-        return
-    own = _lowest(molecule, geometries)
-    if own is None:
-        own = _lowest(molecule, _embeddings(molecule, seed, clock))
-    name = Chem.MolToSmiles(Chem.RemoveHs(molecule))
-    if own is None:
-        raise DataError(
-            f"{name}: this stereoisomer cannot exist: relaxed with a force field, "
-            "it becomes another; check @ and @@ where its rings are fused"
-        )
-    free = Chem.Mol(molecule)
+    best: float | None = None
+    refusal = DataError("no geometry")
+    for positions in geometries:
+        isomer = with_stereo_of(molecule, positions)
+        fused = _fused_centres(isomer)
+        if len(fused) < 2 or not (has_mmff(isomer) or has_uff(isomer)):
+            return positions
+        own = _lowest(isomer, [positions])
+        if own is None:
+            own = _lowest(isomer, _embeddings(isomer, seed, clock))
+        if own is not None and best is None:
+            best = _lowest(*_freed(isomer, fused, seed, clock))
+        if own is not None and (best is None or own - best < LIMIT):
+            return positions
+        refusal = _refusal(own, best)
+        if _centres(isomer) == _centres(molecule):
+            break
+    raise refusal
+
+
+def _refusal(own: float | None, best: float | None) -> DataError:
+    how = (
+        "relaxed with a force field, it becomes another"
+        if own is None or best is None
+        else f"it lies {own - best:.1f} eV above another by a force field"
+    )
+    return DataError(
+        f"this stereoisomer cannot exist: {how}; check @ and @@ where its rings are "
+        "fused"
+    )
+
+
+def _centres(molecule: Chem.Mol) -> int:
+    unspecified = Chem.ChiralType.CHI_UNSPECIFIED
+    return sum(atom.GetChiralTag() != unspecified for atom in molecule.GetAtoms())
+
+
+def _freed(
+    isomer: Chem.Mol, fused: Sequence[int], seed: int, clock: Clock
+) -> tuple[Chem.Mol, Iterator[Array]]:
+    """The molecule with its fused rings left open, and geometries of it."""
+    free = Chem.Mol(isomer)
     for index in fused:
         free.GetAtomWithIdx(index).SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
-    best = _lowest(free, _embeddings(free, seed, clock))
-    if best is not None and own - best > LIMIT:
-        raise DataError(
-            f"{name}: this stereoisomer cannot exist: it lies {own - best:.1f} eV "
-            "above another by a force field; check @ and @@ where its rings are fused"
-        )
+    return free, _embeddings(free, seed, clock)
 
 
 def _fused_centres(molecule: Chem.Mol) -> list[int]:
@@ -76,11 +108,14 @@ def _fused_centres(molecule: Chem.Mol) -> list[int]:
 
 
 def _embeddings(molecule: Chem.Mol, seed: int, clock: Clock) -> Iterator[Array]:
-    for strict in (True, False):
-        settings = etkdg(seed, strict=strict, seconds=clock.left())
-        found = embedded(molecule, settings, _TRIALS)
-        if found:
-            yield from found
+    """Some that have the stereochemistry that is specified."""
+    ways = ((True, False, TRIALS), (False, False, LENIENT), (False, True, LENIENT))
+    for strict, anywhere, trials in ways:
+        way = etkdg(seed, strict=strict, anywhere=anywhere, seconds=clock.left())
+        found = embedded(molecule, way, trials)
+        fitting = [one for one in found if keeps_stereo(molecule, one)]
+        if fitting:
+            yield from fitting[:TRIALS]
             return
 
 

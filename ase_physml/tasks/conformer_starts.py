@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from rdkit import Chem
 
 from ase_physml.data.frame import Array
-from ase_physml.errors import DataError
 from ase_physml.molecules.embed import Target, follow, vary
 from ase_physml.molecules.etkdg import Clock
 from ase_physml.molecules.featurise import Featurised
 from ase_physml.molecules.force_field import has_mmff, minima
 from ase_physml.molecules.normal_form import NormalForm
 from ase_physml.molecules.stereo import with_stereo_of
-from ase_physml.molecules.strain import check_strain
+from ase_physml.molecules.strain import TRIES, first_possible
 from ase_physml.tasks.conformer_choice import RMSD, distinct, spread
 from ase_physml.tasks.conformer_ensemble import Ensemble, Settings
 
 # Embedded for each conformer that is asked for, since some are copies of others.
 _POOL = 3
-# Other seeds, where the stereochemistry that a SMILES leaves open came out impossible.
-_TRIES = 5
 # Before a relaxation only these are copies, Å.
 _COPIES = 0.1
 
@@ -60,7 +57,9 @@ def ensemble_of(
         DataError: There is none, none in time, or the isomer cannot exist.
     """
     clock = Clock(settings.timeout)
-    first, isomer = _first(target, settings.seed, clock)
+    tries = (follow(target, settings.seed + k, clock) for k in range(TRIES))
+    first = first_possible(target.molecule, tries, settings.seed, clock)
+    isomer = Target(with_stereo_of(target.molecule, first), target.distances)
     rmsd = RMSD(isomer.molecule)
     found = [first]
     if settings.n > 1 and not clock.over:
@@ -78,27 +77,6 @@ def ensemble_of(
         geometries,
         start.note,
     )
-
-
-def _first(target: Target, seed: int, clock: Clock) -> tuple[Array, Target]:
-    """The geometry that follows the prediction, and its stereoisomer."""
-    for attempt in range(_TRIES):
-        first = follow(target, seed + attempt, clock)
-        isomer = Target(with_stereo_of(target.molecule, first), target.distances)
-        try:
-            check_strain(isomer.molecule, [first], seed, clock)
-        except DataError:
-            is_open = _centres(isomer.molecule) > _centres(target.molecule)
-            if attempt == _TRIES - 1 or not is_open:
-                raise
-        else:
-            break
-    return first, isomer
-
-
-def _centres(molecule: Chem.Mol) -> int:
-    unspecified = Chem.ChiralType.CHI_UNSPECIFIED
-    return sum(atom.GetChiralTag() != unspecified for atom in molecule.GetAtoms())
 
 
 def _to_keep(

@@ -12,6 +12,7 @@ from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
 from ase_physml.molecules.geometry import some_geometry
 from ase_physml.tasks.smiles_tables import read_smi
 
+
 def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms:
     """One 3-D structure with hydrogens: RDKit ETKDGv3, then MMFF94 where it applies.
 
@@ -44,11 +45,11 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         raise StructureError(f"{smiles}: a radical; give a closed-shell molecule")
     try:
-        check_size(mol, max_atoms, smiles)
+        check_size(mol, max_atoms)
         mol = Chem.AddHs(mol)
         positions = some_geometry(mol, seed)
     except DataError as error:
-        raise StructureError(str(error)) from error
+        raise StructureError(f"{smiles}: {error}") from error
     atoms = to_atoms(mol, positions)
     atoms.info["smiles"] = smiles
     return atoms
