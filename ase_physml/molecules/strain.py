@@ -25,7 +25,7 @@ LIMIT = 2.6
 TRIALS = 3
 """Embeddings that energies are taken from."""
 
-LENIENT = 30
+LENIENT = 10
 """Embeddings without RDKit's tests of stereocentres: most are other isomers."""
 
 TRIES = 5
