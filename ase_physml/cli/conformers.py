@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
-    count_bar,
+    SmilesColumn,
     make_console,
     make_table,
     open_workers,
@@ -27,7 +28,7 @@ _NAMED = 5
 def conformers(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="SMILES, tables (.csv), or files of lines `SMILES name`."),
+        typer.Argument(help="SMILES, tables of them, or files of lines `SMILES name`."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File: .sdf, .xyz or .h5.")
@@ -47,6 +48,7 @@ def conformers(
     steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 300,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
+    smiles_column: SmilesColumn = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUT.")
@@ -63,11 +65,11 @@ def conformers(
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")
     settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
-    molecules = read_molecules(inputs)
+    molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
         open_workers(scheduler, jobs) as workers,
-        count_bar("conformers", len(molecules)) as advance,
+        counting("conformers", len(molecules)) as advance,
     ):
         report = run_conformers(
             molecules,

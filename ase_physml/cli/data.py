@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import check_file
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
-    count_bar,
-    keep_existing,
     open_workers,
 )
 from ase_physml.cli.table import table
@@ -49,8 +49,8 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="auto, ase, qm9, transition1x, ani1, ani1x, oc20-s2ef, oc20-lmdb or "
-            "physml.",
+            help="auto, ase, qm9, transition1x, ani1, ani1x, ani2x, oc20-s2ef, "
+            "oc20-lmdb or physml.",
         ),
     ] = "auto",
     energy: Annotated[
@@ -115,7 +115,7 @@ def import_(
     from ase_physml.data.convert import convert
     from ase_physml.data.importers import Options, open_source
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     options = Options(
         energy=energy,
         exclude=exclude,
@@ -132,7 +132,7 @@ def import_(
     stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}
     changes = {k: v for k, v in stated.items() if v is not None}
     total = opened.count()
-    with count_bar("importing", total if limit is None else limit) as advance:
+    with counting("importing", total if limit is None else limit) as advance:
         written = convert(
             opened,
             out,
@@ -169,12 +169,20 @@ def label(
     source: Annotated[Path, typer.Argument(help="Any file that import reads.")],
     out: Out,
     calculator: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="tblite:GFN2-xTB, a potential (qm9.pt), a name of ASE's (emt), or "
             "module:factory."
         ),
-    ],
+    ] = None,
+    less: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: a calculator to subtract from the set's own labels; what is "
+            "left trains a potential on this baseline. At minima and other stationary "
+            "points (equilibrium sets) its forces are what is left."
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Worker processes, one thread each.")
     ] = 1,
@@ -183,30 +191,34 @@ def label(
     precision: Floats = Precision.f8,
     overwrite: Overwrite = False,
 ) -> None:
-    """Add energies and forces with an ASE calculator; run again to resume."""
+    """Add energies and forces with an ASE calculator, or subtract them from a set's.
+
+    Run again to resume.
+    """
     from ase_physml.calculators.byname import make_calculator
     from ase_physml.data.importers import open_source
     from ase_physml.data.label import label as run
-    from ase_physml.data.ragged import Metadata
+    from ase_physml.data.label import plan
 
-    keep_existing(out, overwrite)
+    if (calculator is None) == (less is None):
+        raise typer.BadParameter("give either --calculator or --less")
+    name = calculator or less or ""
+    check_file(out, overwrite)
     opened = open_source(source)
-    origin = opened.metadata.source or source.name
-    metadata = Metadata(
-        level_of_theory=level_of_theory or calculator.partition(":")[2] or calculator,
-        equilibrium=False,
-        source=f"{origin}, labelled with {calculator}",
+    metadata, combine = plan(
+        opened.metadata, source.name, name, level_of_theory, subtract=less is not None
     )
     with (
         open_workers(scheduler, processes) as workers,
-        count_bar("labelling", opened.count()) as advance,
+        counting("labelling", opened.count()) as advance,
     ):
         report = run(
             opened,
             out,
             make_calculator,
-            calculator,
+            name,
             metadata,
+            combine=combine,
             workers=workers,
             precision=precision.value,
             on_frames=advance,
@@ -234,7 +246,7 @@ def split(
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import groups_of, make_split
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     data = RaggedSet(source)
     groups = None if by is None else groups_of(data, by)
     drawn = make_split(len(data), (val, test), seed, groups)

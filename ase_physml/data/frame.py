@@ -1,12 +1,28 @@
 """One structure with its labels, as plain arrays."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+class Evaluation(NamedTuple):
+    """What a calculator says of one structure.
+
+    Attributes:
+        energy: eV.
+        forces: (n, 3) eV/Å.
+        charges: (n,) e, or None.
+        dipole: (3,) e Å, or None.
+    """
+
+    energy: float
+    forces: Array
+    charges: Array | None = None
+    dipole: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,8 @@ class Frame:
         name: Free text.
         smiles: Free text.
         fixed: (n,) bool, atoms that were held where they are; None if none was.
+        charges: (n,) e, or None.
+        dipole: (3,) e Å, or None.
     """
 
     numbers: Array
@@ -34,6 +52,8 @@ class Frame:
     name: str | None = None
     smiles: str | None = None
     fixed: Array | None = None
+    charges: Array | None = None
+    dipole: Array | None = None
 
     def problem(self) -> str | None:
         """What is wrong with the values, in a few words; None if nothing is."""

@@ -18,17 +18,19 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from ase_physml.data.disk import writing
-from ase_physml.data.frame import Array, Frame
-from ase_physml.data.locking import lock
+from ase_physml.data.frame import Array, Evaluation, Frame
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.locking import lock
 
-Result = tuple[float, Array] | str
-"""Energy (eV) and forces (n, 3) eV/Å, or why there are none."""
+Result = Evaluation | str
+"""What a calculator says of a frame, or why it says nothing."""
 
-# Frame index, checksum of the frame, whether it worked, length of what follows.
+# Frame index, checksum of the frame, kind of the record, length of what follows.
 _HEAD = struct.Struct("<QIBI")
 _TAIL = struct.Struct("<I")
+# Kinds: text of a failure; energy and forces; these with charges and dipole.
+_FAILURE, _FORCES, _CHARGES = range(3)
 
 
 class Journal:
@@ -91,13 +93,8 @@ class Journal:
         Raises:
             DataError: It cannot be written: a full disk, mostly.
         """
-        if isinstance(result, str):
-            payload = result.encode()
-        else:
-            values = np.concatenate([[result[0]], np.ravel(result[1])])
-            payload = values.astype("<f8").tobytes()
-        worked = not isinstance(result, str)
-        record = _HEAD.pack(index, checksum(frame), worked, len(payload)) + payload
+        kind, payload = _packed(result)
+        record = _HEAD.pack(index, checksum(frame), kind, len(payload)) + payload
         with writing(self.folder):
             place = self._file.seek(0, os.SEEK_END)
             self._file.write(record + _TAIL.pack(zlib.crc32(record)))
@@ -158,14 +155,36 @@ class Journal:
         head = self._file.read(_HEAD.size)
         if len(head) < _HEAD.size:
             raise EOFError
-        index, stored, worked, length = _HEAD.unpack(head)
+        index, stored, kind, length = _HEAD.unpack(head)
         payload, tail = self._file.read(length), self._file.read(_TAIL.size)
         if tail != _TAIL.pack(zlib.crc32(head + payload)):
             raise EOFError
-        if not worked:
-            return index, stored, payload.decode()
-        values = np.frombuffer(payload, dtype="<f8").astype(np.float64)
-        return index, stored, (float(values[0]), values[1:].reshape(-1, 3))
+        return index, stored, _unpacked(kind, payload)
+
+
+def _packed(result: Result) -> tuple[int, bytes]:
+    """Kind and bytes of a record."""
+    if isinstance(result, str):
+        return _FAILURE, result.encode()
+    values: list[Array] = [np.array([result.energy]), np.ravel(result.forces)]
+    kind = _FORCES
+    if result.charges is not None and result.dipole is not None:
+        values += [result.charges, result.dipole]
+        kind = _CHARGES
+    return kind, np.concatenate(values).astype("<f8").tobytes()
+
+
+def _unpacked(kind: int, payload: bytes) -> Result:
+    if kind == _FAILURE:
+        return payload.decode()
+    values = np.frombuffer(payload, dtype="<f8").astype(np.float64)
+    energy, rest = float(values[0]), values[1:]
+    if kind == _FORCES:
+        return Evaluation(energy, rest.reshape(-1, 3))
+    # Three numbers of force and one of charge an atom, and three of the dipole.
+    n = (len(rest) - 3) // 4
+    forces, charges, dipole = np.split(rest, [3 * n, 4 * n])
+    return Evaluation(energy, forces.reshape(-1, 3), charges, dipole)
 
 
 def checksum(frame: Frame) -> int:

@@ -1,4 +1,6 @@
-"""Energies and forces from any ASE calculator, resumable after a kill.
+"""Energies and forces from any ASE calculator, or what it leaves over of a set's own.
+
+Resumable after a kill.
 
 Each result goes to a journal in ``OUT.partial/`` as soon as it is there. The set is put
 together at the end, in the order of the input, and is the same however often the run
@@ -11,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ase_physml.data.frame import Frame
+import numpy as np
+
+from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.data.journal import Journal
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.workers import (
@@ -34,7 +38,7 @@ class Failure:
     """A frame that the calculator could not treat.
 
     Attributes:
-        index: Position in the input.
+        index: Position in the input; of what a table says, its line.
         name: Of the frame, or "".
         reason: What the calculator said.
     """
@@ -59,6 +63,73 @@ class Report:
     failures: list[Failure]
 
 
+Combine = Callable[[Frame, Evaluation], Frame]
+
+
+def replaced(frame: Frame, result: Evaluation) -> Frame:
+    """The frame with the calculator's labels in place of its own."""
+    return replace(frame, **result._asdict())
+
+
+def less(frame: Frame, result: Evaluation) -> Frame:
+    """The frame with its labels less the calculator's; charges and dipole are its."""
+    energy = None if frame.energy is None else frame.energy - result.energy
+    forces = None if frame.forces is None else frame.forces - result.forces
+    return replace(replaced(frame, result), energy=energy, forces=forces)
+
+
+def less_at_rest(frame: Frame, result: Evaluation) -> Frame:
+    """`less` of a stationary point: forces that nobody wrote down are zero there.
+
+    Where some atoms were held, what held them is not known, and forces stay out.
+    """
+    if frame.forces is None and frame.fixed is None:
+        frame = replace(frame, forces=np.zeros_like(result.forces))
+    return less(frame, result)
+
+
+def plan(
+    given: Metadata,
+    file: str,
+    calculator: str,
+    level_of_theory: str | None = None,
+    *,
+    subtract: bool = False,
+) -> tuple[Metadata, Combine]:
+    """Metadata of a set to be labelled, and what becomes of its frames.
+
+    Args:
+        given: Metadata of the input.
+        file: Name of the input, where it states no source.
+        calculator: Name of the calculator.
+        level_of_theory: Of the labels, where it is not the calculator's name; less a
+            baseline, where the input does not state it.
+        subtract: Take the calculator as a baseline, whose labels come off the set's.
+
+    Raises:
+        DataError: A baseline comes off labels already, or there is nothing to take it
+            from.
+    """
+    origin = given.source or file
+    if not subtract:
+        level = level_of_theory or calculator.partition(":")[2] or calculator
+        source = f"{origin}, labelled with {calculator}"
+        return Metadata(level, equilibrium=False, source=source), replaced
+    if given.baseline:
+        raise DataError(
+            f"{file}: its labels are what {given.baseline} leaves over already; start "
+            "from the set before that"
+        )
+    metadata = replace(
+        given,
+        level_of_theory=level_of_theory or given.level_of_theory,
+        equilibrium=False,
+        source=f"{origin}, less {calculator}",
+        baseline=calculator,
+    )
+    return metadata, less_at_rest if given.equilibrium else less
+
+
 def label(
     frames: Iterable[Frame],
     out: str | Path,
@@ -66,6 +137,7 @@ def label(
     calculator: str,
     metadata: Metadata,
     *,
+    combine: Combine = replaced,
     processes: int = 1,
     workers: Workers | None = None,
     precision: Precision = "f8",
@@ -80,6 +152,8 @@ def label(
             function at the top level of a module.
         calculator: Names it; an interrupted run goes on only with the same one.
         metadata: Of the set.
+        combine: What becomes of a frame and the calculator's result; `less` and
+            `less_at_rest` leave the difference to the frame's own labels.
         processes: Worker processes, with one thread each; 1 computes in this one.
             More need ``if __name__ == "__main__":`` in a script.
         workers: To compute elsewhere instead, such as `DaskWorkers`.
@@ -113,7 +187,7 @@ def label(
             tell(len(unit))
         failures: list[Failure] = []
         with RaggedWriter(out, metadata, precision) as writer:
-            writer.extend(_labelled(frames, journal, failures))
+            writer.extend(_labelled(frames, journal, failures, combine))
             if not writer.n_frames and failures:
                 raise DataError(
                     f"{out}: none of {len(failures)} frames could be labelled; the "
@@ -129,23 +203,40 @@ def _nobody(count: int) -> None:  # noqa: ARG001 - nobody wants to know
 
 
 def _labelled(
-    frames: Iterable[Frame], journal: Journal, failures: list[Failure]
+    frames: Iterable[Frame],
+    journal: Journal,
+    failures: list[Failure],
+    combine: Combine,
 ) -> Iterator[Frame]:
     for index, frame in enumerate(frames):
         result = journal.get(index)
         if isinstance(result, str):
             failures.append(Failure(index, frame.name or "", result))
         else:
-            yield replace(frame, energy=result[0], forces=result[1])
+            yield combine(frame, result)
 
 
-def list_failures(out: Path, failures: list[Failure], kind: str = "failures") -> None:
-    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none."""
+def list_failures(
+    out: Path,
+    failures: list[Failure],
+    kind: str = "failures",
+    counted: str = "frame",
+) -> None:
+    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none.
+
+    Args:
+        out: File of the results.
+        failures: To list.
+        kind: Of the list.
+        counted: What their indices count, "frame" from 0 or "line" from 1.
+    """
     path = out.with_name(f"{out.name}.{kind}.csv")
     if not failures:
         path.unlink(missing_ok=True)
         return
-    with path.open("w", newline="") as file:
+    with path.open(
+        "w", newline="", encoding="utf-8", errors="backslashreplace"
+    ) as file:
         rows = csv.writer(file)
-        rows.writerow(["frame", "name", "reason"])
+        rows.writerow([counted, "name", "reason"])
         rows.writerows([f.index, f.name, f.reason] for f in failures)

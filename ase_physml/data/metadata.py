@@ -1,7 +1,7 @@
 """What the numbers of a set mean, as attributes of its file."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Metadata:
         energy_kind: For example "total electronic energy".
         equilibrium: All frames are minima of their surface; None if nobody said.
         source: Citation or origin.
+        baseline: Calculator whose energies and forces came off the labels, by name; ""
+            for labels that are whole.
         extra: Any further facts that JSON can hold.
     """
 
@@ -35,6 +37,7 @@ class Metadata:
     energy_kind: str = "total energy"
     equilibrium: bool | None = None
     source: str = ""
+    baseline: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_attributes(self) -> dict[str, Any]:
@@ -51,6 +54,8 @@ class Metadata:
         }
         if self.equilibrium is not None:
             attributes["equilibrium"] = self.equilibrium
+        if self.baseline:
+            attributes["baseline"] = self.baseline
         if self.extra:
             attributes["extra"] = json.dumps(self.extra)
             if len(attributes["extra"]) > _LARGEST_ATTRIBUTE:
@@ -60,10 +65,8 @@ class Metadata:
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> "Metadata":
         """From the attributes of an HDF5 file; unknown ones land in ``extra``."""
-        known = {*UNITS, "level_of_theory", "energy_kind", "source", "equilibrium"}
-        extra = {
-            k: text(v) for k, v in attributes.items() if k not in {*known, "extra"}
-        }
+        known = {*UNITS, *(f.name for f in fields(cls))}
+        extra = {k: text(v) for k, v in attributes.items() if k not in known}
         if "extra" in attributes:
             extra |= _parsed(text(attributes["extra"]))
         flag = attributes.get("equilibrium")
@@ -72,6 +75,7 @@ class Metadata:
             energy_kind=text(attributes.get("energy_kind", "total energy")),
             equilibrium=None if flag is None else bool(flag),
             source=text(attributes.get("source", "")),
+            baseline=text(attributes.get("baseline", "")),
             extra=extra,
         )
 

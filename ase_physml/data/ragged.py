@@ -155,9 +155,8 @@ class RaggedSet(Sequence[Frame]):
 
 
 def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
-    forces = atoms.get("forces")
-    if forces is not None and np.isnan(forces).any():
-        forces = None
+    forces, charges = _known(atoms.get("forces")), _known(atoms.get("charges"))
+    dipole = _known(whole["dipole"][k]) if "dipole" in whole else None
     fixed = atoms["fixed"].astype(bool) if "fixed" in atoms else None
     energy = float(whole["energy"][k]) if "energy" in whole else np.nan
     cell = whole["cell"][k] if "cell" in whole else None
@@ -176,7 +175,14 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
         name=_text(whole, "name", k),
         smiles=_text(whole, "smiles", k),
         fixed=fixed if fixed is not None and fixed.any() else None,
+        charges=charges,
+        dipole=dipole,
     )
+
+
+def _known(values: Array | None) -> Array | None:
+    """None where a frame has no label, which columns hold as NaN."""
+    return None if values is None or np.isnan(values).any() else values
 
 
 def _text(whole: dict[str, Array], name: str, k: int) -> str | None:

@@ -100,7 +100,7 @@ def make_split(
     if n < 1:
         raise DataError("there are no frames to split")
     random = np.random.default_rng(seed)
-    member = np.arange(n) if groups is None else _numbered(groups)
+    member = np.arange(n) if groups is None else numbered(groups)
     if len(member) != n:
         raise DataError(f"{len(member)} group labels for {n} frames; give one each")
     order = random.permutation(int(member.max()) + 1)
@@ -119,7 +119,7 @@ def make_split(
     return Split(train, random.permutation(val), random.permutation(test))
 
 
-def _numbered(groups: Iterable[str]) -> npt.NDArray[np.integer[Any]]:
+def numbered(groups: Iterable[str]) -> npt.NDArray[np.integer[Any]]:
     """The place of each label among all different ones, in their order."""
     seen: dict[str, int] = {}
     found = np.fromiter((seen.setdefault(g, len(seen)) for g in groups), dtype=np.int32)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from ase_physml.data.atoms import to_atoms
-from ase_physml.data.frame import Frame
+from ase_physml.data.frame import Array, Evaluation, Frame
 from ase_physml.data.journal import Result
 from ase_physml.errors import DataError
 
@@ -130,7 +130,7 @@ def run_all(
 
 
 def compute(make: Maker, name: str, frame: Frame) -> Result:
-    """Energy and forces of one structure, or the reason why there are none."""
+    """What a calculator says of one structure, or the reason why it says nothing."""
     calculator = _calculator(make, name)
     atoms = to_atoms(frame, labels=False)
     atoms.calc = calculator
@@ -147,7 +147,14 @@ def compute(make: Maker, name: str, frame: Frame) -> Result:
         return f"{type(error).__name__}: {error}"
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "the calculator returned NaN or infinity"
-    return energy, forces
+    charges, dipole = (_at_hand(calculator, name) for name in ("charges", "dipole"))
+    return Evaluation(energy, forces, charges, dipole)
+
+
+def _at_hand(calculator: Any, name: str) -> Array | None:
+    """A property that came with the energy; none is worth a calculation of its own."""
+    values = getattr(calculator, "results", {}).get(name)
+    return None if values is None else np.array(values, dtype=np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from rdkit import Chem
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
 from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.molecules.embed import with_hydrogens
 from ase_physml.molecules.etkdg import check_size
@@ -48,7 +47,7 @@ def generate_conformers(
     smiles: str,
     n: int = 10,
     model: str | Path = "physchem_qm9.pt",
-    relax: str | Calculator | None = None,
+    relax: CalculatorLike | None = None,
     seed: int = 0,
     *,
     threshold: float = Settings.threshold,
@@ -111,6 +110,11 @@ def generate_conformers(
             stereochemistry, a model that cannot be used, or a calculator that refuses
             the molecule.
     """
+    if not isinstance(smiles, str):
+        raise StructureError(
+            f"generate_conformers is for one SMILES, got a {type(smiles).__name__}; "
+            "call it for each, or `physml conformers` with a file of them"
+        )
     settings = Settings(
         n,
         seed,
@@ -132,7 +136,7 @@ def generate_conformers(
 def conformers_of(
     molecules: Sequence[str | Chem.Mol],
     model: str | Path,
-    relax: str | Calculator | None,
+    relax: CalculatorLike | None,
     settings: Settings,
 ) -> list[Conformers | PhysMLError]:
     """Conformers of several molecules, predicted together and relaxed together.
@@ -150,7 +154,7 @@ def conformers_of(
     Raises:
         PhysMLError: Model or calculator cannot be used at all.
     """
-    calculator = make_calculator(relax) if isinstance(relax, str) else relax
+    calculator = None if relax is None else as_calculator(relax)
     ensembles = _embed(
         molecules, DistanceModel(model), settings, relax=calculator is not None
     )

@@ -7,7 +7,7 @@ step sees the batches it would have seen, in any number of processes.
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ase_physml.data.ragged import PER_ATOM, RaggedSet
+from ase_physml.data.splits import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.shares import Share
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
 
 Ints = npt.NDArray[np.int64]
 
@@ -40,10 +44,12 @@ class Batch:
         energies: Total energies (M,) in eV, float64; NaN where there is no label.
         forces: (M, N, 3) eV/Å, NaN where there are no labels.
         equilibrium: All of them are minima of their energy surface.
+        relative: Energies mean something within a group only.
         cell: Lattice vectors in rows, (M, 3, 3) Å; None if all are molecules.
         pbc: Along which of them a structure repeats, (M, 3); None with the cell.
         fixed: Atoms that were held, whose forces need not be zero at a minimum, (M, N);
             None if the set has no such atoms.
+        group: Number of the group whose energies are compared, (M,); None if none are.
         share: Which structures of the step's batch these are.
         whole: How many structures the whole batch has; None if these are all.
     """
@@ -57,6 +63,8 @@ class Batch:
     cell: Tensor | None = None
     pbc: Tensor | None = None
     fixed: Tensor | None = None
+    group: Tensor | None = None
+    relative: bool = False
     share: Share = field(default_factory=Share)
     whole: int | None = None
 
@@ -104,14 +112,21 @@ class FrameStore:
         frames: Indices into it.
         in_memory: Atoms of a set that is kept in memory; larger ones are read from
             their file, batch by batch.
+        compare: What groups whose energies are compared have in common; see
+            `groups_of`.
 
     Attributes:
         equilibrium: They are minima.
         periodic: Some structure of the set repeats; `Batch.cell` is then there for all.
+        relative: Its energies are differences within a group, of no use as totals.
     """
 
     def __init__(
-        self, data: RaggedSet, frames: Ints, in_memory: int = IN_MEMORY
+        self,
+        data: RaggedSet,
+        frames: Ints,
+        in_memory: int = IN_MEMORY,
+        compare: str | None = None,
     ) -> None:
         if data.metadata.equilibrium is None and not data.has("forces"):
             raise DataError(
@@ -122,7 +137,11 @@ class FrameStore:
         self.frames = frames
         self.n_atoms = data.n_atoms[frames]
         self.equilibrium = bool(data.metadata.equilibrium)
+        self.relative = data.metadata.energy_kind.startswith("relative")
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
+        self.groups: Ints | None = None
+        if compare is not None:
+            self.groups = numbered(groups_of(data, compare)).astype(np.int64)
         self.columns: _Columns | None = None
         if int(data.offsets[-1]) <= in_memory:
             self.columns = {n: data.column(n) for n in _COLUMNS if data.has(n)}
@@ -132,6 +151,10 @@ class FrameStore:
         other = copy(self)
         other.frames, other.n_atoms = frames, self.data.n_atoms[frames]
         return other
+
+    def groups_at(self, chosen: Ints) -> Ints | None:
+        """Numbers of the groups of frames, if any are compared."""
+        return None if self.groups is None else self.groups[self.frames[chosen]]
 
     def dense(self, chosen: Ints, step: int) -> Batch:
         """Frames of equal size as one batch; ``chosen`` counts within this store."""
@@ -155,6 +178,8 @@ class FrameStore:
             cell=cell,
             pbc=pbc,
             fixed=None if fixed is None else _tensor(fixed, bool, shape),
+            group=None if self.groups is None else torch.as_tensor(self.groups[frames]),
+            relative=self.relative,
         )
 
     def _from_memory(self, frames: Ints, n: int) -> "_Columns | None":
@@ -187,6 +212,12 @@ class FrameStore:
         return columns
 
 
+def _gathered(groups: Ints) -> Ints:
+    """The order in which groups come as a whole, each where its first member was."""
+    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(first[place], kind="stable").astype(np.int64)
+
+
 _Columns = dict[str, npt.NDArray[Any]]
 
 
@@ -206,7 +237,8 @@ class BatchStream(Dataset[Batch]):
     """Endless batches over several stores: ``stream[t]`` for t = 0, 1, 2, ...
 
     One pass visits every frame once, in batches of one size and one store, in an order
-    drawn from the seed and the number of the pass.
+    drawn from the seed and the number of the pass. Frames of a group whose energies are
+    compared stay side by side.
 
     Args:
         stores: Where frames come from.
@@ -250,6 +282,9 @@ class BatchStream(Dataset[Batch]):
             batches = []
             for store, members in self.groups:
                 order = random.permutation(members)
+                groups = self.stores[store].groups_at(order)
+                if groups is not None:
+                    order = order[_gathered(groups)]
                 cuts = range(self.batch_size, len(order), self.batch_size)
                 batches += [(store, part) for part in np.split(order, cuts)]
             shuffled = [batches[i] for i in random.permutation(len(batches))]
@@ -285,10 +320,13 @@ class StepSampler(Sampler[int]):
 
     Args:
         steps_per_epoch: Optimizer steps in an epoch.
+        done: Steps that are done, where a run goes on in the middle of an epoch.
     """
 
-    def __init__(self, steps_per_epoch: int) -> None:
-        self.steps_per_epoch = steps_per_epoch
+    def __init__(
+        self, steps_per_epoch: int, done: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.steps_per_epoch, self.done = steps_per_epoch, done
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -302,4 +340,9 @@ class StepSampler(Sampler[int]):
         # A generator, which looks at the epoch when the first step is asked for:
         # Lightning sets it after it has made the iterator.
         first = self.epoch * self.steps_per_epoch
-        yield from range(first, first + self.steps_per_epoch)
+        yield from range(max(first, self.done()), first + self.steps_per_epoch)
+
+
+def steps_done(data: "pl.LightningDataModule") -> Callable[[], int]:
+    """Optimizer steps of whoever trains on it, asked when they are needed."""
+    return lambda: data.trainer.global_step if data.trainer is not None else 0

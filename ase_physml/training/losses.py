@@ -47,6 +47,41 @@ def _error_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor
     return scaled / (huber * count)
 
 
+def difference_loss(
+    predicted: Tensor, label: Tensor, group: Tensor, huber: float | None
+) -> tuple[Tensor, Tensor]:
+    """Squared error of energies relative to the mean of their group.
+
+    What conformers of a molecule are ordered by, and barriers are: a small difference
+    of large numbers, to which the loss of energies gives little weight.
+
+    Args:
+        predicted: (M,) eV.
+        label: (M,) eV, NaN where there is none.
+        group: Number of the group of each frame, (M,).
+        huber: As of `energy_loss`.
+
+    Returns:
+        The loss, and of how many frames: those with a label whose group has another.
+    """
+    error, compared = centred_errors(predicted, label, group)
+    at_zero = torch.zeros_like(error).masked_fill(~compared, torch.nan)
+    return _error_loss(error, at_zero, huber), compared.sum()
+
+
+def centred_errors(
+    predicted: Tensor, label: Tensor, group: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Errors (M,) less the mean of their group, and which have one to compare with."""
+    known = ~label.isnan()
+    error = torch.where(known, predicted - label.nan_to_num(), 0.0)
+    _, place = group.unique(return_inverse=True)
+    count = torch.zeros_like(error).index_add(0, place, known.to(error))
+    total = torch.zeros_like(error).index_add(0, place, error)
+    centred = error - (total / count.clamp(min=1))[place]
+    return centred, known & (count[place] > 1)
+
+
 def zero_force_loss(forces: Tensor, fixed: Tensor | None = None) -> Tensor:
     """Mean squared force component at an equilibrium structure: it should be zero.
 

@@ -92,11 +92,17 @@ class PhysMLTraining(pl.LightningModule):
         if moved is not None and at_rest is not None:
             terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
             energies = torch.cat([at_rest, energies[some:]])
-        if weights.energy and not batch.energies.isnan().all():
-            label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-            label = label.to(energies.dtype)
+        if weights.energy and not (batch.relative or batch.energies.isnan().all()):
+            label = self._label(batch, energies)
             loss = losses.energy_loss(energies, label, self.recipe.huber)
             terms["energy"] = Mean(loss, _known(label))
+        if weights.difference and batch.group is not None:
+            label = self._label(batch, energies)
+            terms["difference"] = Mean(
+                *losses.difference_loss(
+                    energies, label, batch.group, self.recipe.huber_difference
+                )
+            )
         if forces is not None:
             terms |= self._force_terms(batch, weights, forces, some)
         if weights.mask and batch.step % self.recipe.mask_every == 0:
@@ -104,6 +110,11 @@ class PhysMLTraining(pl.LightningModule):
         if not batch.share.count(batch.size):
             return {name: Mean(term.value, 0) for name, term in terms.items()}
         return terms
+
+    def _label(self, batch: Batch, energies: Tensor) -> Tensor:
+        """Energies to be learned: totals less self-energies, (M,) eV."""
+        reference = self.model.reference_energy(batch.numbers).sum(1)
+        return (batch.energies - reference).to(energies.dtype)
 
     def _graph(self, batch: Batch) -> AtomGraph:
         return batch.graph(self.model.config)
@@ -212,8 +223,12 @@ class PhysMLTraining(pl.LightningModule):
         with torch.enable_grad():
             energies, flat = self.plain.energies_and_forces(self._graph(batch))
         forces = flat.reshape(batch.positions.shape)
-        label = batch.energies - self.model.reference_energy(batch.numbers).sum(1)
-        self._collect("mae_energy", (energies - label).abs())
+        label = self._label(batch, batch.energies)
+        if not batch.relative:
+            self._collect("mae_energy", (energies - label).abs())
+        if batch.group is not None:
+            errors, compared = losses.centred_errors(energies, label, batch.group)
+            self._collect("mae_difference", errors[compared].abs())
         if batch.equilibrium:
             free = forces if batch.fixed is None else forces[~batch.fixed]
             self._collect("mae_zero_force", free.abs())
@@ -224,16 +239,20 @@ class PhysMLTraining(pl.LightningModule):
         flat = errors.detach().flatten().double()
         self.validation.setdefault(name, []).append(flat[~flat.isnan()])
 
+    def metrics(self) -> dict[str, float]:
+        """Mean absolute errors of the validation so far, eV and eV/Å, and their sum."""
+        parts = {name: torch.cat(found) for name, found in self.validation.items()}
+        means = {name: float(e.mean()) for name, e in parts.items() if len(e)}
+        return {**means, "score": sum(means.values())}
+
     def on_validation_epoch_end(self) -> None:
-        """Log mean absolute errors in eV and eV/Å under ``val/``."""
-        score = torch.zeros((), dtype=torch.float64, device=self.device)
-        for name, parts in self.validation.items():
-            errors = torch.cat(parts)
-            if len(errors):
-                mean = errors.mean()
-                score = score + mean
-                self.log(f"val/{name}", mean, prog_bar=True, sync_dist=True)
-        self.log("val/score", score, sync_dist=True)
+        """Log the metrics under ``val/``."""
+        for name, value in self.metrics().items():
+            self.log(f"val/{name}", value, prog_bar=name != "score", sync_dist=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """Collect errors anew."""
         self.validation.clear()
 
     def configure_optimizers(self) -> Any:

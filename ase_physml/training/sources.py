@@ -16,8 +16,9 @@ from ase_physml.training.batches import (
     FrameStore,
     StagedStream,
     StepSampler,
+    steps_done,
 )
-from ase_physml.training.recipe import Recipe, Source, Stage
+from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
 from ase_physml.training.shares import share_of
 from ase_physml.training.yaml_recipe import find
 
@@ -45,16 +46,24 @@ class Data(pl.LightningDataModule):
         for source in recipe.sources:
             self._add(source, path)
         self._check_labels()
-        self._streams: dict[bool, BatchStream] = {}
+        self._streams: dict[tuple[FrameStore, ...], BatchStream] = {}
         self.stream = self.stream_of(recipe.stages[0])
 
     def _check_labels(self) -> None:
         """Energies of two methods differ by hundreds of eV: refuse to mix them."""
+        stored = [store.data for store in self.stores]
         stated = {
             data.metadata.level_of_theory: data.path
-            for data in (store.data for store in self.stores)
+            for data in stored
             if data.has("energy") and data.metadata.level_of_theory
         }
+        baselines = {data.metadata.baseline or "nothing": data.path for data in stored}
+        if len(baselines) > 1:
+            said = "; ".join(f"{path}: {name}" for name, path in baselines.items())
+            raise RecipeError(
+                f"the sets are what different baselines leave over ({said}); subtract "
+                "one from all with `physml data label --less`"
+            )
         if len(stated) > 1:
             said = "; ".join(f"{path}: {level}" for level, path in stated.items())
             raise RecipeError(
@@ -62,16 +71,20 @@ class Data(pl.LightningDataModule):
                 "or label the other anew"
             )
 
+    @property
+    def level_of_theory(self) -> str:
+        """Of the labels, as the sets state it."""
+        labelled = [s for s in self.stores if s.data.has("energy")]
+        return labelled[0].data.metadata.level_of_theory if labelled else ""
+
     def stream_of(self, stage: Stage) -> BatchStream:
         """Batches of a stage, from the first on."""
-        # Structures without labels teach nothing to a stage that only fits labels.
-        physics = stage.losses.physics
-        if physics not in self._streams:
-            stores = [s for s in self.stores if physics or s.data.has("energy")]
-            self._streams[physics] = BatchStream(
+        stores = tuple(s for s in self.stores if _teaches(s, stage.losses))
+        if stores not in self._streams:
+            self._streams[stores] = BatchStream(
                 stores, self.recipe.batch_size, self.recipe.seed
             )
-        return self._streams[physics]
+        return self._streams[stores]
 
     def _add(self, source: Source, path: Path) -> None:
         data = RaggedSet(find(source.path, path))
@@ -89,15 +102,20 @@ class Data(pl.LightningDataModule):
         if source.share < 1.0:
             random = np.random.default_rng(self.recipe.seed)
             train = np.sort(random.permutation(train)[: int(len(train) * source.share)])
-        store = FrameStore(data, train, self.in_memory)
+        store = FrameStore(data, train, self.in_memory, source.compare)
         self.stores.append(store)
-        if len(watched) and data.has("energy"):
+        if len(watched) and (data.has("energy") or data.has("forces")):
             self.held_out.append(store.choose(watched))
+
+    @property
+    def baseline(self) -> str:
+        """What came off the labels of all sets, "" if nothing did."""
+        return self.stores[0].data.metadata.baseline
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in the order of the stream, this process's share of them."""
         stages = [(stage.steps, self.stream_of(stage)) for stage in self.recipe.stages]
-        sampler = StepSampler(self.recipe.steps_per_epoch)
+        sampler = StepSampler(self.recipe.steps_per_epoch, steps_done(self))
         staged = StagedStream(stages, share_of(self.trainer))
         return DataLoader(staged, batch_size=None, sampler=sampler)
 
@@ -105,6 +123,12 @@ class Data(pl.LightningDataModule):
         """Every validation frame once; an empty loader without a split."""
         watched = BatchStream(self.held_out, 64, 0) if self.held_out else _Nothing()
         return DataLoader(watched, batch_size=None)
+
+
+def _teaches(store: FrameStore, losses: LossWeights) -> bool:
+    """Structures without labels teach nothing to a stage that only fits labels."""
+    labels = store.data.has("energy") or (losses.forces and store.data.has("forces"))
+    return losses.physics or bool(labels)
 
 
 class _Nothing(Dataset[Batch]):

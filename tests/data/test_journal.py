@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ase_physml.data.frame import Frame
+from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.data.journal import Journal
 from ase_physml.errors import DataError
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path, frames: list[Frame]) -> Path:
     with Journal(folder, JOB) as journal:
         for index in (4, 0, 2):
             frame = frames[index]
-            journal.add(index, frame, (float(index), frame.positions))
+            journal.add(index, frame, Evaluation(float(index), frame.positions))
         journal.add(7, frames[7], "it did not converge: é")
     return folder
 
@@ -27,10 +27,26 @@ def test_results_come_back(folder: Path, frames: list[Frame]) -> None:
     with Journal(folder, JOB) as journal:
         assert journal.count == 4
         assert [i for i in range(30) if journal.has(i, frames[i])] == [0, 2, 4, 7]
-        energy, forces = journal.get(4)
-        assert energy == 4.0
-        np.testing.assert_array_equal(forces, frames[4].positions)
+        found = journal.get(4)
+        assert isinstance(found, Evaluation)
+        assert found.energy == 4.0
+        np.testing.assert_array_equal(found.forces, frames[4].positions)
+        assert found.charges is None
+        assert found.dipole is None
         assert journal.get(7) == "it did not converge: é"
+
+
+def test_charges_and_dipoles_come_back(folder: Path, frames: list[Frame]) -> None:
+    forces = frames[9].positions
+    charges, dipole = forces[:, 0], np.array([0.1, 0.2, 0.3])
+    with Journal(folder, JOB) as journal:
+        journal.add(9, frames[9], Evaluation(1.0, forces, charges, dipole))
+    with Journal(folder, JOB) as journal:
+        found = journal.get(9)
+    assert isinstance(found, Evaluation)
+    np.testing.assert_array_equal(found.forces, forces)
+    np.testing.assert_array_equal(found.charges, charges)
+    np.testing.assert_array_equal(found.dipole, dipole)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 20, 30, 40])
@@ -40,8 +56,8 @@ def test_a_torn_record_is_dropped(folder: Path, frames: list[Frame], cut: int) -
     with Journal(folder, JOB) as journal:
         assert journal.count == 3
         assert not journal.has(7, frames[7])
-        journal.add(7, frames[7], (1.0, frames[7].positions))
-        journal.add(9, frames[9], (2.0, frames[9].positions))
+        journal.add(7, frames[7], Evaluation(1.0, frames[7].positions))
+        journal.add(9, frames[9], Evaluation(2.0, frames[9].positions))
     with Journal(folder, JOB) as journal:
         assert journal.count == 5
         assert journal.get(7)[0] == 1.0

@@ -9,7 +9,7 @@ import pytest
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.frame import Frame
-from ase_physml.data.label import Failure, label
+from ase_physml.data.label import Failure, label, less_at_rest, plan
 from ase_physml.data.ragged import Metadata
 from ase_physml.data.schema import check
 from ase_physml.errors import DataError, PotentialError
@@ -46,6 +46,59 @@ def test_labels_are_the_calculators(tmp_path: Path, plain: list[Frame]) -> None:
         np.testing.assert_array_equal(found.forces, -2 * frame.positions)
         assert found.name == frame.name
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_charges_and_dipoles_are_kept(tmp_path: Path, plain: list[Frame]) -> None:
+    out = tmp_path / "out.h5"
+    label(plain, out, make_calculator, "toy_calculators:Charged", META)
+    for found, frame in zip(check(out), plain, strict=True):
+        x = frame.positions[:, 0]
+        np.testing.assert_allclose(found.charges, x - x.mean(), atol=1e-12)
+        dipole = (x - x.mean()) @ frame.positions
+        np.testing.assert_allclose(found.dipole, dipole, atol=1e-12)
+
+
+@pytest.mark.parametrize("equilibrium", [True, False])
+def test_what_a_baseline_leaves_over(
+    tmp_path: Path, plain: list[Frame], equilibrium: bool
+) -> None:
+    out = tmp_path / "out.h5"
+    own = [replace(f, energy=float(k)) for k, f in enumerate(plain)]
+    own[3] = replace(own[3], forces=np.ones((len(own[3].numbers), 3)))
+    own[4] = replace(own[4], energy=None)
+    given = Metadata("DFT", equilibrium=equilibrium)
+    name = "toy_calculators:Spring"
+    metadata, combine = plan(given, "set.h5", name, subtract=True)
+    label(own, out, make_calculator, name, metadata, combine=combine)
+    data = check(out)
+    assert data.metadata.baseline == name
+    assert data.metadata.level_of_theory == "DFT"
+    assert data.metadata.equilibrium is False
+    for k, (found, frame) in enumerate(zip(data, own, strict=True)):
+        if k == 4:
+            assert found.energy is None
+        else:
+            assert found.energy == pytest.approx(k - (frame.positions**2).sum())
+        if k == 3:
+            np.testing.assert_array_equal(found.forces, 1 + 2 * frame.positions)
+        elif equilibrium:
+            # Zero at rest, less the baseline's.
+            np.testing.assert_array_equal(found.forces, 2 * frame.positions)
+        else:
+            assert found.forces is None
+
+
+def test_held_atoms_leave_forces_unknown(tmp_path: Path, plain: list[Frame]) -> None:
+    out = tmp_path / "out.h5"
+    held = [replace(f, energy=0.0, fixed=np.ones(len(f.numbers), bool)) for f in plain]
+    name = "toy_calculators:Spring"
+    label(held, out, make_calculator, name, META, combine=less_at_rest)
+    assert all(frame.forces is None for frame in check(out))
+
+
+def test_one_baseline_is_enough() -> None:
+    with pytest.raises(DataError, match="emt leaves over already"):
+        plan(Metadata("DFT", baseline="emt"), "set.h5", "emt", subtract=True)
 
 
 def test_what_fails_is_left_out_and_listed(tmp_path: Path, plain: list[Frame]) -> None:

@@ -46,6 +46,22 @@ class Drifting(Spring):
         self.results["energy"] += self.asked
 
 
+class Charged(Spring):
+    """Has charges and a dipole as well."""
+
+    implemented_properties: ClassVar[list[str]] = [
+        *Spring.implemented_properties,
+        "charges",
+        "dipole",
+    ]
+
+    def calculate(self, *args: Any, **kwargs: Any) -> None:
+        super().calculate(*args, **kwargs)
+        charges = self.atoms.positions[:, 0] - self.atoms.positions[:, 0].mean()
+        self.results["charges"] = charges
+        self.results["dipole"] = charges @ self.atoms.positions
+
+
 class Dying(Spring):
     """Takes its process along."""
 

@@ -56,6 +56,21 @@ def test_passes_and_seeds_differ(store: FrameStore) -> None:
     assert order != third
 
 
+def test_frames_that_are_compared_stay_together(sets: Path) -> None:
+    data = RaggedSet(sets / "labelled.h5")
+    store = FrameStore(data, np.arange(64), compare="composition")
+    stream = BatchStream([store], 4, seed=0)
+    seen = 0
+    for t in range(len(stream)):
+        group = stream[t].group
+        assert group is not None
+        # Each group is one run: it changes as often as there are others.
+        changes = int((group[1:] != group[:-1]).sum())
+        assert changes == len(group.unique()) - 1
+        seen += len(group)
+    assert seen == 64
+
+
 def test_memory_and_file_give_the_same(store: FrameStore, sets: Path) -> None:
     from_file = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64), 0)
     assert from_file.columns is None

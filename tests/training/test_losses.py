@@ -30,6 +30,19 @@ def test_huber_grows_linearly_with_slope_one() -> None:
     assert (far[1] - far[0]).item() == pytest.approx(1.0)
 
 
+def test_differences_are_within_groups() -> None:
+    label = torch.tensor([0.0, 1.0, math.nan, 5.0, 2.0])
+    predicted = torch.tensor([10.0, 13.0, 99.0, -3.0, 7.0], requires_grad=True)
+    group = torch.tensor([4, 4, 4, 9, 1])
+    loss, count = losses.difference_loss(predicted, label, group, None)
+    # Errors 10 and 12 of the one group with two labels: +-1 about their mean.
+    assert loss.item() == pytest.approx(1.0)
+    assert count.item() == 2
+    loss.backward()
+    assert predicted.grad is not None
+    assert predicted.grad.tolist() == pytest.approx([-1.0, 1.0, 0.0, 0.0, 0.0])
+
+
 def test_force_loss_is_the_mean_over_known_components() -> None:
     label = torch.tensor([[[0.0, 0, 0], [math.nan, math.nan, math.nan]]])
     predicted = torch.tensor([[[3.0, 0, 0], [9.0, 9, 9]]])
