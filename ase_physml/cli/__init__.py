@@ -1,7 +1,8 @@
 """The `physml` command: one file per verb, each parses, calls and prints."""
 
 import sys
-from typing import NoReturn
+import warnings
+from typing import NoReturn, TextIO
 
 import typer
 
@@ -11,6 +12,7 @@ from ase_physml.cli.conformers import conformers
 from ase_physml.cli.data import app as data_app
 from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
+from ase_physml.cli.list import list_shipped
 from ase_physml.cli.neb import neb
 from ase_physml.cli.pathway import pathway
 from ase_physml.cli.predict import predict
@@ -35,6 +37,7 @@ app.command()(train)
 app.command()(committee)
 app.command()(evaluate)
 app.command()(info)
+app.command("list")(list_shipped)
 
 
 def _version(value: bool) -> None:
@@ -52,8 +55,21 @@ def _root(
     pass
 
 
+def _warn(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - as Python calls it
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """In one line, without the place in the code that Python would print."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: what a user can cause is one line, not a traceback."""
+    warnings.showwarning = _warn
     try:
         app()
     except WriteError as error:

@@ -9,6 +9,7 @@ from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, s
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
+    SmilesColumn,
     make_console,
     make_table,
     open_workers,
@@ -27,7 +28,7 @@ _NAMED = 5
 def conformers(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="SMILES, tables (.csv), or files of lines `SMILES name`."),
+        typer.Argument(help="SMILES, tables of them, or files of lines `SMILES name`."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File: .sdf, .xyz or .h5.")
@@ -47,6 +48,7 @@ def conformers(
     steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 300,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
+    smiles_column: SmilesColumn = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
@@ -60,7 +62,7 @@ def conformers(
 
     check_file(out, overwrite=overwrite, resume=resume)
     settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
-    molecules = read_molecules(inputs)
+    molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
         stoppable(kept_beside(out)),

@@ -48,8 +48,8 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="auto, ase, qm9, transition1x, ani1, ani1x, oc20-s2ef, oc20-lmdb or "
-            "physml.",
+            help="auto, ase, qm9, transition1x, ani1, ani1x, ani2x, oc20-s2ef, "
+            "oc20-lmdb or physml.",
         ),
     ] = "auto",
     energy: Annotated[

@@ -18,7 +18,9 @@ from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
+    SmilesColumn,
     check_export,
+    make_calculator_for,
     make_console,
     print_doubts,
     print_errors,
@@ -60,7 +62,9 @@ def pathway(
             "files of structures, of reactant and product."
         ),
     ],
-    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "reactions.pt",
+    model: Annotated[
+        str, typer.Option(help="Shipped name or path, or a calculator: tblite, emt.")
+    ] = "reactions.pt",
     conformations: Annotated[
         str, typer.Option(help="Model of conformations: shipped name or path.")
     ] = "physchem_qm9.pt",
@@ -89,6 +93,7 @@ def pathway(
         Path | None,
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
     ] = None,
+    smiles_column: SmilesColumn = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
@@ -98,16 +103,16 @@ def pathway(
     """Find reaction paths from SMILES: conformers of both sides, ends, path, barrier.
 
     Each step leaves its files: reactant.xyz and product.xyz, ends.traj, path.traj and
-    path.png. Exit code 1 if a reaction failed; the others are searched all the same.
+    path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
+    are searched all the same.
     """
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.neb import Search
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
     check_file(uncertain, overwrite=True, option="--uncertain")
-    reactions = _read(inputs)
-    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    reactions = _read(inputs, smiles_column)
+    calculator = make_calculator_for(model, device, dtype)
     search = Search(
         images=images,
         fmax=fmax,
@@ -142,17 +147,18 @@ def pathway(
         for name, folder in folders.items():
             results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
+    flawed = False
     if until is Step.path:
         paths = {name: _path(result) for name, result in results.items()}
-        print_paths(console, paths, calculator.potential)
+        flawed = print_paths(console, paths, getattr(calculator, "potential", model))
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
-    if print_errors(results):
+    if print_errors(results) or flawed:
         raise typer.Exit(1)
 
 
-def _read(inputs: list[str]) -> "dict[str, str | Ends]":
+def _read(inputs: list[str], column: str | None) -> "dict[str, str | Ends]":
     """Reactions by unique names that can be names of folders."""
     from ase_physml.tasks.conformer_runs import read_molecules
     from ase_physml.tasks.pathway_ends import Ends
@@ -167,7 +173,7 @@ def _read(inputs: list[str]) -> "dict[str, str | Ends]":
                 f"{file}: no such file, and no reaction; write REACTANTS>>PRODUCTS"
             )
     found: dict[str, str | Ends] = {}
-    for named in read_molecules(inputs):
+    for named in read_molecules(inputs, column):
         name = "reaction" if named.name == named.smiles else file_safe(named.name)
         found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
     return found

@@ -7,25 +7,26 @@ import typer
 
 from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import make_console, name_some
+from ase_physml.cli.shared import (
+    SmilesColumn,
+    make_console,
+    name_some,
+    print_lines,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.tasks.property_runs import Report
 
-# Failures that are printed; the others are only in the file.
-_SHOWN = 10
-
 
 def predict(
     model: Annotated[str, typer.Argument(help="Shipped name or path.")],
-    table: Annotated[Path, typer.Argument(help="file.csv or file.smi.")],
+    table: Annotated[
+        Path, typer.Argument(help="Table (.csv, .tsv) or lines of SMILES (.smi).")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
-    smiles_column: Annotated[
-        str | None,
-        typer.Option(help='Of a .csv; if not said, the one called "smiles".'),
-    ] = None,
+    smiles_column: SmilesColumn = None,
     fingerprints: Annotated[
         bool, typer.Option("--fingerprints", help="Fingerprints instead.")
     ] = False,
@@ -35,10 +36,12 @@ def predict(
 ) -> None:
     """Predict properties of molecules; all columns of the table are kept.
 
-    Of a committee, NAME_std is how far its members part.
+    Those on the right are predicted: predicted_NAME, and of a committee
+    predicted_NAME_std, how far its members part.
 
     Exit code 1 if some could not be read: their cells stay empty, OUT.failures.csv
-    lists them. OUT.unseen.csv lists molecules with elements that the model never saw.
+    lists them by their lines. OUT.unseen.csv lists molecules with elements that the
+    model never saw.
     """
     from ase_physml.tasks.property_runs import run_properties
     from ase_physml.tasks.smiles_tables import read_smiles_table
@@ -63,7 +66,7 @@ def predict(
     if report.unseen:
         _print_unseen(report, out)
     if report.failures:
-        _print_failures(report, out)
+        print_lines(report.failures, out)
         raise typer.Exit(1)
 
 
@@ -83,16 +86,6 @@ def _print_unseen(report: "Report", out: Path) -> None:
         f"are guesses; listed in {out}.unseen.csv",
         style="yellow",
         markup=False,
-    )
-
-
-def _print_failures(report: "Report", out: Path) -> None:
-    stderr = _stderr()
-    for failure in report.failures[:_SHOWN]:
-        text = f"row {failure.index + 1}: {failure.reason}"
-        stderr.print(text, style="red", markup=False)
-    stderr.print(
-        f"{len(report.failures):,} failed, listed in {out}.failures.csv", markup=False
     )
 
 

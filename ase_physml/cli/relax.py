@@ -19,6 +19,7 @@ from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     Scheduler,
+    SmilesColumn,
     beside,
     check_export,
     make_console,
@@ -49,7 +50,7 @@ def relax(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="SMILES, files of them (.smi), or files that ASE reads (all frames)."
+            help="SMILES, files or tables of them, or files of structures (all frames)."
         ),
     ],
     model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
@@ -71,6 +72,7 @@ def relax(
     collect: Annotated[
         Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
     ] = None,
+    smiles_column: SmilesColumn = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -102,7 +104,7 @@ def relax(
     console = make_console()
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
-    for name, start in read_inputs(inputs, seed):
+    for name, start in read_inputs(inputs, seed, smiles_column):
         results[name] = None  # keeps the order of the table
         if isinstance(start, PhysMLError):
             results[name] = start

@@ -12,10 +12,11 @@ import typer
 from ase_physml.errors import DataError, PhysMLError, PotentialError
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
     from rich.table import Table
 
-    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
 
@@ -28,6 +29,14 @@ Scheduler = Annotated[
 
 
 _NAMED = 20  # of more names than this, two stand for all
+_SHOWN = 10  # failures that are printed; the others are only in the file
+
+SmilesColumn = Annotated[
+    str | None,
+    typer.Option(
+        help='Of a table; if not said, the one called "smiles" or "*_smiles".'
+    ),
+]
 
 
 class Optimizer(StrEnum):
@@ -48,6 +57,21 @@ class Dtype(StrEnum):
 def name_some(names: Sequence[str]) -> str:
     """All names, or the first and the last of many."""
     return ", ".join(names) if len(names) <= _NAMED else f"{names[0]} ... {names[-1]}"
+
+
+def print_lines(failures: "Sequence[Failure]", out: Path) -> None:
+    """The first lines of a table that failed, on stderr, and where all are listed."""
+    from rich.console import Console
+
+    if not failures:
+        return
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    for failure in failures[:_SHOWN]:
+        text = f"line {failure.index}: {failure.reason}"
+        stderr.print(text, style="red", markup=False)
+    stderr.print(
+        f"{len(failures):,} failed, listed in {out}.failures.csv", markup=False
+    )
 
 
 def beside(stem: Path, suffix: str) -> Path:
@@ -106,18 +130,42 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
         yield workers
 
 
+def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
+    """A calculator by name; device and precision are of potentials, not of others.
+
+    Raises:
+        PotentialError: No such calculator, or one without forces.
+    """
+    from ase_physml.calculators.byname import (
+        as_calculator,
+        is_potential,
+        make_calculator,
+    )
+
+    if not is_potential(model):
+        return as_calculator(model)
+    return make_calculator(model, device=device, dtype=dtype.value)
+
+
+def _threshold(calculator: "Calculator") -> float | None:
+    """Spread that few atoms exceed, eV/Å; None unless a committee has measured it."""
+    calibration = getattr(calculator, "calibration", None)
+    return None if calibration is None else calibration.threshold
+
+
 def print_doubts(
     console: "Console",
     doubts: "Mapping[str, Doubt | None]",
-    calculator: "PhysMLCalculator",
+    calculator: "Calculator",
     export: Path | None,
 ) -> None:
     """A line for each structure that a committee is uncertain about; export them."""
     from rich.markup import escape
 
+    from ase_physml.calculators.byname import name_of
     from ase_physml.tasks.uncertainty import write_doubtful
 
-    threshold = calculator.calibration.threshold
+    threshold = _threshold(calculator)
     if threshold is None:
         return
     above = {n: d for n, d in doubts.items() if d is not None and d.largest > threshold}
@@ -129,7 +177,7 @@ def print_doubts(
             soft_wrap=True,
         )
     if export is not None:
-        count = write_doubtful(export, above, calculator.potential)
+        count = write_doubtful(export, above, name_of(calculator))
         said = (
             f"{count} uncertain structures written to {export}"
             if count
@@ -138,16 +186,18 @@ def print_doubts(
         console.print(said, markup=False, soft_wrap=True)
 
 
-def check_export(calculator: "PhysMLCalculator", export: Path | None) -> None:
+def check_export(calculator: "Calculator", export: Path | None) -> None:
     """Refuse, before any work, to export what nobody will be uncertain about.
 
     Raises:
         PotentialError: The potential is no committee, or has no threshold.
     """
-    if export is None or calculator.calibration.threshold is not None:
+    from ase_physml.calculators.byname import name_of
+
+    if export is None or _threshold(calculator) is not None:
         return
     raise PotentialError(
-        f"--uncertain {export}: {calculator.potential} is not a committee with a "
+        f"--uncertain {export}: {name_of(calculator)} is not a committee with a "
         "measured threshold; make one with `physml committee`"
     )
 

@@ -9,8 +9,10 @@ import typer
 from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
+    SmilesColumn,
     make_console,
     name_some,
+    print_lines,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Draw(StrEnum):
 
 
 def table(
-    source: Annotated[Path, typer.Argument(help="CSV file with SMILES.")],
+    source: Annotated[Path, typer.Argument(help="Table with SMILES: .csv, .tsv.")],
     out: Annotated[Path, typer.Argument(help="HDF5 set to write.")],
     target: Annotated[
         list[str] | None,
@@ -41,9 +43,7 @@ def table(
             help="Column to learn; may be repeated. Published sets are recognised."
         ),
     ] = None,
-    smiles_column: Annotated[
-        str | None, typer.Option(help='If not said, the one called "smiles".')
-    ] = None,
+    smiles_column: SmilesColumn = None,
     task: Annotated[Task, typer.Option(help="What the targets are.")] = Task.regression,
     classes: Annotated[int, typer.Option(min=2, help="Of a multiclass task.")] = 2,
     unit: Annotated[str, typer.Option(help="Of the targets, for people.")] = "",
@@ -61,9 +61,12 @@ def table(
 ) -> None:
     """Make a set of molecules and their properties, and a split: OUT with .json.
 
-    Rows that cannot be read are left out, and listed in OUT.failures.csv. Equal
-    molecules are on one side of the split. A run that was killed goes on when repeated.
+    Rows that cannot be read, and those of one molecule that contradict each other, are
+    left out, and listed in OUT.failures.csv by their lines. Equal molecules are on one
+    side of the split. A run that was killed goes on when repeated.
     """
+    import numpy as np
+
     from ase_physml.molecules.properties import import_table
     from ase_physml.molecules.splits import random_split, scaffold_split
 
@@ -84,14 +87,17 @@ def table(
     store = found.store
     drawn = scaffold_split(store) if split == "scaffold" else random_split(store, seed)
     drawn.save(out.with_suffix(".json"))
+    empty = int(np.isnan(found.targets).all(axis=1).sum())
+    without = f" ({empty:,} without any value)" if empty else ""
     make_console().print(
-        f"{out}: {len(store):,} molecules, {len(failures):,} rows left out; "
+        f"{out}: {len(store):,} molecules{without}, {len(failures):,} rows left out; "
         f"{name_some(found.target_names)}\n"
         f"{out.with_suffix('.json')}: {len(drawn.train):,} for training, "
         f"{len(drawn.val):,} for validation, {len(drawn.test):,} for the test",
         markup=False,
         soft_wrap=True,
     )
+    print_lines(failures, out)
 
 
 def _read(
@@ -103,16 +109,8 @@ def _read(
     unit: str,
 ) -> "PropertyTable":
     from ase_physml.data.tables import TableFormat, read_table
-    from ase_physml.tasks.smiles_tables import smiles_column
 
     if not target:
         return read_table(source)
-    form = TableFormat(
-        source.stem,
-        smiles_column(source, smiles),
-        tuple(target),
-        task.value,
-        unit,
-        classes,
-    )
-    return read_table(source, form)
+    form = TableFormat(source.stem, "", tuple(target), task.value, unit, classes)
+    return read_table(source, form, smiles)

@@ -42,7 +42,7 @@ class Failure:
     """A frame that the calculator could not treat.
 
     Attributes:
-        index: Position in the input.
+        index: Position in the input; of what a table says, its line.
         name: Of the frame, or "".
         reason: What the calculator said.
     """
@@ -227,13 +227,28 @@ def _labelled(
             yield combine(frame, result)
 
 
-def list_failures(out: Path, failures: list[Failure], kind: str = "failures") -> None:
-    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none."""
+def list_failures(
+    out: Path,
+    failures: list[Failure],
+    kind: str = "failures",
+    counted: str = "frame",
+) -> None:
+    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none.
+
+    Args:
+        out: File of the results.
+        failures: To list.
+        kind: Of the list.
+        counted: What their indices count, "frame" from 0 or "line" from 1.
+    """
     path = out.with_name(f"{out.name}.{kind}.csv")
     if not failures:
         path.unlink(missing_ok=True)
         return
-    with writing(path), path.open("w", newline="") as file:
+    with (
+        writing(path),
+        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         rows = csv.writer(file)
-        rows.writerow(["frame", "name", "reason"])
+        rows.writerow([counted, "name", "reason"])
         rows.writerows([f.index, f.name, f.reason] for f in failures)

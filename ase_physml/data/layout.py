@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ase_physml.data.files.limits import check_dataset
 from ase_physml.data.frame import Array
 from ase_physml.data.metadata import UNITS, text
 from ase_physml.errors import DataError
@@ -81,6 +82,7 @@ def check_layout(path: Path, file: h5py.File) -> Array:
     present = [name for name in _SHAPES if name in file]
     for name in present:
         _check_shape(path, name, file[name])
+        check_size(path, file[name])
     n_atoms = _check_counts(path, file["n_atoms"][:])
     total = int(n_atoms.sum(dtype=np.int64))
     for name in present[1:]:
@@ -91,6 +93,16 @@ def check_layout(path: Path, file: h5py.File) -> Array:
                 f"{rows}; the file is damaged, write it again"
             )
     return n_atoms
+
+
+def check_size(path: Path, dataset: h5py.Dataset) -> None:
+    """Refuse a dataset far larger than what is stored of it: it would fill memory.
+
+    Raises:
+        DataError: As of `check_dataset`.
+    """
+    stored = dataset.id.get_storage_size()
+    check_dataset(path, dataset.name.strip("/"), dataset.nbytes, stored)
 
 
 def check_units(path: Path, file: h5py.File, *, strict: bool) -> None:

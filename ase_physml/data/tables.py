@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from ase_physml.data.files.smiles import SmilesFile, SmilesRow, read_smiles
+from ase_physml.data.files.table import is_missing, read_text_table
 from ase_physml.data.frame import Array
+from ase_physml.data.label import Failure
 from ase_physml.errors import DataError
 
 Task = Literal["regression", "classification", "multiclass"]
@@ -47,12 +49,27 @@ class PropertyTable:
         format: What the columns mean.
         smiles: As written, one for each row.
         targets: float64 (rows, targets), NaN where there is no value.
+        lines: Of the file in which rows begin, counted from 1; of rows that are of no
+            file, their places.
+        failures: Rows that cannot be read, by their lines.
+        published: Whether the set is one of `FORMATS`, whose rows are what others
+            compare with.
     """
 
     format: TableFormat
     smiles: tuple[str, ...]
     targets: Array
+    lines: tuple[int, ...] = ()
+    failures: list[Failure] = field(default_factory=list)
+    published: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.lines:
+            object.__setattr__(self, "lines", tuple(range(len(self.smiles))))
+
+
+# With so many bad rows for each good one, the task or the column is wrong.
+_MISTAKEN = 9
 
 _TOX21 = (
     "NR-AR",
@@ -97,70 +114,89 @@ FORMATS = {
 """The sets of the PhysChem and HamNet papers, columns as published."""
 
 
-def read_table(path: str | Path, format_: str | TableFormat = "auto") -> PropertyTable:
-    """Read a CSV file.
+def read_table(
+    path: str | Path,
+    format_: str | TableFormat = "auto",
+    smiles_column: str | None = None,
+) -> PropertyTable:
+    """Read a table.
 
     Args:
-        path: With a line of column names; an empty cell is a missing value.
+        path: As of `ase_physml.data.files.smiles.read_smiles`. An empty cell, or one
+            such as NA, is a missing value.
         format_: One of `FORMATS` by name, one of your own, or "auto" to recognise one
             of `FORMATS` by its columns.
+        smiles_column: Where a format of your own has "" for it, this one or the one
+            that `read_smiles` finds.
 
     Raises:
-        DataError: No such file, columns that do not fit, or a cell that is no number.
+        DataError: No such file, columns that do not fit, or hardly a row with a
+            value of the task.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    if len(rows) < 2:
-        raise DataError(f"{path}: no rows under a line of column names")
-    header, body = rows[0], [row for row in rows[1:] if row]
-    found = _chosen(path, header, format_)
-    for k, row in enumerate(body):
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {k} has {len(row)} cells under {len(header)} column "
-                "names; repair the file"
-            )
-    smiles = tuple(row[header.index(found.smiles)].strip() for row in body)
-    places = [header.index(name) for name in found.targets]
-    targets = [[_number(row[place]) for place in places] for row in body]
-    _check(path, found, np.array(targets))
-    return PropertyTable(found, smiles, np.array(targets))
+    if isinstance(format_, str) and format_ not in {"auto", *FORMATS}:
+        raise DataError(f"table {format_!r} is not one of auto, {', '.join(FORMATS)}")
+    found = _chosen(path, format_, smiles_column)
+    rows = read_smiles(path, found.smiles)
+    places = [_place(rows, name) for name in found.targets]
+    kept, targets, failures = [], [], []
+    for row in rows.rows:
+        values = [_number(row.cells[place]) for place in places]
+        problem = row.problem or _problem(found, values, row, places)
+        if problem:
+            failures.append(Failure(row.line, row.name or row.smiles, problem))
+        else:
+            kept.append(row)
+            targets.append(values)
+    if len(failures) > _MISTAKEN * len(kept):
+        raise DataError(
+            f"{path}: {len(failures)} of {len(rows.rows)} rows cannot be read; the "
+            f"first, line {failures[0].index}: {failures[0].reason}"
+        )
+    return PropertyTable(
+        found,
+        tuple(row.smiles for row in kept),
+        np.array(targets, dtype=np.float64),
+        tuple(row.line for row in kept),
+        failures,
+        published=found in FORMATS.values(),
+    )
 
 
 def _chosen(
-    path: Path, header: Sequence[str], format_: str | TableFormat
+    path: Path, format_: str | TableFormat, smiles_column: str | None
 ) -> TableFormat:
-    if isinstance(format_, str) and format_ not in {"auto", *FORMATS}:
-        raise DataError(f"table {format_!r} is not one of auto, {', '.join(FORMATS)}")
-    if format_ == "auto":
-        fitting = [f for f in FORMATS.values() if not _lacking(f, header)]
-        if len(fitting) != 1:
-            raise DataError(
-                f"{path}: columns of no set known here ({', '.join(header[:5])}...); "
-                "say which columns to read (--target), or give one of "
-                f"{', '.join(FORMATS)}"
-            )
-        return fitting[0]
-    chosen = FORMATS[format_] if isinstance(format_, str) else format_
-    lacking = _lacking(chosen, header)
-    if lacking:
+    if isinstance(format_, TableFormat):
+        if format_.smiles:
+            return format_
+        table = read_text_table(path, smiles_column)
+        column = table.names[table.smiles_place(smiles_column)]
+        return replace(format_, smiles=column)
+    if format_ != "auto":
+        return FORMATS[format_]
+    names = read_text_table(path).names
+    fitting = [f for f in FORMATS.values() if {f.smiles, *f.targets} <= {*names}]
+    if len(fitting) != 1:
         raise DataError(
-            f"{path}: no column {lacking[0]!r}; there are {', '.join(header[:20])}"
+            f"{path}: columns of no set known here ({', '.join(names[:5])}...); say "
+            f"which columns to read (--target), or give one of {', '.join(FORMATS)}"
         )
-    return chosen
+    return fitting[0]
 
 
-def _lacking(format_: TableFormat, header: Sequence[str]) -> list[str]:
-    return [n for n in (format_.smiles, *format_.targets) if n not in header]
+def _place(rows: SmilesFile, column: str) -> int:
+    count = rows.names.count(column)
+    if count != 1:
+        raise DataError(
+            f"{rows.path}: {count or 'no'} column{'s' if count else ''} {column!r}; "
+            f"there are {', '.join(rows.names[:20])}"
+        )
+    return rows.names.index(column)
 
 
 def _number(cell: str) -> float:
-    """NaN for an empty cell, infinity for what is no number."""
-    if not cell.strip():
+    """NaN for a missing value, infinity for what is no number."""
+    if is_missing(cell):
         return math.nan
     try:
         return float(cell)
@@ -168,14 +204,18 @@ def _number(cell: str) -> float:
         return math.inf
 
 
-def _check(path: Path, format_: TableFormat, targets: Array) -> None:
-    wrong = np.isinf(targets)
-    if format_.task != "regression":
-        classes = 2 if format_.task == "classification" else format_.classes
-        known = np.isin(targets, np.arange(classes))
-        wrong |= ~known & ~np.isnan(targets)
-    for row, column in np.argwhere(wrong)[:1]:
-        raise DataError(
-            f"{path}: row {row}, column {format_.targets[column]!r} holds no value of "
-            f"a {format_.task} task; correct the cell or leave it empty"
-        )
+def _problem(
+    format_: TableFormat, values: Sequence[float], row: SmilesRow, places: Sequence[int]
+) -> str:
+    """Which cell holds no value of the task, "" if none."""
+    if not row.smiles:
+        return "no SMILES in it"
+    classes = 2 if format_.task == "classification" else format_.classes
+    for name, value, place in zip(format_.targets, values, places, strict=True):
+        known = format_.task == "regression" or value in range(classes)
+        if math.isinf(value) or not (math.isnan(value) or known):
+            return (
+                f"column {name!r} holds {row.cells[place][:40]!r}, no value of a "
+                f"{format_.task} task; correct the cell or leave it empty"
+            )
+    return ""

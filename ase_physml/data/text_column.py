@@ -24,7 +24,9 @@ class TextColumn:
     def extend(self, values: list[str | None]) -> None:
         """Add rows; None is the empty text."""
         for value in values:
-            encoded = " ".join((value or "").splitlines()).encode()
+            encoded = " ".join((value or "").splitlines()).encode(
+                errors="backslashreplace"
+            )
             self._width = max(self._width, len(encoded))
             self._scratch.write(encoded + b"\n")
         self.rows += len(values)

@@ -8,6 +8,7 @@ from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
+from ase_physml.molecules.smiles import parse_smiles
 
 
 def canonical(molecule: str | Chem.Mol) -> tuple[str, Chem.Mol, Array]:
@@ -40,7 +41,7 @@ def _parsed(molecule: str | Chem.Mol) -> Chem.Mol:
         return Chem.Mol(molecule)
     if not molecule.strip():
         raise DataError("an empty SMILES names no molecule; leave the row out")
-    parsed = Chem.MolFromSmiles(molecule)
+    parsed = parse_smiles(molecule)
     if parsed is None:
         raise DataError(
             f"{molecule!r} is not a valid SMILES (syntax, valence or aromaticity); "

@@ -21,9 +21,23 @@ def element_names(atom_features: Array) -> list[str]:
 
 
 def unseen_elements(molecule: Featurised, seen: Sequence[str]) -> list[str]:
-    """Elements of a molecule that are not among these; none if these are not known."""
+    """Elements of a molecule that are not among these; none if these are not known.
+
+    All are named, those too that the model would not tell apart.
+    """
     found = element_names(molecule.atom_features) if seen else []
-    return [name for name in found if name not in seen]
+    new = [name for name in found if name not in seen]
+    if OTHERS not in new:
+        return new
+    return [name for name in new if name != OTHERS] + _others(molecule.smiles)
+
+
+def _others(smiles: str) -> list[str]:
+    """Symbols of the elements that have no feature of their own."""
+    atoms = Chem.MolFromSmiles(smiles).GetAtoms()
+    numbers = {atom.GetAtomicNum() for atom in atoms} - {1, *ELEMENTS}
+    symbol = Chem.GetPeriodicTable().GetElementSymbol
+    return [symbol(number) for number in sorted(numbers)]
 
 
 def check_elements(molecule: Featurised, seen: Sequence[str], model: str) -> None:

@@ -18,6 +18,7 @@ from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
+from ase_physml.molecules.smiles import parse_smiles
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 
 # Distances across one and two bonds hardly vary between conformers, Å.
@@ -62,8 +63,7 @@ def with_hydrogens(smiles: str) -> Chem.Mol:
     Raises:
         DataError: Not a valid SMILES, or several molecules.
     """
-    with BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise DataError(
             f"{smiles!r} is not a valid SMILES (syntax, valence or aromaticity); "

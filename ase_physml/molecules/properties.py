@@ -12,13 +12,16 @@ from typing import cast
 import numpy as np
 
 from ase_physml.data.frame import Array
-from ase_physml.data.label import Failure
+from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.tables import PropertyTable, Task
 from ase_physml.errors import DataError
 from ase_physml.molecules.build import build
 from ase_physml.molecules.conformers import featurise_with_conformer
 from ase_physml.molecules.featurise import Order, featurise
 from ase_physml.molecules.store import MoleculeStore
+
+# Of the standard deviation of a column: so far measurements of one molecule may part.
+_REPEATED = 0.1
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,12 @@ def import_table(
         afresh: Forget what an interrupted run left.
         on_items: Called with the number of rows just finished.
 
+    Values of one molecule that contradict each other are left out, unless the set is a
+    published one; see `contradictions`.
+
     Returns:
-        The set, and the rows that are left out, also listed in ``OUT.failures.csv``.
+        The set, and what is left out, by lines of the table, also listed in
+        ``OUT.failures.csv``.
 
     Raises:
         DataError: As of `build`.
@@ -143,7 +150,65 @@ def import_table(
         afresh=afresh,
         on_items=on_items,
     )
-    return PropertySet.load(out), built.failures
+    found = PropertySet.load(out)
+    failures = [
+        *table.failures,
+        *(replace(f, index=table.lines[f.index]) for f in built.failures),
+    ]
+    if not table.published:
+        found, twice = _without_contradictions(found, table, out)
+        failures += twice
+    failures.sort(key=lambda failure: failure.index)
+    list_failures(Path(out), failures, counted="line")
+    return found, failures
+
+
+def contradictions(smiles: Array, targets: Array, task: Task) -> Array:
+    """Which values contradict another of the same molecule, bool (M, T).
+
+    Args:
+        smiles: Canonical (M,).
+        targets: (M, T), NaN where there is no value.
+        task: Classes contradict if they differ; numbers if by more than a tenth of the
+            standard deviation of the whole column, as repeated measurements do not.
+    """
+    _, molecule = np.unique(smiles.astype(str), return_inverse=True)
+    count = int(molecule.max(initial=-1)) + 1
+    low, high = (np.full((count, targets.shape[1]), sign) for sign in (np.inf, -np.inf))
+    np.fmin.at(low, molecule, targets)
+    np.fmax.at(high, molecule, targets)
+    allowed = np.zeros(targets.shape[1])
+    if task == "regression":
+        known = np.isfinite(targets)
+        mean = np.where(known, targets, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        squares = np.where(known, targets - mean, 0.0) ** 2
+        allowed = _REPEATED * np.sqrt(squares.sum(0) / np.maximum(known.sum(0), 1))
+    found: Array = (high - low > allowed)[molecule] & np.isfinite(targets)
+    return found
+
+
+def _without_contradictions(
+    found: PropertySet, table: PropertyTable, out: str | Path
+) -> tuple[PropertySet, list[Failure]]:
+    wrong = contradictions(found.smiles, found.targets, found.task)
+    if not wrong.any():
+        return found, []
+    lines = np.array(table.lines)[found.store.columns["index"]]
+    failures = []
+    for row in np.flatnonzero(wrong.any(axis=1)):
+        others = lines[(found.smiles == found.smiles[row]) & wrong.any(axis=1)]
+        listed = ", ".join(str(line) for line in others if line != lines[row])
+        column = found.target_names[int(wrong[row].argmax())]
+        name = str(found.smiles[row])
+        reason = f"line {listed} has the same molecule with another value of {column!r}"
+        failures.append(Failure(int(lines[row]), name, f"{reason}; correct one"))
+    kept = replace(found, targets=np.where(wrong, np.nan, found.targets))
+    left = ~wrong.any(axis=1) | np.isfinite(kept.targets).any(axis=1)
+    if not left.any():
+        raise DataError(f"{out}: {failures[0].reason}; nothing is left")
+    kept = kept.select(np.flatnonzero(left))
+    kept.save(out)
+    return kept, failures
 
 
 def _about(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
+from ase_physml.molecules.smiles import parse_smiles
 
 # Costs beside squared distances, Å^2: of a hydrogen that changes its owner though it
 # need not, and of one that would be another than the map numbers say.
@@ -122,8 +122,7 @@ def _parsed(side: str) -> Chem.Mol:
     """With all hydrogens."""
     parameters: Any = Chem.SmilesParserParams()
     parameters.removeHs = False
-    with BlockLogs():
-        molecule = Chem.MolFromSmiles(side, parameters)
+    molecule = parse_smiles(side, parameters)
     if molecule is None:
         raise DataError(f"{side!r} is not a valid SMILES (syntax, valence)")
     if Chem.GetFormalCharge(molecule):

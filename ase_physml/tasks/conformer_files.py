@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copyfileobj
 
-import ase.io
 from ase import Atoms
 from rdkit import Chem
 
 from ase_physml.data.atoms import from_atoms
+from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
@@ -56,13 +56,13 @@ def write_conformers(path: Path, structures: Sequence[Atoms]) -> None:
     if path.suffix == ".h5":
         _write_set(path, (from_atoms(atoms) for atoms in structures))
         return
-    partial = path.with_name(path.name + ".part")
     if path.suffix == ".xyz":
-        ase.io.write(partial, [*map(_escaped, structures)], format="extxyz")
-    else:
-        with Chem.SDWriter(str(partial)) as writer:
-            for atoms in structures:
-                writer.write(_with_properties(atoms))
+        write_xyz(path, structures)
+        return
+    partial = path.with_name(path.name + ".part")
+    with Chem.SDWriter(str(partial)) as writer:
+        for atoms in structures:
+            writer.write(_with_properties(atoms))
     partial.replace(path)
 
 
@@ -91,19 +91,6 @@ def _write_set(path: Path, frames: Iterator[Frame]) -> None:
         writer.extend(
             replace(frame, name=frame.name or frame.smiles) for frame in frames
         )
-
-
-def _escaped(atoms: Atoms) -> Atoms:
-    """With backslashes doubled: ASE writes them as they are, but reads escapes.
-
-    SMILES of Z double bonds would lose them.
-    """
-    copy: Atoms = atoms.copy()
-    copy.calc = atoms.calc
-    for key, value in atoms.info.items():
-        if isinstance(value, str):
-            copy.info[key] = value.replace("\\", "\\\\")
-    return copy
 
 
 def _with_properties(atoms: Atoms) -> Chem.Mol:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.calculators.identity import identity_of, model_identity
+from ase_physml.data.files.smiles import read_smiles
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
 from ase_physml.data.workers import Lost, Workers
@@ -21,7 +22,6 @@ from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, conformers_of
-from ase_physml.tasks.smiles_tables import read_smi, read_smiles_table
 
 _FORMAT = 1
 # Molecules predicted and relaxed together.
@@ -29,10 +29,19 @@ _SLAB = 16
 
 
 class Named(NamedTuple):
-    """A line of the input."""
+    """A line of the input.
+
+    Attributes:
+        name: Of the molecule, its SMILES if it has none.
+        smiles: As written.
+        problem: Why its row cannot be used, "" if nothing is wrong with it.
+        where: File and line, "" of what was typed.
+    """
 
     name: str
     smiles: str
+    problem: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,12 @@ class Report:
     failures: list[Failure]
 
 
-def read_molecules(inputs: Sequence[str]) -> list[Named]:
-    """SMILES as they are, tables (.csv) and files with a SMILES, and a name, a line.
+def read_molecules(inputs: Sequence[str], column: str | None = None) -> list[Named]:
+    """SMILES as they are, and those of tables and of files with one in each line.
+
+    Args:
+        inputs: SMILES or files.
+        column: Of the SMILES in tables.
 
     Raises:
         DataError: A file that is neither, or nothing in all of them.
@@ -86,12 +99,10 @@ def read_molecules(inputs: Sequence[str]) -> list[Named]:
         path = Path(text)
         if not path.is_file():
             found.append(Named(text, text))
-        elif path.suffix.lower() == ".csv":
-            found += [
-                Named(smiles, smiles) for smiles in read_smiles_table(path).smiles
-            ]
-        else:
-            found += [Named(name or smiles, smiles) for smiles, name in read_smi(path)]
+            continue
+        for row in read_smiles(path, column).rows:
+            where = f"{path}, line {row.line}"
+            found.append(Named(row.name or row.smiles, row.smiles, row.problem, where))
     if not found:
         raise DataError(f"{', '.join(inputs)}: no molecules; give SMILES")
     return found
@@ -168,7 +179,9 @@ def _check_names(model: str, relax: str | None) -> None:
 def _of_slab(
     model: str, relax: str | None, settings: Settings, slab: Sequence[Named]
 ) -> list[Conformers | PhysMLError]:
-    found = conformers_of([one.smiles for one in slab], model, relax, settings)
+    # What could not be read has no conformers, for the reason that the reader had.
+    smiles = ["" if one.problem else one.smiles for one in slab]
+    found = conformers_of(smiles, model, relax, settings)
     for one, conformers in zip(slab, found, strict=True):
         if isinstance(conformers, Conformers):
             for atoms in conformers.structures:
@@ -189,7 +202,9 @@ def _keep(
         if isinstance(outcome, Lost):
             failures.append([index, one.name, outcome.reason])
         elif isinstance(outcome, PhysMLError):
-            failures.append([index, one.name, str(outcome)])
+            reason = one.problem or str(outcome)
+            where = f"{one.where}: " if one.where else ""
+            failures.append([index, one.name, where + reason])
         else:
             rows.append(asdict(_row(index, one.name, outcome)))
             structures += outcome.structures

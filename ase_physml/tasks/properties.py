@@ -67,7 +67,7 @@ class PropertyPredictions:
 
 
 def fingerprints(
-    smiles: Sequence[str],
+    smiles: Sequence[str] | str,
     model: Model,
     *,
     errors: Errors = "raise",
@@ -79,7 +79,7 @@ def fingerprints(
     written; rounding of float32 aside.
 
     Args:
-        smiles: Of M molecules.
+        smiles: Of M molecules; a lone one is one molecule.
         model: Shipped name, path or module of a model of properties.
         errors: What becomes of SMILES that cannot be read.
         on_molecules: Called with the number of molecules just finished.
@@ -97,13 +97,14 @@ def fingerprints(
 
 
 def fingerprint_columns(
-    smiles: Sequence[str],
+    smiles: Sequence[str] | str,
     model: Model,
     *,
     errors: Errors = "nan",
     on_molecules: Callable[[int], None] | None = None,
 ) -> PropertyPredictions:
     """Fingerprints as columns of a table; see `fingerprints`."""
+    smiles = _several(smiles)
     predictor = Predictor.of(model)
     names = fingerprint_names(fingerprint_width(predictor))
     found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), "")
@@ -112,7 +113,7 @@ def fingerprint_columns(
 
 
 def predict_properties(
-    smiles: Sequence[str],
+    smiles: Sequence[str] | str,
     model: Model,
     *,
     errors: Errors = "nan",
@@ -121,7 +122,7 @@ def predict_properties(
     """Properties of molecules.
 
     Args:
-        smiles: Of M molecules.
+        smiles: Of M molecules; a lone one is one molecule.
         model: Shipped name, path or module of a model of properties.
         errors: What becomes of SMILES that cannot be read.
         on_molecules: Called with the number of molecules just finished.
@@ -130,6 +131,7 @@ def predict_properties(
         PotentialError: The model cannot be used, or predicts conformations alone.
         DataError: A SMILES cannot be read, with ``errors="raise"``.
     """
+    smiles = _several(smiles)
     predictor = Predictor.of(model)
     if not predictor.columns:
         raise PotentialError(
@@ -146,6 +148,11 @@ def predict_properties(
         filled.append((found.std, predictor.spread))
     _fill(found, predictor, filled, errors, on_molecules)
     return found
+
+
+def _several(smiles: Sequence[str] | str) -> Sequence[str]:
+    # A text is a sequence too, of characters.
+    return [smiles] if isinstance(smiles, str) else smiles
 
 
 def fingerprint_width(predictor: Predictor) -> int:

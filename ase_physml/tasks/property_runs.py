@@ -36,7 +36,7 @@ class Report:
         names: Of the columns that were added.
         unit: Of their values, "" where there is none.
         done: Molecules that have them.
-        failures: Of the others, also listed in ``OUT.failures.csv``.
+        failures: Of the others, by lines, also listed in ``OUT.failures.csv``.
         unseen: Molecules that have them, but also elements that the model never saw;
             listed in ``OUT.unseen.csv``.
     """
@@ -92,16 +92,23 @@ def run_properties(
         )
         values = np.concatenate([np.load(_values(stem)) for stem, _ in parts])
         failures, unseen = (
-            [Failure(*one) for _, record in parts for one in record[kind]]
+            [_in_file(table, *one) for _, record in parts for one in record[kind]]
             for kind in ("failures", "unseen")
         )
+        columns = about.names if fingerprints else _columns(about)
         with writing(out):
-            table.with_columns(_columns(about), values).write(out)
-        list_failures(out, failures)
-        list_failures(out, unseen, "unseen")
+            table.with_columns(columns, values).write(out)
+        list_failures(out, failures, counted="line")
+        list_failures(out, unseen, "unseen", "line")
         slabs.remove()
     done = len(values) - len(failures)
-    return Report(about.names, about.unit, done, failures, unseen)
+    names = about.names if fingerprints else _predicted(about.names)
+    return Report(names, about.unit, done, failures, unseen)
+
+
+def _in_file(table: SmilesTable, row: int, smiles: str, reason: str) -> Failure:
+    """By its line, and with the reason why the reader found none."""
+    return Failure(table.lines[row], smiles, table.problems.get(row, reason))
 
 
 def _keep(
@@ -118,8 +125,13 @@ def _keep(
 
 def _columns(about: PropertyPredictions) -> list[str]:
     """Of the table; how far a committee's members part stands right of all values."""
-    names = list(about.names)
-    return names if about.std is None else [*names, *(f"{n}_std" for n in names)]
+    names = _predicted(about.names)
+    return [*names, *(f"{n}_std" for n in names)] if about.std is not None else [*names]
+
+
+def _predicted(names: Sequence[str]) -> tuple[str, ...]:
+    """Not to be taken for what was measured: sets call that "expt" or "exp"."""
+    return tuple(f"predicted_{name}" for name in names)
 
 
 def _values(stem: Path) -> Path:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ase import Atoms
-from ase.io import write
 
 from ase_physml.data.atoms import from_atoms
+from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write as write_set
 from ase_physml.tasks.relaxation import Progress, Relaxation, Relaxed
@@ -50,10 +50,7 @@ def relax(
 
 def write_final(done: Relaxed, stem: Path) -> None:
     """Write ``stem.xyz``, the final structure with its energy and forces."""
-    final = stem.with_name(stem.name + ".xyz")
-    partial = final.with_name(final.name + ".part")
-    write(partial, done.atoms, format="extxyz")
-    partial.replace(final)
+    write_xyz(stem.with_name(stem.name + ".xyz"), [done.atoms])
 
 
 def write_relaxed(path: Path, done: Mapping[str, Relaxed], potential: str) -> None:

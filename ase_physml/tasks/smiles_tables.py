@@ -1,4 +1,4 @@
-"""Tables with a column of SMILES: .csv with a header, or .smi."""
+"""Tables with a SMILES in each row, and what is predicted of it on the right."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ase_physml.data.files.smiles import read_smiles
 from ase_physml.data.frame import Array
-from ase_physml.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -18,31 +18,39 @@ class SmilesTable:
     """Rows of text.
 
     Attributes:
-        smiles: Of each row.
+        smiles: Of each row; "" where `problems` says why it has none.
         names: Of the columns.
         rows: Cells of each row.
+        lines: Of the file in which rows begin, counted from 1.
+        problems: Of rows that cannot be used, by their place.
     """
 
     smiles: tuple[str, ...]
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+    problems: dict[int, str]
 
     def with_columns(self, names: Sequence[str], values: Array) -> SmilesTable:
         """The table with numbers (rows, names) on the right; NaN is an empty cell.
 
-        A name that is there already is preceded by ``predicted_``.
+        A name that is there already is followed by a number.
         """
-        new = [f"predicted_{n}" if n in self.names else n for n in names]
+        taken = list(self.names)
+        for name in names:
+            taken.append(_unique(name, taken))
         cells = [[_cell(value) for value in row] for row in values]
         rows = [(*a, *b) for a, b in zip(self.rows, cells, strict=True)]
-        return replace(self, names=(*self.names, *new), rows=tuple(rows))
+        return replace(self, names=tuple(taken), rows=tuple(rows))
 
     def write(self, out: str | Path) -> None:
         """Write a .csv, which appears under its name when it is complete."""
         out = Path(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(out.name + ".part")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with partial.open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file:
             lines = csv.writer(file)
             lines.writerow(self.names)
             lines.writerows(self.rows)
@@ -50,92 +58,30 @@ class SmilesTable:
 
 
 def read_smiles_table(path: str | Path, column: str | None = None) -> SmilesTable:
-    """Read a table.
+    """Read a table, or a file of lines.
 
     Args:
-        path: A .csv with a header; or a .smi: a SMILES in each line, and after a space
-            its name.
-        column: Of the SMILES in a .csv; by default the one called "smiles", in upper
-            or lower case.
+        path: See `ase_physml.data.files.smiles.read_smiles`, as for ``column``.
+        column: Of the SMILES in a table.
 
     Raises:
-        DataError: Not such a file, no such column, or no molecules.
+        DataError: As of `read_smiles`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    readers = {".csv": _read_csv, ".smi": _read_smi}
-    if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: give a .csv with a header, or a .smi")
-    try:
-        found = readers[path.suffix.lower()](path, column)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table of UTF-8 text ({error})") from error
-    if not found.rows:
-        raise DataError(f"{path}: no molecules in it")
-    return found
+    found = read_smiles(Path(path), column)
+    return SmilesTable(
+        tuple("" if row.problem else row.smiles for row in found.rows),
+        found.names,
+        tuple(row.cells for row in found.rows),
+        tuple(row.line for row in found.rows),
+        {k: row.problem for k, row in enumerate(found.rows) if row.problem},
+    )
 
 
-def smiles_column(path: str | Path, column: str | None = None) -> str:
-    """Name of the column of a .csv that holds SMILES.
-
-    Arguments and errors as of `read_smiles_table`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table of UTF-8 text ({error})") from error
-    return names[_smiles_place(path, names, column)]
-
-
-def _read_csv(path: Path, column: str | None) -> SmilesTable:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
-    names = tuple(name.strip() for name in header)
-    place = _smiles_place(path, names, column)
-    # A row that is cut short is bad, and no reason to lose the others.
-    width = len(names)
-    rows = [(*row, *[""] * (width - len(row)))[:width] for row in rows]
-    return SmilesTable(tuple(row[place] for row in rows), names, tuple(rows))
-
-
-def _smiles_place(path: Path, names: Sequence[str], column: str | None) -> int:
-    matches = [
-        k
-        for k, name in enumerate(names)
-        if name == column or (column is None and name.lower() == "smiles")
-    ]
-    if len(matches) != 1:
-        raise DataError(
-            f"{path}: {len(matches)} columns called {column or 'smiles'!r}, among "
-            f"{', '.join(names)}; name one with --smiles-column"
-        )
-    return matches[0]
-
-
-def _read_smi(path: Path, column: str | None) -> SmilesTable:
-    if column is not None:
-        raise DataError(f"{path}: a .smi has no column {column!r}; leave it out")
-    rows = read_smi(path)
-    return SmilesTable(tuple(row[0] for row in rows), ("smiles", "name"), rows)
-
-
-def read_smi(path: Path) -> tuple[tuple[str, str], ...]:
-    """SMILES and name, "" if there is none, from each line that is not empty.
-
-    Raises:
-        DataError: Not a text file.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file of SMILES") from error
-    parts = [line.split(maxsplit=1) for line in lines if line.strip()]
-    return tuple((part[0], part[1].strip() if part[1:] else "") for part in parts)
+def _unique(name: str, taken: Sequence[str]) -> str:
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name}_{number}", number + 1
+    return unique
 
 
 def _cell(value: np.floating | float) -> str:

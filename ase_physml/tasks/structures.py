@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
+from ase_physml.data.files.smiles import is_smiles_file, read_smiles
+from ase_physml.data.files.structures import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
-from ase_physml.tasks.smiles_tables import read_smi
+from ase_physml.molecules.smiles import parse_smiles
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -28,9 +30,10 @@ def from_smiles(smiles: str, seed: int = 0) -> Atoms:
     from rdkit import Chem
     from rdkit.rdBase import BlockLogs
 
-    # RDKit would print its own complaint beside ours.
-    with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+    try:
+        mol = parse_smiles(smiles)
+    except DataError as error:
+        raise StructureError(str(error)) from error
     if mol is None or mol.GetNumAtoms() == 0:
         raise StructureError(f"{smiles!r} is neither a file nor a valid SMILES")
     if len(Chem.GetMolFrags(mol)) > 1:
@@ -69,20 +72,21 @@ def _embed(mol: "Mol", seed: int) -> bool:
 
 
 def read_inputs(
-    inputs: Iterable[str], seed: int = 0
+    inputs: Iterable[str], seed: int = 0, column: str | None = None
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     """A unique file-safe name and a structure, or its error, for each input.
 
     Args:
-        inputs: SMILES, files of them (.smi), or files that ASE reads; every line and
-            every frame counts.
+        inputs: SMILES, files of them (.smi, or tables), or files of structures; every
+            line and every frame counts.
         seed: Of structures from SMILES.
+        column: Of the SMILES in tables.
     """
     used: set[str] = set()
     for text in inputs:
         path = Path(text)
         if path.is_file():
-            found = list(_of_file(path, seed))
+            found = list(_of_file(path, seed, column))
         else:
             found = [(file_safe(text), _try_smiles(text, seed))]
         for name, atoms in found:
@@ -117,35 +121,40 @@ def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
         return error
 
 
-def _of_file(path: Path, seed: int) -> Iterator[tuple[str, Atoms | PhysMLError]]:
-    return _lines(path, seed) if path.suffix.lower() == ".smi" else _frames(path)
+def _of_file(
+    path: Path, seed: int, column: str | None
+) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+    return _lines(path, seed, column) if is_smiles_file(path) else _frames(path)
 
 
-def _lines(path: Path, seed: int) -> Iterator[tuple[str, Atoms | PhysMLError]]:
+def _lines(
+    path: Path, seed: int, column: str | None
+) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     try:
-        lines = read_smi(path)
+        rows = read_smiles(path, column).rows
     except DataError as error:
         yield path.stem, error
         return
-    if not lines:
-        yield path.stem, StructureError(f"{path}: holds no SMILES")
-    for smiles, name in lines:
-        yield file_safe(name or smiles), _try_smiles(smiles, seed)
+    for row in rows:
+        where = f"{path}, line {row.line}"
+        if row.problem:
+            found: Atoms | PhysMLError = StructureError(row.problem)
+        else:
+            found = _try_smiles(row.smiles, seed)
+        if isinstance(found, Exception):
+            found = StructureError(f"{where}: {found}")
+        elif row.name:
+            found.info["name"] = row.name
+        yield file_safe(row.name or row.smiles), found
 
 
 def _frames(path: Path) -> Iterator[tuple[str, Atoms | PhysMLError]]:
-    import ase.io
-
+    frames: list[Atoms | PhysMLError] = []
     try:
-        frames = ase.io.read(path, ":")
-    except Exception as error:
-        # ASE's readers raise whatever their parser stumbles on.
-        yield path.stem, StructureError(f"{path}: ASE cannot read it ({error})")
-        return
-    frames = frames if isinstance(frames, list) else [frames]
-    if not frames:
-        yield path.stem, StructureError(f"{path}: holds no structure")
-        return
+        frames.extend(read_structure_file(path))
+    except DataError as error:
+        # Those before the damage are good.
+        frames.append(StructureError(str(error)))
     width = len(str(len(frames) - 1))
     for i, atoms in enumerate(frames):
         yield (path.stem if len(frames) == 1 else f"{path.stem}-{i:0{width}d}"), atoms

@@ -10,6 +10,7 @@ from ase_physml.training.loop import Run
 from ase_physml.training.molecular import recipe as molecular
 from ase_physml.training.molecular import run as molecular_run
 from ase_physml.training.yaml_recipe import read
+from ase_physml.typed import brief
 
 
 def load(
@@ -22,11 +23,11 @@ def load(
     """
     values = read(path, overrides)
     kind = values.get("kind", "physml")
-    if kind in molecular.KINDS:
+    if isinstance(kind, str) and kind in molecular.KINDS:
         return molecular.of_values(values, path)
     if kind != "physml":
         kinds = ", ".join(["physml", *molecular.KINDS])
-        raise RecipeError(f"{path}: no kind {kind!r} of model; there are {kinds}")
+        raise RecipeError(f"{path}: no kind {brief(kind)} of model; there are {kinds}")
     values.pop("kind", None)
     return physml.of_values(values, path)
 

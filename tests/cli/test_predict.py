@@ -48,9 +48,9 @@ def test_a_csv_gets_columns(model: Path, tmp_path: Path) -> None:
     table.write_text("name,smiles\nethanol,CCO\nmethane,C\n")
     result = predict(model, table, "-o", out)
     assert result.exit_code == 0, result.output
-    assert "a, b (eV) of 2 molecules" in result.stdout
+    assert "predicted_a, predicted_b (eV) of 2 molecules" in result.stdout
     header, *rows = read(out)
-    assert header == ["name", "smiles", "a", "b"]
+    assert header == ["name", "smiles", "predicted_a", "predicted_b"]
     assert [row[:2] for row in rows] == [["ethanol", "CCO"], ["methane", "C"]]
     expected = predict_properties(["CCO", "C"], model).values
     for row, values in zip(rows, expected, strict=True):
@@ -62,12 +62,12 @@ def test_bad_lines_are_listed_and_the_rest_go_on(model: Path, tmp_path: Path) ->
     table.write_text("CCO fine\nC(C broken\nC\n")
     result = predict(model, table, "-o", out)
     assert result.exit_code == 1
-    assert "row 2: 'C(C' is not a valid SMILES" in result.stderr
+    assert "line 2: 'C(C' is not a valid SMILES" in result.stderr
     rows = read(out)
     assert len(rows) == 4 and rows[2] == ["C(C", "broken", "", ""]
     assert all(rows[1]) and rows[3][2]
     listed = read(tmp_path / "out.csv.failures.csv")
-    assert [row[:2] for row in listed[1:]] == [["1", "C(C"]]
+    assert [row[:2] for row in listed[1:]] == [["2", "C(C"]]
     # A list of earlier does not outlive a run without failures.
     table.write_text("CCO\n")
     assert predict(model, table, "-o", out, "--overwrite").exit_code == 0
@@ -84,8 +84,8 @@ def test_elements_that_the_model_never_saw_are_listed(
     result = predict(model, table, "-o", out)
     assert "2 have elements that the model never saw" in result.stderr
     listed = read(tmp_path / "out.csv.unseen.csv")
-    assert [row[:2] for row in listed[1:]] == [["2", "[Na+].[O-]C"], ["3", "CCCl"]]
-    assert "no others" in listed[1][2]
+    assert [row[:2] for row in listed[1:]] == [["3", "[Na+].[O-]C"], ["4", "CCCl"]]
+    assert "no Na" in listed[1][2]
     assert "no Cl" in listed[2][2]
     # They have values all the same; a list of earlier does not outlive its reason.
     assert [bool(row[-1]) for row in read(out)[1:]] == [True, False, True, True]
@@ -117,7 +117,7 @@ def test_processes_write_the_same(model: Path, tmp_path: Path) -> None:
     assert "8 failed, listed in" in result.stderr
     assert two.read_text() == one.read_text()
     failures = read(tmp_path / "two.csv.failures.csv")
-    assert [int(row[0]) for row in failures[1:]] == list(range(0, 40, 5))
+    assert [int(row[0]) for row in failures[1:]] == list(range(1, 41, 5))
     assert not (tmp_path / "two.csv.partial").exists()
 
 

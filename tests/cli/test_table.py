@@ -72,7 +72,10 @@ def test_classes_without_conformers(csv_file: Path, tmp_path: Path) -> None:
     [
         ((), "say which columns to read"),
         (("--target", "melting"), "no column 'melting'"),
-        (("--target", "boiling", "--task", "classification"), "holds no value"),
+        (
+            ("--target", "boiling", "--task", "classification"),
+            "no value of a classification",
+        ),
         (("--target", "boiling", "--smiles-column", "x"), "0 columns called 'x'"),
     ],
 )

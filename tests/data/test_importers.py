@@ -131,7 +131,7 @@ def test_a_file_damaged_in_the_middle(tmp_path: Path, images: list[Atoms]) -> No
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:7], "C what is this", *lines[8:]]))
     out = tmp_path / "a.h5"
-    with pytest.raises(DataError, match=r"a\.xyz: cannot be read as 'ase' after"):
+    with pytest.raises(DataError, match=r"a\.xyz: the structure in line 6 cannot"):
         convert(open_source(path), out)
     assert not out.exists()
 

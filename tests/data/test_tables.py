@@ -81,7 +81,7 @@ def test_a_table_of_ones_own(write) -> None:  # noqa: ANN001
     assert table.targets.tolist() == [[351.4]]
     with pytest.raises(DataError, match="columns of no set known here"):
         read_table(path)
-    with pytest.raises(DataError, match="no column 'smiles'"):
+    with pytest.raises(DataError, match="0 columns called 'smiles'"):
         read_table(path, "esol")
 
 
@@ -89,10 +89,10 @@ def test_a_table_of_ones_own(write) -> None:  # noqa: ANN001
     ("text", "message"),
     [
         ("", "no rows"),
-        ("smiles,exp\n", "no rows"),
-        ("smiles,exp\nC,1,2\n", "row 0 has 3 cells"),
-        ("smiles,exp\nC,1\nCC,high\n", "row 1, column 'exp' holds no value"),
-        ("smiles,exp\nC,inf\n", "row 0, column 'exp'"),
+        ("smiles,exp\n", "no molecules"),
+        ("smiles,exp\nC,1,2\n", "line 2: 3 cells under 2"),
+        ("smiles,exp\nC,high\n", "line 2: column 'exp' holds 'high', no value"),
+        ("smiles,exp\nC,inf\n", "line 2: column 'exp'"),
         (table_of("sars_cov_2", ["C", "4", *["0"] * 12]), "multiclass"),
         (table_of("sars_cov_2", ["C", "0.5", *["0"] * 12]), "multiclass"),
         (table_of("tox21", ["2", *["0"] * 11, "", "C"], "mol_id"), "classification"),
@@ -104,7 +104,7 @@ def test_refused(write, text, message) -> None:  # noqa: ANN001
 
 
 def test_missing_file_and_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read as a table"):
+    with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "some.csv").write_text(LIPOPHILICITY)
     with pytest.raises(DataError, match="'qm8' is not one of auto, esol"):

@@ -16,7 +16,7 @@ from ase_physml.molecules.store import MoleculeStore
 TABLE = PropertyTable(
     TableFormat("two", "smiles", ("a", "b"), "multiclass", "class", classes=3),
     ("OCC", "nonsense", "C", "CCO", "C1#CC1"),
-    np.array([[0, 1], [2, 2], [np.nan, 1], [1, np.nan], [0, 0]]),
+    np.array([[0, 1], [2, 2], [np.nan, 1], [0, np.nan], [0, 0]]),
 )
 
 

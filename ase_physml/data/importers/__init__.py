@@ -10,6 +10,7 @@ import h5py
 
 from ase_physml.data.importers.ani1 import ANI1
 from ase_physml.data.importers.ani1x import ANI1x
+from ase_physml.data.importers.ani2x import ANI2x
 from ase_physml.data.importers.ase_any import AnyOfASE
 from ase_physml.data.importers.hdf5 import HDF5Importer
 from ase_physml.data.importers.oc20_lmdb import OC20LMDB, is_lmdb
@@ -24,7 +25,13 @@ from ase_physml.errors import DataError
 __all__ = ["FORMATS", "Options", "Source", "detect", "open_source"]
 
 # In the order in which they are tried.
-_OF_HDF5: tuple[HDF5Importer, ...] = (Own(), Transition1x(), ANI1x(), ANI1())
+_OF_HDF5: tuple[HDF5Importer, ...] = (
+    Own(),
+    Transition1x(),
+    ANI1x(),
+    ANI2x(),
+    ANI1(),
+)
 _OTHERS: tuple[Importer, ...] = (QM9Archive(), OC20S2EF(), OC20LMDB(), AnyOfASE())
 FORMATS = {importer.name: importer for importer in (*_OTHERS, *_OF_HDF5)}
 
@@ -79,5 +86,5 @@ def _detect_hdf5(path: Path) -> str:
         top = ", ".join(list(file)[:5]) or "nothing"
     raise DataError(
         f"{path}: an HDF5 file in no layout known here (at the top: {top}); known are "
-        "the project's own, Transition1x, ANI-1 and ANI-1x"
+        "the project's own, Transition1x, ANI-1, ANI-1x and ANI-2x"
     )

@@ -52,8 +52,11 @@ class ANI1(HDF5Importer):
 
 def _molecules(group: h5py.Group) -> Iterator[h5py.Group]:
     """Groups with structures, however deep: files differ in their outer levels."""
-    if "species" in group and "coordinates" in group:
-        yield group
+    species = group.get("species")
+    if isinstance(species, h5py.Dataset) and "coordinates" in group:
+        # Symbols; numbers are of other releases.
+        if species.ndim == 1 and species.dtype.kind in "SO":
+            yield group
         return
     for child in group.values():
         if isinstance(child, h5py.Group):

@@ -1,25 +1,24 @@
-"""Everything ASE reads: extended XYZ (``REF_`` keys too), trajectories, databases."""
+"""Structures of any other format: XYZ (``REF_`` keys too), SDF, PDB, what ASE reads."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import ase.db
-import ase.io
-import numpy as np
 from ase import Atoms
-from ase.io.formats import UnknownFileTypeError
 from ase.io.trajectory import Trajectory
 
+from ase_physml.charges import is_neutral, is_singlet, multiplicity, total_charge
 from ase_physml.data.atoms import Labels, find_labels, from_atoms
+from ase_physml.data.files.structures import read_structure_file
 from ase_physml.data.frame import Frame
 from ase_physml.data.importers.source import Importer, Notes, Options
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.units import energy_factor, forces_factor, scaled
-from ase_physml.errors import DataError
+from ase_physml.errors import DataError, StructureError
 
 
 class AnyOfASE(Importer):
-    """All neutral structures."""
+    """All neutral structures, of molecules those in singlet states."""
 
     name = "ase"
     options = frozenset({"energy_unit", "forces_unit", "energy_key", "forces_key"})
@@ -44,18 +43,20 @@ class AnyOfASE(Importer):
     def read(self, path: Path, options: Options, notes: Notes) -> Iterator[Frame]:
         """Stream the frames; the first label found decides where all are taken from.
 
-        Charged structures are left out: the layout cannot tell them from neutral ones.
+        Charged and open-shell ones are left out: the layout cannot tell them from
+        others.
 
         Raises:
-            DataError: A format ASE does not know, or labels under different keys.
+            DataError: As of `read_structure_file`, or labels under different keys.
         """
         energy_unit = options.energy_unit or "eV"
         energy = energy_factor(energy_unit)
         forces = forces_factor(options.forces_unit or f"{energy_unit}/angstrom")
         first = Labels()
-        for atoms in _structures(path):
-            if _charge(atoms):
-                notes.left_out["charged"] += 1
+        for atoms in read_structure_file(path):
+            reason = str(atoms) if isinstance(atoms, Exception) else _reason(atoms)
+            if isinstance(atoms, Exception) or reason:
+                notes.left_out[reason] += 1
                 continue
             labels = find_labels(atoms, options.energy_key, options.forces_key)
             first = _same_keys(path, first, labels)
@@ -63,24 +64,6 @@ class AnyOfASE(Importer):
                 if key is not None:
                     notes.labels[key] += 1
             yield scaled(from_atoms(atoms, labels), energy, forces)
-
-
-def _structures(path: Path) -> Iterator[Atoms]:
-    if path.suffix != ".db":
-        try:
-            yield from ase.io.iread(path, ":")
-        except UnknownFileTypeError as error:
-            raise DataError(
-                f"{path}: a format that neither ASE nor this package knows; convert "
-                "it to extended XYZ"
-            ) from error
-        return
-    with ase.db.connect(path) as rows:
-        for row in rows.select():
-            atoms = row.toatoms()
-            # Where people keep labels of their own.
-            atoms.info |= {**row.data, **row.key_value_pairs}
-            yield atoms
 
 
 def _same_keys(path: Path, first: Labels, now: Labels) -> Labels:
@@ -101,6 +84,15 @@ def _same_keys(path: Path, first: Labels, now: Labels) -> Labels:
     )
 
 
-def _charge(atoms: Atoms) -> bool:
-    charge = atoms.info.get("charge", atoms.get_initial_charges().sum())
-    return bool(abs(float(np.asarray(charge).reshape(()))) > 1e-3)
+def _reason(atoms: Atoms) -> str:
+    """Why a structure cannot be stored, "" if it can."""
+    try:
+        charge = total_charge(atoms)
+        spin = None if atoms.pbc.any() else multiplicity(atoms)
+    except StructureError as error:
+        return str(error)
+    if charge is not None and not is_neutral(charge.value, len(atoms)):
+        return "charged"
+    if spin is not None and not is_singlet(spin.value):
+        return f"multiplicity {spin.value:g}"
+    return ""

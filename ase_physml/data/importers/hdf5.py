@@ -11,6 +11,7 @@ import numpy as np
 
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.importers.source import Importer
+from ase_physml.data.layout import check_size
 from ase_physml.errors import DataError
 
 # Conformers read at a time: published groups hold up to many thousands.
@@ -98,4 +99,5 @@ def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
             f"{', '.join(sorted(group)) or 'nothing'}; is the file complete, and of "
             "this --format?"
         )
+    check_size(path, found)
     return found
