@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
@@ -13,7 +14,6 @@ from ase_physml.cli.shared import (
     make_table,
     open_workers,
 )
-from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,10 +49,8 @@ def conformers(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
     smiles_column: SmilesColumn = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
 ) -> None:
     """Make conformers from predicted distances, with the SMILES' stereochemistry.
@@ -62,12 +60,12 @@ def conformers(
     from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+    check_file(out, overwrite=overwrite, resume=resume)
     settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
+        stoppable(kept_beside(out)),
         open_workers(scheduler, jobs) as workers,
         counting("conformers", len(molecules)) as advance,
     ):
@@ -78,7 +76,8 @@ def conformers(
             relax,
             settings,
             workers=workers,
-            resume=resume,
+            resume=True,
+            afresh=overwrite,
             on_molecules=advance,
         )
     if len(molecules) <= _LISTED:
