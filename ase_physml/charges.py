@@ -125,8 +125,9 @@ def multiplicity(atoms: Atoms) -> Stated | None:
     if stated is not None:
         return stated
     # One moment per atom, or a vector where the spins are not collinear.
-    moments = atoms.get_initial_magnetic_moments().reshape(len(atoms), -1)
+    moments = atoms.get_initial_magnetic_moments()
     if moments.any():
+        moments = moments.reshape(len(atoms), -1)
         sizes = np.linalg.norm(moments, axis=1)
         largest = int(sizes.argmax())
         return Stated(
