@@ -1,5 +1,6 @@
 """`physml conformers`: SMILES in, conformers out."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
+    MaxAtoms,
     Scheduler,
     SmilesColumn,
     make_console,
@@ -49,6 +51,10 @@ def conformers(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
     smiles_column: SmilesColumn = None,
+    max_atoms: MaxAtoms = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Of a molecule's embeddings, s [60].")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUT.")
@@ -64,7 +70,15 @@ def conformers(
 
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")
-    settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
+    settings = Settings(
+        n,
+        seed,
+        threshold,
+        fmax=fmax,
+        steps=steps,
+        max_atoms=max_atoms or Settings.max_atoms,
+        timeout=timeout or Settings.timeout,
+    )
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
@@ -101,7 +115,8 @@ def _print_table(console: "Console", report: "Report") -> None:
     for column in ("energy (eV)", "spread (eV)", "weight of first") if relaxed else ():
         table.add_column(column, justify="right")
     for row in report.rows:
-        cells = [escape(row.name), row.formula, str(row.count), f"{row.error:.3f}"]
+        error = "" if row.error is None else f"{row.error:.3f}"
+        cells = [escape(row.name), row.formula, str(row.count), error]
         if row.energy is not None:
             cells += [f"{row.energy:.4f}", f"{row.spread:.4f}", f"{row.weight:.3f}"]
         table.add_row(*cells)
@@ -113,6 +128,13 @@ def _print_totals(console: "Console", report: "Report", out: Path) -> None:
     if count:
         console.print(
             f"{out}: {count:,} conformers of {len(report.rows):,} molecules",
+            markup=False,
+            soft_wrap=True,
+        )
+    for note, times in Counter(row.note for row in report.rows if row.note).items():
+        console.print(
+            f"{times:,} of {len(report.rows):,} molecules: {note}",
+            style="yellow",
             markup=False,
             soft_wrap=True,
         )
