@@ -1,5 +1,6 @@
 """`physml conformers`: SMILES in, conformers out."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
+    MaxAtoms,
     Scheduler,
     SmilesColumn,
     make_console,
@@ -49,6 +51,10 @@ def conformers(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
     smiles_column: SmilesColumn = None,
+    max_atoms: MaxAtoms = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Of a molecule's embeddings, s [60].")
+    ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
@@ -61,7 +67,15 @@ def conformers(
     from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
 
     check_file(out, overwrite=overwrite, resume=resume)
-    settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
+    settings = Settings(
+        n,
+        seed,
+        threshold,
+        fmax=fmax,
+        steps=steps,
+        max_atoms=max_atoms or Settings.max_atoms,
+        timeout=timeout or Settings.timeout,
+    )
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
@@ -100,7 +114,8 @@ def _print_table(console: "Console", report: "Report") -> None:
     for column in ("energy (eV)", "spread (eV)", "weight of first") if relaxed else ():
         table.add_column(column, justify="right")
     for row in report.rows:
-        cells = [escape(row.name), row.formula, str(row.count), f"{row.error:.3f}"]
+        error = "" if row.error is None else f"{row.error:.3f}"
+        cells = [escape(row.name), row.formula, str(row.count), error]
         if row.energy is not None:
             cells += [f"{row.energy:.4f}", f"{row.spread:.4f}", f"{row.weight:.3f}"]
         table.add_row(*cells)
@@ -112,6 +127,13 @@ def _print_totals(console: "Console", report: "Report", out: Path) -> None:
     if count:
         console.print(
             f"{out}: {count:,} conformers of {len(report.rows):,} molecules",
+            markup=False,
+            soft_wrap=True,
+        )
+    for note, times in Counter(row.note for row in report.rows if row.note).items():
+        console.print(
+            f"{times:,} of {len(report.rows):,} molecules: {note}",
+            style="yellow",
             markup=False,
             soft_wrap=True,
         )

@@ -56,8 +56,9 @@ class Row:
         energy: Lowest, eV, if relaxed.
         spread: Highest above it, eV, if relaxed.
         weight: Boltzmann weight of the first, if relaxed.
-        error: Of the first one's distances from the prediction, Å.
+        error: Of the first one's distances from the prediction, Å, if there is one.
         dropped: Why conformers were left out.
+        note: Why there is no prediction, "" if there is one.
     """
 
     index: int
@@ -67,8 +68,9 @@ class Row:
     energy: float | None
     spread: float | None
     weight: float | None
-    error: float
+    error: float | None
     dropped: list[str]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,9 @@ def _row(index: int, name: str, found: Conformers) -> Row:
         energy=None if first.calc is None else first.get_potential_energy(),
         spread=last.info.get("relative_energy"),
         weight=first.info.get("boltzmann_weight"),
-        error=first.info["distance_error"],
+        error=first.info.get("distance_error"),
         dropped=found.dropped,
+        note=found.note,
     )
 
 
