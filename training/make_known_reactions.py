@@ -15,6 +15,7 @@ import argparse
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 # Before tblite loads: threads cost more than they give for molecules this small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -78,7 +79,7 @@ REACTIONS = (
 
 def reactant(known: Known) -> Chem.Mol:
     """With hydrogens, those that react among them."""
-    keep = Chem.SmilesParserParams()
+    keep: Any = Chem.SmilesParserParams()
     keep.removeHs = False
     return Chem.AddHs(Chem.MolFromSmiles(known.smiles, keep))
 
@@ -102,7 +103,7 @@ def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
     forming = [(place[i], place[j]) for i, j in known.forms]
 
     def way(atoms: Atoms) -> float:
-        return sum(atoms.get_distance(*pair) for pair in forming)
+        return float(sum(atoms.get_distance(*pair) for pair in forming))
 
     for start in sorted(conformers(mol), key=way)[:TRIED]:
         relaxed(start, calculator)

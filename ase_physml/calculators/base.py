@@ -88,11 +88,8 @@ class ParametricCalculator(Calculator):
         """ASE's comparison, and what the structure states of its electrons."""
         changes: list[str] = super().check_state(atoms, tol=tol)
         if self.atoms is not None:
-            changes += [
-                stated.__name__
-                for stated in (total_charge, multiplicity)
-                if stated(self.atoms) != stated(atoms)
-            ]
+            stated = (total_charge, multiplicity)
+            changes += [s.__name__ for s in stated if s(self.atoms) != s(atoms)]
         return changes
 
     def export_properties(self) -> Properties:

@@ -136,11 +136,11 @@ class PhysMLCalculator(ParametricCalculator):
             self.members = tuple(
                 prepared(copy_of(one), self.device, dtype) for one in modules
             )
-        not_for = self.card.not_for if self.card is not None else ()
-        self.advice = Advice(self.potential, tuple(not_for))
         self.baseline: Baseline | None = None
         if self.card is not None and self.card.baseline:
             self.baseline = Baseline(self.card.baseline)
+        not_for = self.card.not_for if self.card is not None else ()
+        self.advice = Advice(self.potential, tuple(not_for))
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )

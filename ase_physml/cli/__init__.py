@@ -1,6 +1,8 @@
 """The `physml` command: one file per verb, each parses, calls and prints."""
 
 import sys
+import warnings
+from typing import TextIO
 
 import typer
 
@@ -52,8 +54,21 @@ def _root(
     pass
 
 
+def _warn(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - as Python calls it
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """In one line, without the place in the code that Python would print."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: what a user can cause is one line, not a traceback."""
+    warnings.showwarning = _warn
     try:
         app()
     except PhysMLError as error:

@@ -12,10 +12,10 @@ import typer
 from ase_physml.errors import DataError, PhysMLError, PotentialError
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
     from rich.table import Table
 
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
@@ -130,18 +130,42 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
         yield workers
 
 
+def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
+    """A calculator by name; device and precision are of potentials, not of others.
+
+    Raises:
+        PotentialError: No such calculator, or one without forces.
+    """
+    from ase_physml.calculators.byname import (
+        as_calculator,
+        is_potential,
+        make_calculator,
+    )
+
+    if not is_potential(model):
+        return as_calculator(model)
+    return make_calculator(model, device=device, dtype=dtype.value)
+
+
+def _threshold(calculator: "Calculator") -> float | None:
+    """Spread that few atoms exceed, eV/Å; None unless a committee has measured it."""
+    calibration = getattr(calculator, "calibration", None)
+    return None if calibration is None else calibration.threshold
+
+
 def print_doubts(
     console: "Console",
     doubts: "Mapping[str, Doubt | None]",
-    calculator: "PhysMLCalculator",
+    calculator: "Calculator",
     export: Path | None,
 ) -> None:
     """A line for each structure that a committee is uncertain about; export them."""
     from rich.markup import escape
 
+    from ase_physml.calculators.byname import name_of
     from ase_physml.tasks.uncertainty import write_doubtful
 
-    threshold = calculator.calibration.threshold
+    threshold = _threshold(calculator)
     if threshold is None:
         return
     above = {n: d for n, d in doubts.items() if d is not None and d.largest > threshold}
@@ -153,7 +177,7 @@ def print_doubts(
             soft_wrap=True,
         )
     if export is not None:
-        count = write_doubtful(export, above, calculator.potential)
+        count = write_doubtful(export, above, name_of(calculator))
         said = (
             f"{count} uncertain structures written to {export}"
             if count
@@ -162,16 +186,18 @@ def print_doubts(
         console.print(said, markup=False, soft_wrap=True)
 
 
-def check_export(calculator: "PhysMLCalculator", export: Path | None) -> None:
+def check_export(calculator: "Calculator", export: Path | None) -> None:
     """Refuse, before any work, to export what nobody will be uncertain about.
 
     Raises:
         PotentialError: The potential is no committee, or has no threshold.
     """
-    if export is None or calculator.calibration.threshold is not None:
+    from ase_physml.calculators.byname import name_of
+
+    if export is None or _threshold(calculator) is not None:
         return
     raise PotentialError(
-        f"--uncertain {export}: {calculator.potential} is not a committee with a "
+        f"--uncertain {export}: {name_of(calculator)} is not a committee with a "
         "measured threshold; make one with `physml committee`"
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,19 @@ def write_file(path: Path, kind: str, version: int, metadata: str, state: Any) -
         "metadata": metadata,
         "state": state,
     }
+    write_archive(path, content)
+
+
+def write_archive(path: Path, content: Any) -> None:
+    """Write tensors and plain values; what was there is replaced by a whole file."""
+    # By way of memory: torch hides what goes wrong with a file it writes to.
+    buffer = BytesIO()
+    torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as file:
-            torch.save(content, file)
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -211,27 +220,38 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise PotentialError(f"{path}: is a directory, not a potential file")
-    if not path.exists():
-        raise PotentialError(f"{path}: no such file")
-    # Anything but a zip archive would go to torch's reader of old pickles.
-    if not _is_archive(path):
-        raise PotentialError(f"{path}: truncated or not a potential file; get it again")
-    try:
-        _verify_checksums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise PotentialError(
-            f"{path}: not a potential of this package: it holds more than tensors and "
-            "text, or is damaged; nothing in it was run"
-        ) from error
-    except Exception as error:
-        # torch raises nearly anything for a damaged archive.
-        raise PotentialError(
-            f"{path}: damaged or not a potential file; get it again"
-        ) from error
+    content = read_archive(path, "a potential of this package")
     keys = {"format", "format_version", "metadata", "state"}
     if isinstance(content, dict) and keys <= content.keys():
         return content
     raise PotentialError(f"{path}: not a potential of this package")
+
+
+def read_archive(path: Path, what: str) -> Any:
+    """Content of what `write_archive` has written, none of which is executed.
+
+    Args:
+        path: File.
+        what: It should be, for messages.
+
+    Raises:
+        PotentialError: Missing, truncated, or holding more than tensors and values.
+    """
+    if path.is_dir():
+        raise PotentialError(f"{path}: is a directory, not {what}")
+    if not path.exists():
+        raise PotentialError(f"{path}: no such file")
+    # Anything but a zip archive would go to torch's reader of old pickles.
+    if not _is_archive(path):
+        raise PotentialError(f"{path}: truncated or not {what}; get it again")
+    try:
+        _verify_checksums(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise PotentialError(
+            f"{path}: not {what}: it holds more than tensors and text, or is damaged; "
+            "nothing in it was run"
+        ) from error
+    except Exception as error:
+        # torch raises nearly anything for a damaged archive.
+        raise PotentialError(f"{path}: damaged or not {what}; get it again") from error

@@ -40,7 +40,7 @@ def members_of_state(
     states = content if isinstance(content, list) else [content]
     if not 1 <= len(states) <= _MEMBERS:
         raise PotentialError(f"has {len(states)} sets of weights")
-    return [_filled(make, _tensors(state)) for state in states]
+    return [_filled(make, plain_tensors(state)) for state in states]
 
 
 def _filled(make: Callable[[torch.dtype], Model], state: State) -> Model:
@@ -86,7 +86,12 @@ class _Budget(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _tensors(state: object) -> State:
+def plain_tensors(state: object) -> State:
+    """Weights, if that is what they are.
+
+    Raises:
+        PotentialError: Something else, or tensors that claim more than they hold.
+    """
     if not isinstance(state, dict):
         raise PotentialError(f"has {brief(state)} where weights should be")
     for name, value in state.items():

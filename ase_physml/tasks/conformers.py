@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from rdkit import Chem
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.molecules.embed import Target, follow, vary, with_hydrogens
@@ -48,7 +47,7 @@ def generate_conformers(
     smiles: str,
     n: int = 10,
     model: str | Path = "physchem_qm9.pt",
-    relax: str | Calculator | None = None,
+    relax: CalculatorLike | None = None,
     seed: int = 0,
     *,
     threshold: float = Settings.threshold,
@@ -114,7 +113,7 @@ def generate_conformers(
 def conformers_of(
     molecules: Sequence[str | Chem.Mol],
     model: str | Path,
-    relax: str | Calculator | None,
+    relax: CalculatorLike | None,
     settings: Settings,
 ) -> list[Conformers | PhysMLError]:
     """Conformers of several molecules, predicted together and relaxed together.
@@ -132,7 +131,7 @@ def conformers_of(
     Raises:
         PhysMLError: Model or calculator cannot be used at all.
     """
-    calculator = make_calculator(relax) if isinstance(relax, str) else relax
+    calculator = None if relax is None else as_calculator(relax)
     ensembles = _embed(molecules, DistanceModel(model), settings)
     started = [one for one in ensembles if isinstance(one, Ensemble)]
     for one in started:

@@ -300,6 +300,24 @@ def check_settings(optimizer: str, fmax: float, steps: int) -> None:
         raise StructureError(f"steps must be 0 or more, got {steps}")
 
 
+def check_is_atoms(given: object, name: str) -> None:
+    """Refuse what is no structure.
+
+    Args:
+        given: Anything.
+        name: What to call it: its place in a list.
+
+    Raises:
+        StructureError: Naming the place and what is there.
+    """
+    if isinstance(given, Atoms):
+        return
+    what = f"a {type(given).__name__}"
+    if isinstance(given, list | tuple):
+        what += f" of {len(given)}; lists must not be nested"
+    raise StructureError(f"{name} is not an ase.Atoms but {what}")
+
+
 def _check_start(atoms: Atoms) -> None:
     if len(atoms) == 0:
         raise StructureError("the structure has no atoms")

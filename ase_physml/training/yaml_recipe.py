@@ -8,8 +8,11 @@ import yaml
 
 from ase_physml import typed
 from ase_physml.errors import RecipeError
+from ase_physml.typed import brief
 
 T = TypeVar("T")
+
+_SHOWN = 300
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -37,8 +40,7 @@ def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        # Of several lines, the last says where it is.
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split())[:_SHOWN]
         raise RecipeError(f"{where}: not valid YAML: {said}") from error
 
 
@@ -81,29 +83,28 @@ def find(name: str, recipe: Path) -> Path:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
+    said = f"override {brief(override)}"
     if not separator:
-        raise RecipeError(f"override {override!r} is not of the form key=value")
+        raise RecipeError(f"{said} is not of the form key=value")
     *parents, last = key.split(".")
     node: Any = values
     for parent in parents:
         if isinstance(node, list):
-            node = node[_position(parent, node, override)]
+            node = node[_position(parent, node, said)]
         elif isinstance(node, dict):
             node = node.setdefault(parent, {})
         else:
             break
-    value = _parsed(text, f"override {override!r}")
+    value = _parsed(text, said)
     if isinstance(node, list):
-        node[_position(last, node, override)] = value
+        node[_position(last, node, said)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise RecipeError(f"override {override!r}: {'.'.join(parents)} has no keys")
+        raise RecipeError(f"{said}: {'.'.join(parents)} has no keys")
 
 
-def _position(text: str, node: list[Any], override: str) -> int:
+def _position(text: str, node: list[Any], said: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:9]) >= len(node):
-        raise RecipeError(
-            f"override {override!r}: {text} is not a position 0..{len(node) - 1}"
-        )
-    return int(text)
+        raise RecipeError(f"{said}: {text} is not a position 0..{len(node) - 1}")
+    return int(text[:9])

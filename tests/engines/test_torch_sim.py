@@ -5,21 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch_sim
 from ase import Atoms
 from ase.build import bulk, molecule
+from torch_sim.models.interface import validate_model_outputs
 
 from ase_physml import PhysMLCalculator, relax_many
+from ase_physml.engines.torch_sim import PhysMLModel
 from ase_physml.errors import StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import save_potential
-
-torch_sim = pytest.importorskip("torch_sim")
-
-from torch_sim.models.interface import validate_model_outputs  # noqa: E402
-
-from ase_physml.engines.torch_sim import PhysMLModel  # noqa: E402
 
 CPU = torch.device("cpu")
 NAMES = ["CH3CH2OH", "CH3OH", "C2H6", "H2O", "CH3OH"]
