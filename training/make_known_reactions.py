@@ -27,7 +27,6 @@ from ase.constraints import Hookean
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import find_labels, from_atoms
@@ -35,6 +34,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.evaluation.subject import bonded
+from ase_physml.molecules.etkdg import embedded, etkdg
 from ase_physml.tasks.ends import align_ends
 
 CALCULATOR = "tblite:GFN2-xTB"
@@ -86,13 +86,10 @@ def reactant(known: Known) -> Chem.Mol:
 
 def conformers(mol: Chem.Mol) -> list[Atoms]:
     """Embedded."""
-    settings = AllChem.ETKDGv3()
-    settings.randomSeed = 1
-    settings.useRandomCoords = True
+    settings = etkdg(0, attempts=0, anywhere=True)
     symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
     return [
-        Atoms(symbols, mol.GetConformer(index).GetPositions())
-        for index in AllChem.EmbedMultipleConfs(mol, CONFORMERS, settings)
+        Atoms(symbols, positions) for positions in embedded(mol, settings, CONFORMERS)
     ]
 
 

@@ -1,34 +1,38 @@
 """Structures from what people type: SMILES strings and files."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
 from ase_physml.data.files.smiles import is_smiles_file, read_smiles
 from ase_physml.data.files.structures import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.molecules.atoms import to_atoms
+from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
+from ase_physml.molecules.geometry import some_geometry
 from ase_physml.molecules.smiles import parse_smiles
 
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
+_Build = Callable[[str], Atoms | PhysMLError]
 
 
-def from_smiles(smiles: str, seed: int = 0) -> Atoms:
+def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms:
     """One 3-D structure with hydrogens: RDKit ETKDGv3, then MMFF94 where it applies.
+
+    Isotopes have their masses.
 
     Args:
         smiles: Of one neutral closed-shell molecule.
         seed: Of the embedding.
+        max_atoms: Without hydrogens, that the molecule may have.
 
     Raises:
-        StructureError: Not a SMILES, several fragments, a charge, a radical, or no
-            embedding found.
+        StructureError: Not a SMILES, several fragments, a charge, a radical, a
+            stereoisomer that cannot exist, or no embedding found in time.
     """
     from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
 
     try:
         mol = parse_smiles(smiles)
@@ -45,34 +49,22 @@ def from_smiles(smiles: str, seed: int = 0) -> Atoms:
         )
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         raise StructureError(f"{smiles}: a radical; give a closed-shell molecule")
-    mol = Chem.AddHs(mol)
-    with BlockLogs():
-        embedded = _embed(mol, seed)
-    if not embedded:
-        raise StructureError(f"{smiles}: RDKit finds no 3-D structure; give a file")
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    positions = mol.GetConformer().GetPositions()
-    return Atoms(numbers, positions, info={"smiles": smiles})
-
-
-def _embed(mol: "Mol", seed: int) -> bool:
-    """Give a molecule coordinates, in place; False where RDKit finds none."""
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
-
-    # Its stubs take every setting for read-only.
-    settings: Any = rdDistGeom.ETKDGv3()
-    settings.randomSeed = seed
-    if rdDistGeom.EmbedMolecule(mol, settings) != 0:
-        settings.useRandomCoords = True
-        if rdDistGeom.EmbedMolecule(mol, settings) != 0:
-            return False
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMolecule(mol)
-    return True
+    try:
+        check_size(mol, max_atoms)
+        mol = Chem.AddHs(mol)
+        positions = some_geometry(mol, seed)
+    except DataError as error:
+        raise StructureError(f"{smiles}: {error}") from error
+    atoms = to_atoms(mol, positions)
+    atoms.info["smiles"] = smiles
+    return atoms
 
 
 def read_inputs(
-    inputs: Iterable[str], seed: int = 0, column: str | None = None
+    inputs: Iterable[str],
+    seed: int = 0,
+    column: str | None = None,
+    max_atoms: int = MAX_ATOMS,
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     """A unique file-safe name and a structure, or its error, for each input.
 
@@ -81,14 +73,16 @@ def read_inputs(
             line and every frame counts.
         seed: Of structures from SMILES.
         column: Of the SMILES in tables.
+        max_atoms: As of `from_smiles`.
     """
+    build = partial(_try_smiles, seed=seed, max_atoms=max_atoms)
     used: set[str] = set()
     for text in inputs:
         path = Path(text)
         if path.is_file():
-            found = list(_of_file(path, seed, column))
+            found = list(_of_file(path, build, column))
         else:
-            found = [(file_safe(text), _try_smiles(text, seed))]
+            found = [(file_safe(text), build(text))]
         for name, atoms in found:
             unique, number = name, 2
             # c1ccccc1 and C1CCCCC1 are one name where file systems ignore case.
@@ -114,21 +108,21 @@ def read_structures(file: Path) -> list[Atoms]:
     return found
 
 
-def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
+def _try_smiles(text: str, seed: int, max_atoms: int) -> Atoms | PhysMLError:
     try:
-        return from_smiles(text, seed)
+        return from_smiles(text, seed, max_atoms)
     except PhysMLError as error:
         return error
 
 
 def _of_file(
-    path: Path, seed: int, column: str | None
+    path: Path, build: _Build, column: str | None
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
-    return _lines(path, seed, column) if is_smiles_file(path) else _frames(path)
+    return _lines(path, build, column) if is_smiles_file(path) else _frames(path)
 
 
 def _lines(
-    path: Path, seed: int, column: str | None
+    path: Path, build: _Build, column: str | None
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     try:
         rows = read_smiles(path, column).rows
@@ -140,7 +134,7 @@ def _lines(
         if row.problem:
             found: Atoms | PhysMLError = StructureError(row.problem)
         else:
-            found = _try_smiles(row.smiles, seed)
+            found = build(row.smiles)
         if isinstance(found, Exception):
             found = StructureError(f"{where}: {found}")
         elif row.name:

@@ -13,7 +13,7 @@ import torch
 
 from ase_physml.data.ragged import Metadata, RaggedSet
 from ase_physml.data.writer import write
-from ase_physml.errors import RecipeError
+from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training.curves import read_metrics
@@ -351,7 +351,7 @@ def test_recipe_is_written_when_all_is_done(recipe_file: Path, tmp_path: Path) -
         def on_train_epoch_end(self, *_all: object) -> None:
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(RecipeError, match="no room left to write"):
+    with pytest.raises(WriteError, match="No space left on device"):
         run(recipe_file, tmp_path / "full", callbacks=[Fail()])
     assert not (tmp_path / "full" / "recipe.yaml").exists()
 
@@ -371,7 +371,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         sync(number)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecipeError, match=r"no room left to write.*--resume last"):
+    with pytest.raises(WriteError, match=r"No space left.*--resume last"):
         run(recipe_file, out, resume=last)
     assert last.read_bytes() == kept
     assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
