@@ -127,9 +127,9 @@ class PhysMLCalculator(ParametricCalculator):
         if files:
             # Absolute: a pickle may be opened in another folder.
             self.sources = tuple(resolve(one).absolute() for one in files)
-            self.hashes = hashes_of(self.sources)
             self.potential = " + ".join(source.name for source in self.sources)
             self.members, self.card = load_all(self.sources, self.device, dtype)
+            self.hashes = hashes_of(self.sources)
         else:
             self.potential = "this potential"
             check_alike(modules)
