@@ -127,9 +127,9 @@ class PhysMLCalculator(ParametricCalculator):
         if files:
             # Absolute: a pickle may be opened in another folder.
             self.sources = tuple(resolve(one).absolute() for one in files)
-            self.hashes = hashes_of(self.sources)
             self.potential = " + ".join(source.name for source in self.sources)
             self.members, self.card = load_all(self.sources, self.device, dtype)
+            self.hashes = hashes_of(self.sources)
         else:
             self.potential = "this potential"
             check_alike(modules)
@@ -189,7 +189,7 @@ class PhysMLCalculator(ParametricCalculator):
     ) -> list[Results]:
         """Evaluate structures together, as many in a pass as the device likes.
 
-        A structure whose own calculator shares this one's weights gets its results
+        A structure whose own calculator is a copy of this one gets its results
         filled in, so that ASE finds them there and computes nothing again.
 
         Args:
@@ -208,10 +208,15 @@ class PhysMLCalculator(ParametricCalculator):
             results += self._evaluate(structures[start : start + size])
         for atoms, result in zip(structures, results, strict=True):
             calc = atoms.calc
-            if isinstance(calc, PhysMLCalculator) and calc.members == self.members:
+            if isinstance(calc, PhysMLCalculator) and self._is_like(calc):
                 calc.atoms = atoms.copy()
                 calc.results = dict(result)
         return results
+
+    def _is_like(self, other: "PhysMLCalculator") -> bool:
+        """Whether results of this one are those of the other."""
+        same = self.members == other.members and self.dtype == other.dtype
+        return same and self.parameters == other.parameters
 
     @plain_torch()
     def pair_parameters(self, atoms: Atoms) -> PairParameters:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     MaxAtoms,
@@ -15,7 +16,6 @@ from ase_physml.cli.shared import (
     make_table,
     open_workers,
 )
-from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,10 +55,8 @@ def conformers(
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Of a molecule's embeddings, s [60].")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
 ) -> None:
     """Make conformers from predicted distances, with the SMILES' stereochemistry.
@@ -68,8 +66,7 @@ def conformers(
     from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+    check_file(out, overwrite=overwrite, resume=resume)
     settings = Settings(
         n,
         seed,
@@ -82,6 +79,7 @@ def conformers(
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
+        stoppable(kept_beside(out)),
         open_workers(scheduler, jobs) as workers,
         counting("conformers", len(molecules)) as advance,
     ):
@@ -92,7 +90,8 @@ def conformers(
             relax,
             settings,
             workers=workers,
-            resume=resume,
+            resume=True,
+            afresh=overwrite,
             on_molecules=advance,
         )
     if len(molecules) <= _LISTED:

@@ -79,6 +79,7 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "elements": " ".join(chemical_symbols[z] for z in card.elements),
         "cutoff": f"{config.cutoff:g} Å",
         "level of theory": card.level_of_theory,
+        **_baseline(card),
         "domain": card.domain,
         "not for": ", ".join(card.not_for) or "not recorded",
         **_measured(card.errors),
@@ -90,6 +91,13 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "commit": card.commit or "not recorded",
         **_origin(card.split_hashes),
     }
+
+
+def _baseline(card: "PotentialCard") -> dict[str, str]:
+    if not card.baseline:
+        return {}
+    said = f"{card.baseline}: added to the potential, and most of the time of a call"
+    return {"baseline": said}
 
 
 def _molecular_rows(

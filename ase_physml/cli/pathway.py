@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_physml.cli.neb import print_paths
+from ase_physml.cli.outputs import (
+    Overwrite,
+    Resume,
+    check_file,
+    results_in,
+    stoppable,
+)
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
@@ -26,6 +33,17 @@ if TYPE_CHECKING:
     from ase_physml.tasks.neb import ReactionPath
     from ase_physml.tasks.pathway import Outcome
     from ase_physml.tasks.pathway_ends import Ends
+
+
+_WRITTEN = (
+    "steps.json",
+    "reactant.xyz",
+    "product.xyz",
+    "ends.traj",
+    "path.traj",
+    "path.state.traj",
+    "path.png",
+)
 
 
 class Step(StrEnum):
@@ -76,9 +94,8 @@ def pathway(
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
     ] = None,
     smiles_column: SmilesColumn = None,
-    resume: Annotated[
-        bool, typer.Option(help="Leave out what is done with the same settings.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
@@ -93,6 +110,7 @@ def pathway(
     from ase_physml.tasks.neb import Search
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
+    check_file(uncertain, overwrite=True, option="--uncertain")
     reactions = _read(inputs, smiles_column)
     calculator = make_calculator_for(model, device, dtype)
     search = Search(
@@ -109,20 +127,25 @@ def pathway(
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
     console = make_console()
-    with falling("searching", len(reactions), fmax) as show:
+    written = [folder / name for folder in folders.values() for name in _WRITTEN]
+    with (
+        stoppable(f"finished steps are kept in {out}/; go on with --resume"),
+        results_in(out, written, resume=resume, overwrite=overwrite) as going_on,
+        falling("searching", len(reactions), fmax) as show,
+    ):
         found = find_pathways(
             list(reactions.values()),
             calculator,
             settings,
             folders=list(folders.values()),
-            resume=resume,
+            resume=going_on,
             until=until.value,
             on_stage=lambda step: console.print(f"{step} ..."),
             on_step=show,
         )
-    results = dict(zip(reactions, found, strict=True))
-    for name, folder in folders.items():
-        results[name] = _plotted(results[name], folder, fmax)
+        results = dict(zip(reactions, found, strict=True))
+        for name, folder in folders.items():
+            results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
     flawed = False
     if until is Step.path:

@@ -45,7 +45,6 @@ def train(
 ) -> None:
     """Train or fine-tune a potential, PhysChem or HamNet by a recipe."""
     import logging
-    import os
     import sys
     from functools import partial
 
@@ -71,7 +70,7 @@ def train(
         checkpoint = newest if newest.exists() else None
     elif resume is not None:
         checkpoint = Path(resume)
-    elif _holds_a_run(folder) and "LOCAL_RANK" not in os.environ:
+    elif _holds_a_run(folder) and getattr(rank_zero_only, "rank", 0) == 0:
         raise RecipeError(
             f"{folder} holds a run already: add --resume last to go on with it, or "
             "choose another --out"

@@ -16,6 +16,7 @@ State = dict[str, Tensor]
 Model = TypeVar("Model", bound=nn.Module)
 
 _MEMBERS = 1_000
+_SHOWN = 200
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
 _UNFIT = "the weights do not fit the architecture"
@@ -49,10 +50,16 @@ def _filled(make: Callable[[torch.dtype], Model], state: State) -> Model:
     elements = sum(value.numel() for value in state.values())
     with at_most(2 * elements + _BESIDE):
         model = make(min((v.dtype for v in state.values()), key=lambda d: d.itemsize))
+    state = _without_retired(model, state)
     _check_shapes(state, {k: v.shape for k, v in model.state_dict().items()})
     if not all(value.isfinite().all() for value in state.values()):
         raise PotentialError("has weights that are not finite: its training diverged")
-    model.load_state_dict(state)
+    try:
+        # It knows which weights of older files have come to nothing.
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:_SHOWN]
+        raise PotentialError(f"{_UNFIT}: {said}") from error
     return model.eval()
 
 
@@ -110,16 +117,18 @@ def _is_whole(value: Tensor) -> bool:
     return value.dtype in _DTYPES and size <= value.untyped_storage().nbytes()
 
 
+def _without_retired(model: nn.Module, state: State) -> State:
+    """Less the weights that a module says it once had, to no effect."""
+    gone = {
+        f"{name}.{weight}".removeprefix(".")
+        for name, module in model.named_modules()
+        for weight in getattr(module, "retired", ())
+    }
+    return {name: value for name, value in state.items() if name not in gone}
+
+
 def _check_shapes(state: State, claimed: dict[str, torch.Size]) -> None:
-    names = [*sorted(claimed.keys() - state), *sorted(state.keys() - claimed)]
-    if names:
-        where = "missing" if names[0] in claimed else "unknown"
-        raise PotentialError(f"{_UNFIT}: {where} weights: {_some(names)}")
     for name, shape in claimed.items():
-        if state[name].shape != shape:
+        if name in state and state[name].shape != shape:
             here, there = tuple(state[name].shape), tuple(shape)
             raise PotentialError(f"{_UNFIT}: {name} is {here}, and should be {there}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return brief(names[0]) + (f" and {len(names) - 1} more" if names[1:] else "")

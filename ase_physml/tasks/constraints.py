@@ -15,6 +15,8 @@ _DIGITS = 6
 
 # About one atom each, whatever list they come in.
 _OF_ATOMS = ("FixAtoms", "FixCartesian", "FixScaled", "FixedPlane", "FixedLine")
+# That extended XYZ keeps.
+_KEPT_BY_FILES = ("FixAtoms", "FixCartesian")
 # About distances and angles between atoms: turning all atoms changes nothing.
 _INTERNAL = ("FixBondLengths", "FixInternals", "FixLinearTriatomic", "ExternalForce")
 
@@ -31,6 +33,21 @@ def holds_in_space(constraint: Any) -> bool:
         # Else its other end is a point or a plane.
         return not isinstance(constraint.todict()["kwargs"]["a2"], int | np.integer)
     return name not in _INTERNAL
+
+
+def check_kept(atoms: Atoms) -> None:
+    """Refuse constraints that files of structures would lose.
+
+    Raises:
+        StructureError: Naming them.
+    """
+    names = [type(one).__name__ for one in atoms.constraints]
+    lost = [name for name in names if name not in _KEPT_BY_FILES]
+    if lost:
+        raise StructureError(
+            f"the files of a pathway do not keep {', '.join(lost)}; relax the ends and "
+            "search between them with find_paths, or physml neb"
+        )
 
 
 def check_same_constraints(reactant: Atoms, product: Atoms) -> None:

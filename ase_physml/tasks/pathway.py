@@ -1,20 +1,22 @@
 """From a mapped reaction SMILES to its path and barrier."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
-from ase_physml.data.atoms import Labels, from_atoms
-from ase_physml.data.journal import checksum
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
+from ase_physml.calculators.identity import identity_of, model_identity
+from ase_physml.errors import StructureError
+from ase_physml.jobs.identity import Identity
 from ase_physml.molecules.reaction import MappedReaction, read_reaction
 from ase_physml.tasks.conformer_ensemble import Settings
+from ase_physml.tasks.constraints import check_kept
 from ase_physml.tasks.ends import align_ends
 from ase_physml.tasks.neb import (
     Progress,
@@ -32,6 +34,9 @@ from ase_physml.tasks.pathway_ends import (
     relaxed_ends,
 )
 from ase_physml.tasks.pathway_files import StepFiles
+from ase_physml.tasks.relaxation import check_is_atoms
+
+_FORMAT = 1
 
 Step = Literal["conformers", "ends", "path"]
 
@@ -185,6 +190,8 @@ def _start(
 ) -> _Run | Exception:
     try:
         read = read_reaction(reaction) if isinstance(reaction, str) else reaction
+        if not isinstance(read, MappedReaction):
+            _check_ends(read)
         made_with = _made_with(reaction, calculator, settings)
         files = StepFiles(folder, made_with, resume)
     except Exception as error:
@@ -195,26 +202,38 @@ def _start(
     return _Run(read, partial(align_ends, match=settings.match), files)
 
 
+def _check_ends(ends: object) -> None:
+    if not isinstance(ends, Ends):
+        raise StructureError(
+            f"a reaction is a SMILES or `Ends`, not a {type(ends).__name__}"
+        )
+    for name, side in (("reactant", ends.reactants), ("product", ends.products)):
+        for index, atoms in enumerate(side):
+            check_is_atoms(atoms, f"{name} {index}")
+            check_kept(atoms)
+
+
 def _made_with(
     reaction: str | Ends, calculator: Calculator, settings: PathwaySettings
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Identity]:
     """What the files of each step depend on."""
     given: object = reaction
     if isinstance(reaction, Ends):
-        structures = reaction.reactants + reaction.products
-        frames = [from_atoms(atoms, Labels()) for atoms in structures]
-        given = [len(reaction.reactants), *map(checksum, frames)]
-    potential = name_of(calculator)
-    relaxation = asdict(settings.relaxation)
+        given = {"reactants": reaction.reactants, "products": reaction.products}
+    potential = identity_of(calculator)
     return {
-        "conformers": {
-            "reaction": given,
-            "potential": potential,
-            "model": settings.model,
-            **relaxation,
-        },
-        "ends": {"match": settings.match},
-        "path": {"potential": potential, **asdict(settings.search)},
+        "conformers": Identity.of(
+            "conformers",
+            _FORMAT,
+            reaction=given,
+            potential=potential,
+            model=model_identity(settings.model),
+            settings=settings.relaxation,
+        ),
+        "ends": Identity.of("ends", _FORMAT, match=settings.match),
+        "path": Identity.of(
+            "path", _FORMAT, potential=potential, search=settings.search
+        ),
     }
 
 

@@ -24,6 +24,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ase_physml.errors import PhysMLError, RecipeError
 from ase_physml.potentials.checkpoint import read_archive, write_archive
+from ase_physml.torch_state import plain_torch
 from ase_physml.training.batches import IN_MEMORY
 from ase_physml.training.callbacks import Budget, Curves, SaveWeights
 from ase_physml.training.report import AgainstStart, Lines, Say
@@ -89,16 +90,9 @@ class Run:
             path: Where it came from.
 
         Raises:
-            RecipeError: The folder cannot be written to, or the checkpoint to resume
-                from is missing, damaged or of another run.
+            RecipeError: A file is missing, or the checkpoint to resume from is missing,
+                damaged or of another run.
         """
-        try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RecipeError(
-                f"{self.out}: cannot write there ({error.strerror}); choose another "
-                "--out"
-            ) from error
         identity = identity_of(recipe, path)
         if self.resume is None:
             return identity
@@ -126,7 +120,7 @@ def as_trained(seed: int) -> Iterator[None]:
         seed: Of all its generators of random numbers.
     """
     before = torch.get_default_dtype()
-    with torch.inference_mode(False), torch.enable_grad():
+    with plain_torch(), torch.enable_grad():
         torch.set_default_dtype(torch.float32)
         pl.seed_everything(seed, verbose=False)
         try:

@@ -103,10 +103,9 @@ def refit_self_energies(model: PhysML, stores: list[FrameStore]) -> str:
     Raises:
         DataError: No set has energies, or no correction by elements comes near them.
     """
-    chosen = [(s, _sample(s, model.config.elements)) for s in stores]
-    batches = [
-        b for s, rows in chosen if s.data.has("energy") for b in _batches(s, rows)
-    ]
+    labelled = [s for s in stores if s.data.has("energy") and not s.relative]
+    chosen = [(s, _sample(s, model.config.elements)) for s in labelled]
+    batches = (batch for s, rows in chosen for batch in _batches(s, rows))
     counts, residuals = _residuals(model, batches)
     if not len(residuals):
         raise DataError("no training set has energies: there is nothing to fit E0 to")
@@ -131,10 +130,8 @@ def refit_self_energies(model: PhysML, stores: list[FrameStore]) -> str:
 def _sample(store: FrameStore, elements: tuple[int, ...]) -> Ints:
     """Frames of a store, some with each element, counted within it."""
     data = store.data
-    energies = data.column("energy") if data.has("energy") else np.zeros(0)
-    random = np.random.default_rng(0)
-    order = random.permutation(len(store.frames)) if len(energies) else np.arange(0)
-    order = order[np.isfinite(energies[store.frames[order]])]
+    order = np.random.default_rng(0).permutation(len(store.frames))
+    order = order[np.isfinite(data.column("energy")[store.frames[order]])]
     taken = np.zeros(len(store.frames), dtype=bool)
     taken[order[:_FRAMES]] = True
     has = _elements_of_frames(store, elements)

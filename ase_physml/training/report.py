@@ -16,6 +16,7 @@ Say = Callable[[str], None]
 
 _UNITS = {
     "mae_energy": "eV",
+    "mae_difference": "eV",
     "mae_forces": "eV/Å",
     "mae_zero_force": "eV/Å",
     "distance_rms": "Å",

@@ -1,9 +1,13 @@
 """Any recipe: which model it trains, and the training of it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from ase_physml.errors import RecipeError
+from ase_physml.jobs.locking import Claim
 from ase_physml.training import recipe as physml
 from ase_physml.training import run as physml_run
 from ase_physml.training.loop import Run
@@ -35,7 +39,16 @@ def load(
 def fit(
     recipe: physml.Recipe | molecular.MolecularRecipe, path: Path, run: Run
 ) -> Path:
-    """Train by a recipe, and return the path of the result."""
-    if isinstance(recipe, physml.Recipe):
-        return physml_run.fit(recipe, path, run)
-    return molecular_run.fit(recipe, path, run)
+    """Train by a recipe, and return the path of the result.
+
+    Raises:
+        RecipeError: As of the ``fit`` of the model's kind.
+        DataError: A data file cannot be used, the folder cannot be written, or another
+            process is training there.
+        TrainingStopped: A signal ended it; a checkpoint is written.
+    """
+    # Of several processes of one run, the first holds the folder for all.
+    with Claim(run.out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
+        if isinstance(recipe, physml.Recipe):
+            return physml_run.fit(recipe, path, run)
+        return molecular_run.fit(recipe, path, run)

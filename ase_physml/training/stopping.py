@@ -12,7 +12,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from ase_physml.errors import RecipeError
+from ase_physml.errors import WriteError
+from ase_physml.jobs.disk import reason
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -118,14 +119,14 @@ def full_disk(out: Path) -> Iterator[None]:
     """A disk that fills is one line: what is written is written whole or not at all.
 
     Raises:
-        RecipeError: There is no room to write.
+        WriteError: There is no room to write.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise RecipeError(
-            f"{out}: no room left to write ({error.strerror}); the last checkpoint and "
+        raise WriteError(
+            f"{out}: cannot be written ({reason(error)}); the last checkpoint and "
             "potential are kept: make room, and go on with --resume last"
         ) from error

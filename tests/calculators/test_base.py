@@ -75,6 +75,12 @@ def test_copies_have_charges_of_their_own(calculator: PhysMLCalculator) -> None:
     other.charge = 2
     assert calculator.charge == 0
     assert pickle.loads(pickle.dumps(other)).charge == 2
+    # Nor do results of the one count for the other.
+    atoms = molecule("H2O")
+    atoms.calc = other
+    calculator.calculate_many([atoms])
+    with pytest.raises(StructureError, match=r"charge is \+2"):
+        atoms.get_potential_energy()
 
 
 STATED = {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import pytest
 from ase.io import read
 from rdkit import Chem
@@ -42,7 +43,7 @@ def test_a_file_with_a_bad_line(run: Run, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.sdf"
     result = run(lines, "-n", "3", "-o", out)
     assert result.exit_code == 1, result.output
-    assert "bad: 'not-one' is not a valid SMILES" in result.stderr
+    assert "molecules.smi, line 2: 'not-one' is not a valid SMILES" in result.stderr
     with Path(f"{out}.failures.csv").open() as file:
         (failure,) = csv.DictReader(file)
     assert failure["name"] == "bad"
@@ -99,11 +100,9 @@ def test_a_killed_run_is_resumed(
         kept.setattr(conformer_runs, "conformers_of", dies)
         assert run(*arguments, out).exit_code == 130
     assert not out.exists()
-    refused = run(*arguments, out)
-    assert isinstance(refused.exception, DataError)
-    assert "interrupted run" in str(refused.exception)
     other = run(*arguments, out, "--resume", "--seed", "1")
-    assert "other seed" in str(other.exception)
+    assert isinstance(other.exception, DataError)
+    assert "settings.seed was 0, is 1" in str(other.exception)
     asked.clear()
 
     def counts(smiles: Sequence[str], *rest: Any) -> Any:
@@ -111,7 +110,8 @@ def test_a_killed_run_is_resumed(
         return original(smiles, *rest)
 
     monkeypatch.setattr(conformer_runs, "conformers_of", counts)
-    assert run(*arguments, out, "--resume").exit_code == 1
+    # Of the same work, it need not be asked for.
+    assert run(*arguments, out).exit_code == 1
     assert asked == ["C[C@H](O)C#N", "CCCO"]
     assert out.read_text() == whole.read_text()
     failures = Path(f"{out}.failures.csv").read_text()
@@ -191,3 +191,23 @@ def test_masses_of_isotopes_are_written(run: Run, tmp_path: Path) -> None:
     assert sorted(masses)[1:4] == pytest.approx([2.014] * 3, abs=1e-3)
     (molecule,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
     assert sum(atom.GetIsotope() == 2 for atom in molecule.GetAtoms()) == 3
+
+
+def test_names_and_bad_rows_of_a_table(run: Run, tmp_path: Path) -> None:
+    table, out = tmp_path / "a.csv", tmp_path / "a.xyz"
+    table.write_text("mol_id;mol\ntrans;C/C=C/C\ncis;C/C=C\\C\nlong;C;1;2;3\n")
+    result = run(table, "-n", "1", "-o", out, "--smiles-column", "mol")
+    assert result.exit_code == 1
+    assert "a.csv, line 4: 5 cells under 2 column names" in result.stderr
+    infos = [atoms.info for atoms in ase.io.read(out, ":")]
+    assert [(i["name"], i["smiles"]) for i in infos] == [
+        ("trans", "C/C=C/C"),
+        ("cis", "C/C=C\\C"),
+    ]
+
+
+def test_a_file_of_structures_is_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text("1\n\nHe 0.0 0.0 0.0\n")
+    result = run(path, "-o", tmp_path / "b.sdf")
+    assert "XYZ, not SMILES" in str(result.exception)

@@ -67,11 +67,11 @@ def test_a_band_that_has_not_converged_is_no_success(
 
 def hop(tmp_path: Path) -> list[Path]:
     """A gold atom from one hollow of a copper face to the next, across the edge."""
-    slab = fcc100("Cu", (2, 2, 2), vacuum=6.0)
+    slab = fcc100("Cu", (3, 2, 1), vacuum=6.0)
     add_adsorbate(slab, "Au", 1.8, "hollow")
-    slab.set_constraint(FixAtoms(range(4)))
+    slab.set_constraint(FixAtoms(range(6)))
     ends = [slab, slab.copy()]
-    ends[1].positions[-1, 0] += slab.cell[0, 0] / 2
+    ends[1].positions[-1, 0] -= slab.cell[0, 0] / 3
     ends[1].wrap()
     for atoms, name in zip(ends, ("a", "b"), strict=True):
         atoms.calc = EMT()

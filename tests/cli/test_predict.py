@@ -139,9 +139,8 @@ def test_a_killed_run_is_resumed(
         kept.setattr(property_runs, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     assert not out.exists() and len(asked) == 25
-    assert "interrupted run" in str(predict(model, table, "-o", out).exception)
     other = predict(model, table, "-o", out, "--resume", "--fingerprints")
-    assert "other fingerprints" in str(other.exception)
+    assert "fingerprints was false, is true" in str(other.exception)
     asked.clear()
 
     def counts(smiles: Sequence[str], model: Any) -> Any:
@@ -170,7 +169,7 @@ def test_another_table_is_not_resumed(
         assert predict(model, table, "-o", out).exit_code == 130
     table.write_text("N\nCC\nCCC")
     result = predict(model, table, "-o", out, "--resume")
-    assert "item 0 or one soon after is not what it was" in str(result.exception)
+    assert 'molecules was ["C", "CC", "CCC"], is ["N"' in str(result.exception)
 
 
 def test_fingerprints(model: Path, tmp_path: Path) -> None:
@@ -183,3 +182,21 @@ def test_fingerprints(model: Path, tmp_path: Path) -> None:
     found = np.array(first[1:], dtype=float)
     assert found == pytest.approx(fingerprints(["CCO"], model)[0], rel=1e-4)
     assert bad[1:] == [""] * 8
+
+
+def test_names_of_measured_and_predicted_columns(model: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "in.tsv", tmp_path / "out.csv"
+    table.write_text("smiles\ta\tpredicted_a\nCCO\t1.0\told\nC\t2.0\told\tx\n")
+    result = predict(model, table, "-o", out)
+    assert result.exit_code == 1
+    assert "line 3: 4 cells under 3 column names" in result.stderr
+    header, first, second = read(out)
+    assert header == ["smiles", "a", "predicted_a", "predicted_a_2", "predicted_b"]
+    assert first[:3] == ["CCO", "1.0", "old"] and all(first)
+    assert second == ["C", "2.0", "old", "", ""]
+
+
+def test_a_file_of_structures_is_refused(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.smi").write_text("2\n\nO 0.0 0.0 0.0\nH 0.0 0.0 0.9\n")
+    result = predict(model, tmp_path / "a.smi", "-o", tmp_path / "out.csv")
+    assert "XYZ, not SMILES" in str(result.exception)

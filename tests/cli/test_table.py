@@ -86,3 +86,21 @@ def test_mistakes(
     assert isinstance(found.exception, DataError) and message in str(found.exception)
     missing = run(tmp_path / "no.csv", tmp_path / "mine.h5", "--target", "boiling")
     assert "no such file" in str(missing.exception)
+
+
+def test_bad_rows_are_listed_by_line_and_the_rest_kept(tmp_path: Path) -> None:
+    table, out = tmp_path / "in.csv", tmp_path / "out.h5"
+    rows = ["Canonical_SMILES; logP", "CCO;1", "CCN;NA", "CCC;high", "CF; 2", "C(;3"]
+    rows += ["c1ccccc1; 4", "C1=CC=CC=C1;9", "CCCC;5", "CCl;6"]
+    table.write_text("\n".join(rows))
+    found = run(table, out, "--target", "logP", "--no-conformers")
+    assert found.exit_code == 0, found.output
+    known = PropertySet.load(out)
+    assert known.smiles.tolist() == ["CCO", "CCN", "CF", "CCCC", "CCl"]
+    assert "5 molecules (1 without any value), 4 rows left out" in found.stdout
+    listed = (tmp_path / "out.h5.failures.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in listed] == ["line", "4", "6", "7", "8"]
+    assert "'high'" in listed[1] and "valid" in listed[2]
+    assert "line 8 has the same molecule with another value of 'logP'" in listed[3]
+    for line in (4, 6, 7, 8):
+        assert f"line {line}: " in found.stderr

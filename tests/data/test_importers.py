@@ -354,3 +354,65 @@ def test_own_layout_without_stated_units(
     np.testing.assert_allclose(
         data[0].forces, frames[0].forces * 0.010364269, rtol=1e-6
     )
+
+
+def test_charged_and_open_shells_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    neutral, *others = (molecule("H2O") for _ in range(5))
+    neutral.arrays["charge"] = np.array([-0.82, 0.41, 0.409])  # to three digits
+    infos = ({"total_charge": -1}, {"multiplicity": 3}, {"uhf": 1}, {"charge": "a b"})
+    for atoms, info in zip(others, infos, strict=True):
+        atoms.info.update(info)
+    ase.io.write(path, [neutral, *others])
+    source = open_source(path)
+    assert len(list(source)) == 1
+    *counted, odd = source.notes.left_out
+    assert counted == ["charged", "multiplicity 3", "multiplicity 2"]
+    assert "must be one number" in odd
+
+
+def test_records_of_an_sdf_that_are_bad_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.sdf"
+    ase.io.write(path, molecule("H2O"))
+    # Without bonds oxygen lacks hydrogens, and so do they.
+    (reason,) = [r for r in _left_out(path) if "lacks" in r]
+    assert "molecule 1 lacks" in reason
+
+
+def _left_out(path: Path) -> list[str]:
+    source = open_source(path)
+    list(source)
+    return list(source.notes.left_out)
+
+
+@pytest.mark.parametrize("name", ["a.db", "a.traj"])
+def test_files_that_are_none_cannot_be_counted(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"- of UlmASE-Trajectory  \3\0")
+    assert open_source(path).count() is None
+    with pytest.raises(DataError):
+        list(open_source(path))
+
+
+def test_ani2x(tmp_path: Path) -> None:
+    path = tmp_path / "ANI-2x-wB97X-631Gd.h5"
+    species, random = np.array([[8, 1, 1], [16, 1, 1]]), np.random.default_rng(0)
+    places, forces = random.normal(size=(2, 2, 3, 3))
+    with h5py.File(path, "w") as file:
+        for name, count in (("003", 3), ("002", 2)):
+            group = file.create_group(name)
+            group["species"], group["coordinates"] = (
+                species[:, :count],
+                places[:, :count],
+            )
+            group["energies"] = np.array([-1.0, -2.0])
+            group["forces"] = forces[:, :count]
+    source = open_source(path)
+    frames = list(source)
+    assert (source.importer.name, source.count()) == ("ani2x", 4)
+    assert source.metadata.level_of_theory == "wB97X/6-31G(d)"
+    assert [f.name for f in frames] == ["002/0", "002/1", "003/0", "003/1"]
+    np.testing.assert_array_equal(frames[3].numbers, species[1])
+    np.testing.assert_array_equal(frames[3].positions, places[1])
+    assert frames[3].energy == -2.0 * Hartree
+    np.testing.assert_array_equal(frames[3].forces, forces[1] * Hartree)

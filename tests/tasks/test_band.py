@@ -139,13 +139,13 @@ def test_other_calculators_give_the_band_of_ase(kind: str | type[EMT]) -> None:
         image.calc = EMT()
     plain = NEB(made[0], method="improvedtangent")
     plain.interpolate("idpp", mic=True)
-    FIRE(plain, logfile=None).run(fmax=1e-6, steps=5)
+    FIRE(plain, logfile=None).run(fmax=1e-6, steps=3)
     calculator = kind if isinstance(kind, str) else kind()
     if isinstance(calculator, InBatches):
         calculator.batches = []
     batched = BatchedNEB(made[1], calculator)
     batched.interpolate("idpp")
-    FIRE(batched, logfile=None).run(fmax=1e-6, steps=5)
+    FIRE(batched, logfile=None).run(fmax=1e-6, steps=3)
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-9)
         assert one.get_potential_energy() == pytest.approx(
@@ -153,18 +153,18 @@ def test_other_calculators_give_the_band_of_ase(kind: str | type[EMT]) -> None:
         )
     if isinstance(calculator, InBatches):
         # Both ends with the first step, then what moves.
-        assert calculator.batches == [5, 3, 3, 3, 3, 3]
+        assert calculator.batches == [5, 3, 3, 3]
 
 
 def images_of_a_hop() -> list[Atoms]:
     """Gold on copper, its last image wrapped to the other side of the cell."""
-    slab = fcc100("Cu", (2, 2, 2), vacuum=6.0)
+    slab = fcc100("Cu", (2, 2, 1), vacuum=6.0)
     add_adsorbate(slab, "Au", 1.8, "hollow")
-    slab.set_constraint(FixAtoms(range(4)))
+    slab.set_constraint(FixAtoms([0, 3]))
     last = slab.copy()
-    last.positions[-1, 0] += 0.55 * slab.cell[0, 0]
+    last.positions[-1, 0] -= 0.45 * slab.cell[0, 0]
     last.wrap()
-    assert abs(last.positions[-1, 0] - slab.positions[-1, 0]) < 0.5 * slab.cell[0, 0]
+    assert last.positions[-1, 0] - slab.positions[-1, 0] > 0.5 * slab.cell[0, 0]
     return [slab, *(slab.copy() for _ in range(3)), last]
 
 

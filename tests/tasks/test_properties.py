@@ -70,6 +70,15 @@ def test_fingerprints_do_not_depend_on_how_smiles_are_written() -> None:
     np.testing.assert_allclose(found, fingerprints(["CCO"] * 3, physchem()), atol=1e-6)
 
 
+def test_a_lone_smiles_is_one_molecule() -> None:
+    model = physchem()
+    np.testing.assert_array_equal(
+        fingerprints("CCO", model), fingerprints(["CCO"], model)
+    )
+    found = predict_properties("CCO", model)
+    assert found.smiles == ("CCO",) and found.values.shape == (1, 1)
+
+
 def test_default_width_is_that_of_the_paper() -> None:
     model = PhysChem(PhysChemConfig(targets=1))
     assert fingerprints(["CCO", "C"], model).shape == (2, 256)

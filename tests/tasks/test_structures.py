@@ -40,6 +40,12 @@ def test_the_seed_decides() -> None:
     ("smiles", "message"),
     [
         ("molecule.xyz", "neither a file nor a valid SMILES"),
+        ("C\udcff", "holds characters that no SMILES has"),
+        ("CÉ", "holds characters that no SMILES has"),
+        ("C\0C", "holds characters that no SMILES has"),
+        ("C" * 10_001, "longer than 10,000"),
+        ("C |^1:0|", "a radical"),
+        ("CCO |Sg:n:0,1::ht|", "a polymer"),
         ("", "neither a file nor a valid SMILES"),
         ("C.O", "several molecules"),
         ("C[NH3+]", r"total charge \+1"),
@@ -101,3 +107,26 @@ def test_files_of_smiles(tmp_path: Path) -> None:
         assert isinstance(atoms, Atoms) and atoms.get_chemical_formula() == formula
     for error, text in zip(errors, ("nonsense", "none.smi", "binary.smi"), strict=True):
         assert isinstance(error, PhysMLError) and text in str(error)
+
+
+def test_tables_of_smiles(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("id;mol\nwater;O\nbad;C(\nsalt;C.O\nlong;C;1;2\n")
+    result = dict(read_inputs([str(table)], column="mol"))
+    assert list(result) == ["water", "bad", "salt", "long"]
+    water, *errors = result.values()
+    assert isinstance(water, Atoms) and water.info["name"] == "water"
+    for line, (error, text) in enumerate(
+        zip(errors, ("valid", "several", "4 cells"), strict=True), 3
+    ):
+        assert isinstance(error, StructureError)
+        assert f"a.csv, line {line}: " in str(error) and text in str(error)
+
+
+def test_frames_before_the_damage_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text("1\n\nHe 0 0 0\n\n1\n\nHe 0 0 1\n\n1\n\nHe 0 zero 0\n")
+    *good, bad = found(path).items()
+    assert [name for name, _ in good] == ["a-0", "a-1"]
+    assert all(isinstance(atoms, Atoms) for _, atoms in good)
+    assert bad[0] == "a-2" and "line 9" in str(bad[1])

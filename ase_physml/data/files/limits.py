@@ -6,6 +6,8 @@ import lzma
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, cast
@@ -36,6 +38,8 @@ _COUNTS = {
     "xsf": re.compile(r"PRIMCOORD[^\n]*\n[ \t]*(\d+)"),
 }
 _HEAD = 4096
+# Arrays as ASE's JSON and trajectories announce them, with their shape.
+_ARRAY = re.compile(rb'"(?:__)?ndarray(?:__)?"\s*:\s*\[\s*\[([\d,\s]+)\]')
 
 
 def check_atoms(path: Path, claimed: int, left: int, where: str) -> None:
@@ -82,6 +86,25 @@ def check_counts(path: Path, kind: str) -> None:
     if found is not None:
         claimed = sum(int(one) for one in found[1].split())
         check_atoms(path, claimed, path.stat().st_size, "its header")
+
+
+def check_arrays(path: Path) -> None:
+    """Refuse arrays that are larger than the file of ASE's that announces them.
+
+    ASE makes room for them, and fills it, before it looks at what is there.
+
+    Raises:
+        DataError: Naming the shape.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        for found in _ARRAY.finditer(content):
+            shape = [int(one) for one in found[1].split(b",") if one.strip()]
+            if prod(shape) > size:
+                raise DataError(
+                    f"{path}: announces an array of shape {tuple(shape)}, larger than "
+                    "the file; it is damaged"
+                )
 
 
 def check_dataset(path: Path, name: str, size: int, stored: int) -> None:

@@ -11,7 +11,12 @@ from ase.io.formats import UnknownFileTypeError, filetype
 
 from ase_physml.charges import state
 from ase_physml.data.files.kinds import kind_of
-from ase_physml.data.files.limits import MAX_ATOMS, check_counts, plain
+from ase_physml.data.files.limits import (
+    MAX_ATOMS,
+    check_arrays,
+    check_counts,
+    plain,
+)
 from ase_physml.data.files.pdb import read_pdb
 from ase_physml.data.files.sdf import read_sdf
 from ase_physml.data.files.xyz import read_xyz
@@ -66,6 +71,7 @@ def _frames(path: Path) -> Iterator[Atoms | StructureError]:
             yield from _OF_OURS[kind](path)
         else:
             check_counts(path, kind)
+            check_arrays(path)
             yield from ase.io.iread(path, ":")
     except DataError:
         raise
@@ -84,7 +90,9 @@ def _frames(path: Path) -> Iterator[Atoms | StructureError]:
 
 
 def _rows(path: Path) -> Iterator[Atoms]:
-    if kind_of(path) != "an ASE database":
+    with path.open("rb") as file:
+        is_database = file.read(15) == b"SQLite format 3"
+    if not is_database:
         raise DataError(f"{path}: not an ASE database, though its name ends in .db")
     with ase.db.connect(path) as rows:
         for row in rows.select():
@@ -95,6 +103,8 @@ def _rows(path: Path) -> Iterator[Atoms]:
 
 
 def _checked(path: Path, atoms: Atoms) -> Atoms | StructureError:
+    if len(atoms) == 0:
+        return StructureError(f"{path}: a structure has no atoms")
     if len(atoms) > MAX_ATOMS:
         return StructureError(
             f"{path}: {len(atoms):,} atoms; structures of more than {MAX_ATOMS:,} are "

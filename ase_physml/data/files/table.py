@@ -119,8 +119,9 @@ def read_text_table(path: Path, column: str | None = None) -> TextTable:
     Raises:
         DataError: No such file, no text, or a file of structures.
     """
+    if path.is_file():
+        refuse_structures(path)
     lines = read_lines(path)
-    refuse_structures(path)
     first = next((k for k, line in enumerate(lines) if line.strip()), len(lines))
     if first == len(lines):
         raise DataError(f"{path}: no rows under a line of column names")

@@ -154,8 +154,11 @@ def _is_plain(text: str) -> bool:
 
 
 def _comes_back(key: str, written: str, meant: str) -> bool:
+    # Between others, since some texts swallow what follows.
+    line = key_val_dict_to_str({"before": 1, key: written, "after": 2})
     try:
-        read = key_val_str_to_dict(key_val_dict_to_str({key: written}))
+        read = key_val_str_to_dict(line)
     except ValueError:
         return False
-    return isinstance(read.get(key), str) and read == {key: meant}
+    wanted = {"before": 1, key: meant, "after": 2}
+    return isinstance(read.get(key), str) and read == wanted

@@ -110,7 +110,7 @@ class Source:
         """Number of frames the file holds, None if unknown before reading."""
         try:
             return self.importer.count(self.path, self.options)
-        except (DataError, OSError, KeyError, AttributeError):
+        except Exception:
             # Reading will say what is wrong, at the place where it is.
             return None
 
