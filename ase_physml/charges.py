@@ -46,6 +46,9 @@ _ROUND_OFF = 0.05
 _PER_ATOM = 5e-4
 """The same for each of many atoms: the round-off of three digits."""
 
+_HALF = 0.5
+"""From here on a sum of however many charges is not that of a neutral structure."""
+
 _CHARGES, _MOMENT = "charges of atoms in the file", "the magnetic moment in the file"
 
 
@@ -69,7 +72,7 @@ def is_neutral(charge: float, atoms: int = 1) -> bool:
         charge: In e; NaN is not neutral.
         atoms: How many were added up.
     """
-    return abs(charge) < max(_ROUND_OFF, _PER_ATOM * atoms)
+    return abs(charge) < max(_ROUND_OFF, min(_PER_ATOM * atoms, _HALF))
 
 
 def is_singlet(multiplicity: float) -> bool:
@@ -126,8 +129,8 @@ def multiplicity(atoms: Atoms) -> Stated | None:
         return stated
     # One moment per atom, or a vector where the spins are not collinear.
     moments = atoms.get_initial_magnetic_moments()
+    moments = moments[:, None] if moments.ndim == 1 else moments
     if moments.any():
-        moments = moments.reshape(len(atoms), -1)
         sizes = np.linalg.norm(moments, axis=1)
         largest = int(sizes.argmax())
         return Stated(
@@ -198,4 +201,4 @@ def _result(atoms: Atoms, key: str) -> "np.ndarray[Any, Any] | None":
 
 
 def _label(atoms: Atoms, index: int) -> str:
-    return f"{index} ({atoms[index].symbol})"
+    return f"{index} ({atoms.symbols[index]})"

@@ -9,6 +9,10 @@ class DataError(PhysMLError):
     """A data file, its schema or its units are wrong."""
 
 
+class WriteError(DataError):
+    """Results cannot be written, mostly for want of room; those that are stay."""
+
+
 class PotentialError(PhysMLError):
     """A potential file or a registry name cannot be used."""
 

@@ -3,14 +3,21 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from vesin import NeighborList
 
+from ase_physml.errors import StructureError
 from ase_physml.segment import offsets
+
+Array = npt.NDArray[np.float64]
 
 # From here on, cell lists beat measuring all distances.
 _LARGE = 300
+# Å, and atoms per Å^3: the shortest bond has 0.74 Å, and diamond 0.18 of them.
+_THINNEST, _DENSEST = 0.3, 1.0
+_SPACE = 3
 # Distances measured at a time, so that memory does not grow with their number.
 _AT_ONCE = 2_000_000
 
@@ -58,14 +65,20 @@ def images_within(
             nothing and may be zero.
         cutoff: Å.
 
+    Raises:
+        StructureError: A cell has so many images of an atom within reach that no
+            structure can be meant: see `_check_density`.
+
     Returns:
         Atoms of each pair, int64 (2, P), and shifts, whole numbers in the dtype of the
         positions, (P, 3).
     """
     points = positions.detach().cpu().double().numpy()
     along = pbc.cpu().numpy()
-    boxes = cell.detach().cpu().double().numpy() * along[..., None]
+    boxes = np.where(along[..., None], cell.detach().cpu().double().numpy(), 0.0)
     nearby = NeighborList(cutoff=cutoff, full_list=False, sorted=True)
+    for box, repeats, count in zip(boxes, along, n_atoms.tolist(), strict=True):
+        _check_density(box[repeats], count)
     pairs, shifts = [], []
     starts, counts = offsets(n_atoms).tolist(), n_atoms.tolist()
     for start, count, box, repeats in zip(starts, counts, boxes, along, strict=True):
@@ -76,6 +89,41 @@ def images_within(
         torch.from_numpy(np.concatenate(pairs, axis=1)).to(positions.device),
         torch.from_numpy(np.concatenate(shifts)).to(positions),
     )
+
+
+def _check_density(vectors: Array, count: int) -> None:
+    """Refuse cells whose images would be searched for minutes, and fill the memory.
+
+    Args:
+        vectors: Lattice vectors along which a structure repeats, (K, 3) Å.
+        count: Atoms in the cell.
+
+    Raises:
+        StructureError: Lattice planes are nearer than `_THINNEST`, the cell has no
+            extent, or it holds more atoms than `_DENSEST`.
+    """
+    if not len(vectors):
+        return
+    gram = vectors @ vectors.T
+    try:
+        inverse = np.linalg.inv(gram)
+    except np.linalg.LinAlgError:
+        inverse = np.full_like(gram, np.inf)
+    with np.errstate(invalid="ignore"):
+        planes = 1.0 / np.sqrt(np.diag(inverse).max())
+    if not planes >= _THINNEST:
+        raise StructureError(
+            f"planes of the periodic cell are {planes:.2g} Å apart, where at least "
+            f"{_THINNEST} Å are needed: correct the cell, or reduce it if it is skewed "
+            "(ase.geometry.minkowski_reduce)"
+        )
+    volume = np.sqrt(np.linalg.det(gram))
+    if len(vectors) == _SPACE and count > _DENSEST * volume:
+        raise StructureError(
+            f"the periodic cell has {count} atoms in {volume:.3g} Å^3, more than "
+            f"{_DENSEST:g} in 1 Å^3, which no solid reaches: correct the cell or the "
+            "positions"
+        )
 
 
 Search = Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
@@ -94,11 +142,13 @@ class VerletList:
 
     Attributes:
         searches: How often it has searched.
+        fresh: Whether it has, when it was asked last.
     """
 
     def __init__(self, skin: float) -> None:
         self.skin = skin
         self.searches = 0
+        self.fresh = False
         self._asked: tuple[Tensor, Tensor, Tensor, Tensor, float] | None = None
         self._found: tuple[Tensor, Tensor] | None = None
 
@@ -112,7 +162,8 @@ class VerletList:
     ) -> tuple[Tensor, Tensor]:
         """As `images_within`, and some pairs beyond the cutoff."""
         asked = (positions.detach(), n_atoms, cell.detach(), pbc, cutoff)
-        if self._found is None or not self._holds(*asked):
+        self.fresh = self._found is None or not self._holds(*asked)
+        if self._found is None or self.fresh:
             reach = cutoff + self.skin
             self._found = images_within(positions, n_atoms, cell, pbc, reach)
             self._asked = (asked[0].clone(), n_atoms, asked[2].clone(), pbc, cutoff)

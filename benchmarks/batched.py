@@ -65,6 +65,7 @@ def band(calculator: PhysMLCalculator, images: int, batched: bool) -> Outcome:
         90, turned.positions[1] - turned.positions[0], center=turned[0].position
     )
     path[-1].positions[METHYL] = turned.positions[METHYL]
+    neb: NEB | BatchedNEB
     if batched:
         neb = BatchedNEB(path, calculator, climb=True)
     else:

@@ -6,7 +6,7 @@ that takes structures, PhysML through its calculator, checks and all.
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,12 @@ PRESETS = {"64x2": (64, 2, 4, 24), "64x3": (64, 3, 4, 24), "128x4": (128, 4, 8, 
 CUTOFF = 5.0
 
 
-def physml(device: str, preset: str, dtype: str, compiled: bool = False) -> Evaluate:
+def physml(
+    device: str,
+    preset: str,
+    dtype: Literal["float32", "float64"],
+    compiled: bool = False,
+) -> Evaluate:
     """The calculator with random weights: time does not depend on them."""
     width, depth, heads, n_basis = PRESETS[preset]
     config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)

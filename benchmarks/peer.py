@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ def train(setup: Setup, data: Path, split: Path, steps: int, out: Path) -> None:
 class Peer(Calculator):
     """The trained ET."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
 
     def __init__(self, setup: Setup, path: str) -> None:
         super().__init__()
@@ -142,6 +142,7 @@ class Peer(Calculator):
     ) -> None:
         """Energy and forces."""
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
         batch = _alone(self.atoms)
         energies, forces = self.setup.ask(self.model, batch)
         total = energies.double() + self.table[batch.numbers].sum()

@@ -77,7 +77,11 @@ def labelled(frames: Sequence[Frame], folder: Path, workers: Workers) -> bytes:
 def relaxed(structures: Sequence[Atoms], workers: Workers) -> bytes:
     """Final energies to 0.1 µeV, and numbers of steps."""
     done = relax_on(workers, structures, Potential("qm9.pt"), fmax=0.02)
-    ends = [(round(one.energies[-1], 7), one.steps) for one in done]
+    ends = []
+    for one in done:
+        if isinstance(one, Exception):
+            raise one
+        ends.append((round(one.energies[-1], 7), one.steps))
     return np.array(ends).tobytes()
 
 

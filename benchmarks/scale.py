@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.train:
-        print(json.dumps(trained(*chosen.train, chosen.folder)))
+        data, split, in_memory = chosen.train
+        print(json.dumps(trained(data, split, in_memory, chosen.folder)))
         return
     chosen.folder.mkdir(parents=True, exist_ok=True)
     rows = [measured(size, chosen.folder) for size in chosen.sizes]

@@ -18,7 +18,7 @@ SITES = ("ontop", "bridge", "fcc", "hcp")
 
 def on_site(metal: str, name: str, site: str, height: float) -> Atoms:
     """Four layers, of which the lower two are held, and a molecule, O or N down."""
-    atoms = fcc111(metal, (4, 3, 4), vacuum=8.0, periodic=True)
+    atoms: Atoms = fcc111(metal, (4, 3, 4), vacuum=8.0, periodic=True)
     added = molecule(name)
     down = int(np.argmax(added.numbers * np.isin(added.numbers, (7, 8))))
     away = added.positions.mean(0) - added.positions[down]

@@ -82,6 +82,7 @@ def test_offsets() -> None:
     assert offsets(torch.tensor([3, 1, 4])).tolist() == [0, 3, 4]
 
 
+@pytest.mark.scatter
 def test_native_and_torch_scatter_sums_agree_to_second_order() -> None:
     pytest.importorskip("torch_scatter")
     index = torch.tensor([0, 0, 2, 2, 2])

@@ -33,12 +33,13 @@ def test_the_model_brings_torch() -> None:
     assert not {"lightning", "matplotlib", "rdkit", "h5py"} & found
 
 
-def test_import_takes_less_than_300_ms() -> None:
+@pytest.mark.slow
+def test_import_takes_less_than_300_ms_of_a_processor() -> None:
     code = (
-        "from time import perf_counter\nstart = perf_counter()\n"
-        "import ase_physml\nprint(perf_counter() - start)"
+        "from time import process_time\nstart = process_time()\n"
+        "import ase_physml\nprint(process_time() - start)"
     )
-    # The best of three, since other programs share the machine.
+    # The best of three, since other programs share its caches.
     assert min(float(run(code)) for _ in range(3)) < 0.3
 
 

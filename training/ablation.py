@@ -82,10 +82,11 @@ def subset(data: Path, heavy: int, out: Path) -> None:
 def train(row: str, out: Path, extra: list[str]) -> Path:
     """Train a row, or go on with it."""
     folder = out / f"row{row}"
-    command = [sys.executable, "-m", "ase_physml.cli", "train", HERE / "ablation.yaml"]
+    command = [sys.executable, "-m", "ase_physml.cli", "train"]
+    command += [str(HERE / "ablation.yaml")]
     command += [f"sources.0.path={out.resolve() / 'subset.h5'}"]
     command += [f"sources.0.split={out.resolve() / 'split.json'}"]
-    command += [*overrides(row), *extra, "--out", folder, "--resume", "last"]
+    command += [*overrides(row), *extra, "--out", str(folder), "--resume", "last"]
     subprocess.run(command, check=True)
     return folder / f"row{row}.pt"
 

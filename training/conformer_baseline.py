@@ -19,6 +19,7 @@ from scipy.spatial.distance import cdist
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
 from ase_physml.molecules.conformers import ForceField, featurise_with_conformer
+from ase_physml.molecules.featurise import Order
 from ase_physml.molecules.store import MoleculeStore
 
 
@@ -31,7 +32,7 @@ def errors_of(
     store: MoleculeStore, force_field: ForceField, seed: int
 ) -> tuple[np.ndarray, int]:
     """RMS distance error of each molecule, NaN on failure, and the failures."""
-    order = store.facts.get("order", "smiles")
+    order: Order = "rank" if store.facts.get("order") == "rank" else "smiles"
     true = np.split(store.rows["positions"], np.cumsum(store.n_atoms)[:-1])
     errors = np.full(len(store), np.nan)
     pairs = zip(store.smiles, true, strict=True)

@@ -9,7 +9,9 @@ per component, against the zero force of a minimum) over the whole test split; a
 displaced by Gaussian noise of 0.1 Å, relaxed with BFGS to 0.01 eV/Å in at most 500
 steps, and compared with where they came from after the best rotation (mean over atoms,
 then over molecules; without those in which atoms fell into each other, ``collapsed``).
-Any ASE calculator can stand in for the potential in the ΔP part.
+Any ASE calculator can stand in for the potential in the ΔP part. A potential on a
+baseline takes the set that `physml data label --less` made: errors of the correction
+are those of the sum.
 """
 
 import argparse
@@ -39,7 +41,12 @@ Numbers = dict[str, float]
 
 def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbers:
     """MAE_E and MAE_F over all test frames, in float64."""
-    model, _ = load_potential(potential)
+    model, card = load_potential(potential, 0)
+    if card.baseline != data.metadata.baseline:
+        raise SystemExit(
+            f"{potential} corrects {card.baseline or 'nothing'}, but {data.path} is "
+            f"what {data.metadata.baseline or 'nothing'} leaves over"
+        )
     model = model.double()
     stream = BatchStream([FrameStore(data, test)], 64, 0)
     energy_errors, force_errors = [], []
@@ -51,7 +58,9 @@ def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbe
             1
         )
         energy_errors.append((total - batch.energies).abs())
-        force_errors.append(forces.abs().flatten())
+        # Zero at the minima of a set without forces.
+        label = torch.zeros_like(forces) if batch.equilibrium else batch.forces
+        force_errors.append((forces - label.reshape(forces.shape)).abs().flatten())
     energy, force = torch.cat(energy_errors), torch.cat(force_errors)
     return {
         "test_molecules": len(energy),

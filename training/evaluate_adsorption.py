@@ -171,7 +171,7 @@ def displaced() -> Start:
     random = np.random.default_rng(1)
 
     def start(truth: Atoms, _slab: Atoms) -> Atoms:
-        atoms = truth.copy()
+        atoms: Atoms = truth.copy()
         moved = NOISE * random.normal(size=atoms.positions.shape)
         atoms.positions[free(atoms)] += moved[free(atoms)]
         return atoms
@@ -181,7 +181,7 @@ def displaced() -> Start:
 
 def lifted(truth: Atoms, slab: Atoms) -> Atoms:
     """The molecule above a slab that does not know of it."""
-    atoms = truth.copy()
+    atoms: Atoms = truth.copy()
     n = len(slab)
     # Where the slab's atoms are among images is of no matter to anyone but ΔP.
     moved, _ = find_mic(slab.positions - truth.positions[:n], truth.cell, truth.pbc)
@@ -218,7 +218,9 @@ def references(
 
 def energies(calculator: Calculator, data: RaggedSet, frames: Sequence[int]) -> Array:
     """Energies of frames in eV."""
-    structures = [to_atoms(frame, labels=False) for frame in data.read(list(frames))]
+    structures = [
+        to_atoms(frame, labels=False) for frame in data.read(np.asarray(frames))
+    ]
     found: list[float] = []
     for start in track(range(0, len(structures), BATCH), "energies"):
         some = structures[start : start + BATCH]

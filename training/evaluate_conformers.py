@@ -30,8 +30,9 @@ from rich.table import Table
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
 from ase_physml.molecules.embed import heavy_atoms, with_hydrogens
+from ase_physml.molecules.etkdg import etkdg
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.tasks.conformer_choice import HeavyRMSD, distinct
+from ase_physml.tasks.conformer_choice import RMSD, distinct
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformers import Conformers, conformers_of
 
@@ -46,7 +47,7 @@ class Truth:
 
     smiles: str
     positions: np.ndarray
-    rmsd: HeavyRMSD
+    rmsd: RMSD
     chiral: bool
 
     def either_hand(self, geometry: np.ndarray) -> float:
@@ -70,7 +71,7 @@ def truths(store: MoleculeStore) -> list[Truth]:
         everywhere = np.zeros((molecule.GetNumAtoms(), 3))
         everywhere[heavy_atoms(molecule)] = positions
         chiral = "@" in smiles
-        found.append(Truth(smiles, everywhere, HeavyRMSD(molecule), chiral))
+        found.append(Truth(smiles, everywhere, RMSD(molecule, polar=False), chiral))
     return found
 
 
@@ -94,21 +95,16 @@ def ours(
     return found
 
 
-def etkdg(smiles: list[str], *, n: int, seed: int) -> list[Geometries]:
+def without_model(smiles: list[str], *, n: int, seed: int) -> list[Geometries]:
     """Embeddings, n of each, relaxed with MMFF94, in the order of energy."""
-    return [_etkdg(text, n, seed) for text in track(smiles, "ETKDGv3 + MMFF94")]
+    return [_without_model(text, n, seed) for text in track(smiles, "ETKDGv3 + MMFF94")]
 
 
-def _etkdg(smiles: str, n: int, seed: int) -> Geometries:
+def _without_model(smiles: str, n: int, seed: int) -> Geometries:
     molecule = with_hydrogens(smiles)
-    settings = rdDistGeom.ETKDGv3()
-    settings.randomSeed = seed + 1
-    settings.maxIterations = 20
     with BlockLogs():
         for strict, anywhere in ((True, False), (False, False), (False, True)):
-            # RDKit refuses every geometry of some small cages otherwise.
-            settings.enforceChirality = strict
-            settings.useRandomCoords = anywhere
+            settings = etkdg(seed, strict=strict, anywhere=anywhere)
             if rdDistGeom.EmbedMultipleConfs(molecule, n, settings):
                 break
         else:
@@ -181,7 +177,7 @@ def main() -> None:
         settings = Settings(n, options.seed)
         mine = partial(ours, model=options.model, settings=settings, slab=options.slab)
         methods: dict[str, Method] = {
-            "ETKDGv3 + MMFF94": partial(etkdg, n=n, seed=options.seed),
+            "ETKDGv3 + MMFF94": partial(without_model, n=n, seed=options.seed),
             "predicted": partial(mine, relax=None),
             f"predicted + {options.relax}": partial(mine, relax=options.relax),
         }

@@ -20,7 +20,7 @@ that was stopped goes on when it is started again.
 import argparse
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -101,19 +101,14 @@ def draw(
 
 def compare(known: Known, outcome: Pathway | Exception) -> Row:
     """A path with what is known."""
-    row = {
-        "name": known.name,
-        "smiles": known.smiles,
-        "ccsd": known.barrier,
-        "label": known.label,
-    }
+    row = Row(known.name, known.smiles, ccsd=known.barrier, label=known.label)
     if isinstance(outcome, Exception):
-        return Row(**row, failed=str(outcome))
+        return replace(row, failed=str(outcome))
     assert outcome.path is not None
     assert outcome.pair is not None
     path, reaction = outcome.path, read_reaction(known.smiles)
-    return Row(
-        **row,
+    return replace(
+        row,
         barrier=path.barrier,
         sigma=path.barrier_std,
         converged=path.converged,

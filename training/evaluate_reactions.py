@@ -82,8 +82,11 @@ def barriers(
         tops = predict(calculator, [r.saddle for r in some if r.saddle])
         for reaction, end, top in zip(some, ends, tops, strict=True):
             assert reaction.saddle is not None
+            top_label, end_label = reaction.saddle.energy, reaction.reactant.energy
+            assert top_label is not None
+            assert end_label is not None
             ours.append(top["energy"] - end["energy"])
-            labels.append(reaction.saddle.energy - reaction.reactant.energy)
+            labels.append(top_label - end_label)
             best.append(ccsd[reaction.name])
     predicted, label, high = np.array(ours), np.array(labels), np.array(best)
     return {
@@ -184,7 +187,7 @@ def main() -> None:
         result["bands"] = bands(calculator, chosen, options.labels, search)
     if calculator.is_committee:
         some = random.choice(on_paths, min(3000, len(on_paths)), replace=False)
-        spread = measure_spread(calculator, data, some)
+        spread = measure_spread(calculator, data, some.tolist())
         measured = spread.uncertainty()
         result["spread"] = {k: v for k, v in measured.items() if "rank" in k}
         if options.plot is not None:

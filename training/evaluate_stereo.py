@@ -20,7 +20,6 @@ from random import Random
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom
 from rdkit.Chem.EnumerateStereoisomers import (
     EnumerateStereoisomers,
     StereoEnumerationOptions,
@@ -30,6 +29,7 @@ from rich.progress import Progress
 
 from ase_physml.errors import DataError
 from ase_physml.molecules.embed import with_hydrogens
+from ase_physml.molecules.etkdg import embedded, etkdg
 from ase_physml.molecules.stereo import placed
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_runs import Named, run_conformers
@@ -113,12 +113,7 @@ def check(conformers: Iterable[Chem.Mol]) -> Counter[str]:
 
 def embeds(smiles: str) -> bool:
     """ETKDGv3 alone finds a geometry."""
-    molecule = with_hydrogens(smiles)
-    settings = rdDistGeom.ETKDGv3()
-    settings.randomSeed = 1
-    settings.maxIterations = 20
-    with BlockLogs():
-        return rdDistGeom.EmbedMolecule(molecule, settings) == 0
+    return bool(embedded(with_hydrogens(smiles), etkdg(seed=0)))
 
 
 def main() -> None:

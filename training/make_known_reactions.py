@@ -15,6 +15,7 @@ import argparse
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 # Before tblite loads: threads cost more than they give for molecules this small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,7 +27,6 @@ from ase.constraints import Hookean
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import find_labels, from_atoms
@@ -34,6 +34,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.evaluation.subject import bonded
+from ase_physml.molecules.etkdg import embedded, etkdg
 from ase_physml.tasks.ends import align_ends
 
 CALCULATOR = "tblite:GFN2-xTB"
@@ -78,20 +79,17 @@ REACTIONS = (
 
 def reactant(known: Known) -> Chem.Mol:
     """With hydrogens, those that react among them."""
-    keep = Chem.SmilesParserParams()
+    keep: Any = Chem.SmilesParserParams()
     keep.removeHs = False
     return Chem.AddHs(Chem.MolFromSmiles(known.smiles, keep))
 
 
 def conformers(mol: Chem.Mol) -> list[Atoms]:
     """Embedded."""
-    settings = AllChem.ETKDGv3()
-    settings.randomSeed = 1
-    settings.useRandomCoords = True
+    settings = etkdg(0, attempts=0, anywhere=True)
     symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
     return [
-        Atoms(symbols, mol.GetConformer(index).GetPositions())
-        for index in AllChem.EmbedMultipleConfs(mol, CONFORMERS, settings)
+        Atoms(symbols, positions) for positions in embedded(mol, settings, CONFORMERS)
     ]
 
 
@@ -102,7 +100,7 @@ def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
     forming = [(place[i], place[j]) for i, j in known.forms]
 
     def way(atoms: Atoms) -> float:
-        return sum(atoms.get_distance(*pair) for pair in forming)
+        return float(sum(atoms.get_distance(*pair) for pair in forming))
 
     for start in sorted(conformers(mol), key=way)[:TRIED]:
         relaxed(start, calculator)

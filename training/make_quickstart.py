@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import BFGS
 from rdkit import Chem
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdDistGeom
 from rich.progress import Progress
 
 from ase_physml.calculators.byname import make_calculator
@@ -77,7 +77,7 @@ OTHERS = (
 def molecules() -> list[str]:
     """Canonical SMILES of up to nine heavy atoms, each once."""
     smiles = [*OTHERS, *(chain + group for chain in CHAINS for group in GROUPS)]
-    found = {}
+    found: dict[str, None] = {}
     for text in smiles:
         molecule = Chem.MolFromSmiles(text)
         if molecule is not None and molecule.GetNumHeavyAtoms() <= 9:
@@ -88,7 +88,7 @@ def molecules() -> list[str]:
 def embed(smiles: str, seed: int) -> Atoms:
     """A conformer of RDKit's."""
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    if AllChem.EmbedMolecule(molecule, randomSeed=seed) != 0:
+    if rdDistGeom.EmbedMolecule(molecule, randomSeed=seed) != 0:
         raise SystemExit(f"RDKit cannot embed {smiles}; take it off the list")
     atoms = Atoms([a.GetAtomicNum() for a in molecule.GetAtoms()])
     atoms.positions = molecule.GetConformer().GetPositions()

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.calculators.shared import NEEDED, SharedCalculator, compute_each
 
 # What torch says of the CPU, where it has no exception of its own.
 _CPU_FULL = ("can't allocate memory", "not enough memory")
@@ -15,17 +16,21 @@ _CPU_FULL = ("can't allocate memory", "not enough memory")
 class BatchEvaluator:
     """Computes energies and forces of structures before anyone asks for them.
 
-    With a PhysML calculator in batches, each structure having its own copy; with any
-    other of ASE's one after the other, when they are asked for.
+    In batches with a calculator that has ``calculate_many``, see `ComputesMany`, as
+    PhysML's have; with any other of ASE's one after the other. Each structure gets a
+    calculator of its own that holds its results.
 
     Args:
-        calculator: Of all structures.
+        calculator: Of all structures, or its name.
         batch_size: Structures at a time, to begin with: halved whenever memory runs
             out, and from then on.
+
+    Raises:
+        PotentialError: No calculator, or one without forces; see `as_calculator`.
     """
 
-    def __init__(self, calculator: Calculator, batch_size: int = 256) -> None:
-        self.calculator = calculator
+    def __init__(self, calculator: CalculatorLike, batch_size: int = 256) -> None:
+        self.calculator = as_calculator(calculator)
         self.batch_size = batch_size
 
     def attach(self, atoms: Atoms) -> None:
@@ -39,7 +44,14 @@ class BatchEvaluator:
             # Its own copy, for its own results; weights are shared.
             atoms.calc = self.calculator.__copy__()
         else:
-            atoms.calc = self.calculator
+            atoms.calc = SharedCalculator(self.calculator)
+
+    def serves(self, atoms: Atoms) -> bool:
+        """Whether the calculator of a structure is from here."""
+        if isinstance(self.calculator, PhysMLCalculator):
+            return isinstance(atoms.calc, PhysMLCalculator)
+        found = atoms.calc
+        return isinstance(found, SharedCalculator) and found.shared is self.calculator
 
     def __call__(self, structures: Sequence[Atoms]) -> None:
         """Fill the results of structures that have their calculator from here.
@@ -48,19 +60,27 @@ class BatchEvaluator:
             StructureError: Naming the first structure that cannot be treated.
             MemoryError: One structure alone is too large.
         """
-        if not isinstance(self.calculator, PhysMLCalculator):
-            return
         start = 0
         while start < len(structures):
             some = structures[start : start + self.batch_size]
             try:
-                self.calculator.calculate_many(some)
+                self._compute(some)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
                 self._halve(error)
             else:
                 start += len(some)
+
+    def _compute(self, structures: Sequence[Atoms]) -> None:
+        if isinstance(self.calculator, PhysMLCalculator):
+            self.calculator.calculate_many(structures)
+            return
+        # Where one failed, those before it have their results.
+        left = [a for a in structures if a.calc.calculation_required(a, NEEDED)]
+        found = compute_each(self.calculator, left)
+        for atoms, results in zip(left, found, strict=True):
+            atoms.calc.keep(atoms, results)
 
     def _halve(self, error: RuntimeError) -> None:
         if self.batch_size == 1:

@@ -14,6 +14,7 @@ from rdkit.rdBase import BlockLogs
 
 from ase_physml.calculators.checks import check_finite, check_open
 from ase_physml.calculators.restraints import Array, Indices, Restraints
+from ase_physml.charges import is_neutral, is_singlet, multiplicity, total_charge
 from ase_physml.errors import DataError, StructureError
 from ase_physml.molecules.canonical import canonical
 
@@ -119,6 +120,32 @@ class BondGraph:
         check_finite(atoms)
         check_open(atoms, f"the bond graph of {self.name}")
         return found
+
+    def check_electrons(self, atoms: Atoms) -> None:
+        """Refuse a structure that states another charge or multiplicity than the graph.
+
+        Raises:
+            StructureError: Naming both, and where the structure states it.
+        """
+        own = Chem.GetFormalCharge(self.molecule)
+        charge = total_charge(atoms)
+        if charge is not None and not is_neutral(charge.value - own):
+            raise StructureError(
+                f"the total charge is {charge.value:+g} (from {charge.source}), but "
+                f"that of {self.name} is {own:+d}; give the SMILES of this molecule"
+            )
+        unpaired = sum(a.GetNumRadicalElectrons() for a in self.molecule.GetAtoms())
+        spin = multiplicity(atoms)
+        # Electrons may pair: two of them are a triplet or a singlet.
+        possible = range(unpaired + 1, 0, -2)
+        if spin is not None and not any(
+            is_singlet(spin.value - s + 1) for s in possible
+        ):
+            raise StructureError(
+                f"the multiplicity is {spin.value:g} (from {spin.source}), but "
+                f"{self.name} has {unpaired} unpaired electrons; give the SMILES of "
+                "this molecule"
+            )
 
     def check_bonds(
         self, atoms: Atoms, restraints: Restraints, chosen: Indices

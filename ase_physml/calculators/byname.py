@@ -1,7 +1,11 @@
-"""Calculators from what people type: ``qm9.pt``, ``tblite:GFN2-xTB``, ``emt``, ..."""
+"""Calculators from what people give: ``qm9.pt``, ``tblite:GFN2-xTB``, ``emt``, ...
+
+`as_calculator` is for every function that takes a calculator: a name will do there, and
+what no calculator is, or computes no forces, is refused by its name.
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -9,10 +13,69 @@ from typing import Any, cast
 
 from ase.calculators.calculator import Calculator, get_calculator_class
 from ase.calculators.names import names as names_of_ase
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_physml.errors import PhysMLError, PotentialError
 
 _TBLITE_METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
+
+CalculatorLike = Calculator | str | Path | Sequence[str | Path]
+"""A calculator of ASE's, or what `make_calculator` makes one of; names of several
+potentials are a committee."""
+
+
+def as_calculator(
+    given: object, needs: Sequence[str] = ("energy", "forces")
+) -> Calculator:
+    """A calculator, by name or as it is.
+
+    Args:
+        given: Of `CalculatorLike`; anything else is refused.
+        needs: Properties that it must be able to compute.
+
+    Raises:
+        PotentialError: No calculator, or one that cannot compute what is needed.
+    """
+    if isinstance(given, str | Path):
+        return as_calculator(make_calculator(str(given)), needs)
+    if isinstance(given, list | tuple) and _are_names(given):
+        return _potential(given)
+    kind = given.__name__ if isinstance(given, type) else type(given).__name__
+    if isinstance(given, type) or not hasattr(given, "get_property"):
+        what = f"the class {kind}" if isinstance(given, type) else f"{given!r:.60}"
+        raise PotentialError(
+            f"{what} is no calculator; give one of ASE's, such as PhysMLCalculator("
+            "'qm9.pt') or EMT(), or a name: 'qm9.pt', 'tblite:GFN2-xTB', 'emt'"
+        )
+    if isinstance(given, SinglePointCalculator):
+        raise PotentialError(
+            f"{kind} only keeps results that were read from a file; give a calculator "
+            "that computes, or its name"
+        )
+    can = getattr(given, "implemented_properties", needs)
+    missing = [name for name in needs if name not in can]
+    if missing:
+        raise PotentialError(
+            f"{kind} computes no {' and no '.join(missing)}, which are needed here"
+        )
+    return cast(Calculator, given)
+
+
+def _are_names(given: Sequence[object]) -> bool:
+    return bool(given) and all(isinstance(one, str | Path) for one in given)
+
+
+def name_of(calculator: Calculator) -> str:
+    """What a calculator is called in tables and files."""
+    name = getattr(calculator, "potential", None) or getattr(calculator, "name", None)
+    return str(name or type(calculator).__name__)
+
+
+def is_potential(name: str) -> bool:
+    """A name that stands for a potential of ours, shipped or in a file."""
+    if name in (*names_of_ase, "tblite"):
+        return False
+    return ":" not in name or Path(name).is_file()
 
 
 def make_calculator(name: str, **options: Any) -> Calculator:
@@ -30,7 +93,7 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     """
     head, _, tail = name.partition(":")
     try:
-        calculator: Calculator = _factory(head, tail)(**options)
+        calculator: Calculator = factory_of(name)(**options)
     except PhysMLError:
         raise
     except ImportError as error:
@@ -49,18 +112,27 @@ def make_calculator(name: str, **options: Any) -> Calculator:
     return calculator
 
 
-def _factory(head: str, tail: str) -> Callable[..., Any]:
+def factory_of(name: str) -> Callable[..., Any]:
+    """What `make_calculator` calls.
+
+    Raises:
+        PotentialError: There is no such method or factory.
+        ImportError: No such module.
+    """
+    if is_potential(name):
+        return partial(_potential, name)
+    head, _, tail = name.partition(":")
     if head == "tblite":
         return _tblite(tail or _TBLITE_METHODS[0])
     if tail:
         return _from_module(head, tail)
-    if head in names_of_ase:
-        known: Callable[..., Any] = get_calculator_class(head)
-        return known
-    return partial(_potential, head)
+    if head not in names_of_ase:
+        return partial(_potential, name)
+    known: Callable[..., Any] = get_calculator_class(head)
+    return known
 
 
-def _potential(name: str, **options: Any) -> Calculator:
+def _potential(name: str | Sequence[str | Path], **options: Any) -> Calculator:
     from ase_physml.calculators.physml import PhysMLCalculator
 
     try:

@@ -9,16 +9,25 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
+from torch import Tensor
 
+from ase_physml.charges import (
+    Stated,
+    is_neutral,
+    is_singlet,
+    multiplicity,
+    total_charge,
+)
 from ase_physml.errors import StructureError
+from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import images_within
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
 
-# Partial charges printed to a few digits do not sum to zero exactly.
-_ROUND_OFF = 0.05
+# Å; every structure has pairs that near.
+_BOND = 1.5
 
 # Of the volume of a box with edges as long; below it the cell is flat.
 _FLAT = 1e-6
@@ -34,7 +43,8 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
 
     Raises:
         StructureError: No atoms, unknown elements, positions that are not finite, a
-            periodic cell without extent, or two atoms in one place.
+            periodic cell without extent, or two atoms of a molecule in one place; of a
+            cell, `check_images` and `check_apart` say so.
     """
     if len(atoms) == 0:
         raise StructureError("the structure has no atoms")
@@ -42,7 +52,6 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
     check_finite(atoms)
     if atoms.pbc.any():
         _check_cell(atoms)
-        _check_images(atoms)
     else:
         _check_distances(atoms)
 
@@ -79,8 +88,11 @@ def check_open(atoms: Atoms, name: str) -> None:
 def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
     unknown = np.flatnonzero(~np.isin(atoms.numbers, elements))
     if len(unknown):
-        listed = ", ".join(_label(atoms, i) for i in unknown[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        # One atom of each element, so that none goes unnamed.
+        first = unknown[np.unique(atoms.numbers[unknown], return_index=True)[1]]
+        listed = ", ".join(_label(atoms, i) for i in np.sort(first))
+        others = len(unknown) - len(first)
+        more = f" and {others} more" if others else ""
         known = ", ".join(chemical_symbols[z] for z in elements)
         raise StructureError(
             f"{name} knows {known}, not the element of atom {listed}{more}; use a "
@@ -125,17 +137,43 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _check_images(atoms: Atoms) -> None:
-    """Like `_check_distances`, across the faces of the cell too."""
-    pairs, _ = images_within(
-        torch.from_numpy(atoms.positions),
-        torch.tensor([len(atoms)]),
-        torch.from_numpy(atoms.cell.array[None]),
-        torch.from_numpy(atoms.pbc[None]),
-        COINCIDENT,
-    )
-    if pairs.shape[1]:
-        i, j = pairs[:, 0].tolist()
+def check_images(atoms: Atoms) -> None:
+    """Refuse atoms of a cell that are in one place, across its faces too.
+
+    Raises:
+        StructureError: Naming them.
+    """
+    positions = torch.from_numpy(atoms.positions)
+    cell = torch.from_numpy(atoms.cell.array)
+    counts, pbc = torch.tensor([len(atoms)]), torch.from_numpy(atoms.pbc)
+    # As far as a bond: a search for less looks through millions of tiny boxes.
+    pairs, shifts = images_within(positions, counts, cell[None], pbc[None], _BOND)
+    gaps = positions[pairs[1]] + shifts @ cell.nan_to_num() - positions[pairs[0]]
+    _refuse_coincident(atoms, pairs, gaps)
+
+
+def check_apart(graph: PeriodicEdgeList, structures: Sequence[Atoms]) -> None:
+    """The same of a batch, from the pairs that are known anyway.
+
+    Raises:
+        StructureError: Naming the atoms of the first structure.
+    """
+    gaps = graph.pair_vectors()
+    near = gaps.square().sum(-1) < COINCIDENT**2
+    if near.any():
+        first = int(graph.pairs[0, near][0])
+        structure = int(graph.molecule[first])
+        own = graph.molecule[graph.pairs[0]] == structure
+        start = int((graph.molecule < structure).sum())
+        _refuse_coincident(
+            structures[structure], graph.pairs[:, own] - start, gaps[own]
+        )
+
+
+def _refuse_coincident(atoms: Atoms, pairs: Tensor, gaps: Tensor) -> None:
+    near = gaps.square().sum(-1) < COINCIDENT**2
+    if near.any():
+        i, j = pairs[:, near][:, 0].tolist()
         raise StructureError(
             f"atoms {_label(atoms, i)} and {_label(atoms, j)} coincide, or images of "
             "them in the periodic cell do; remove one of them or correct the cell"
@@ -182,8 +220,8 @@ def warn_of_cells(name: str) -> None:
 def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -> None:
     """Refuse charged and open-shell input.
 
-    ``atoms.info["charge"]`` and ``["spin"]`` come first, then ASE's initial charges and
-    magnetic moments, then the calculator's own.
+    What the structure states comes first (see `ase_physml.charges`), then the
+    calculator's own.
 
     Of periodic structures only the charge is read. A multiplicity is a molecule's: the
     electrons of a crystal fill bands, whether their number is odd depends on the choice
@@ -199,21 +237,21 @@ def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -
         StructureError: Naming the charge or multiplicity, and where it came from; or an
             odd number of electrons.
     """
-    charge, source = _charge(atoms, charge)
-    if not abs(charge) < _ROUND_OFF:
+    total = total_charge(atoms) or Stated(charge, "the calculator's charge=")
+    if not is_neutral(total.value, len(atoms)):
         raise StructureError(
             f"{name} was trained on neutral structures, but the total charge is "
-            f"{charge:+g} (from {source}); neutralise the structure or use a method "
-            "for ions"
+            f"{total.value:+g} (from {total.source}); neutralise the structure or use "
+            "a method for ions"
         )
     if atoms.pbc.any():
         return
-    spin, source = _multiplicity(atoms, spin)
-    if not abs(spin - 1.0) < _ROUND_OFF:
+    shell = multiplicity(atoms) or Stated(spin, "the calculator's spin=")
+    if not is_singlet(shell.value):
         raise StructureError(
             f"{name} was trained on closed-shell molecules, multiplicity 2S+1 = 1, but "
-            f"the multiplicity is {spin:g} (from {source}); use a method for open "
-            "shells"
+            f"the multiplicity is {shell.value:g} (from {shell.source}); use a method "
+            "for open shells"
         )
     electrons = int(atoms.numbers.sum())
     if electrons % 2:
@@ -225,53 +263,7 @@ def check_neutral_singlet(atoms: Atoms, charge: float, spin: float, name: str) -
         )
 
 
-def _charge(atoms: Atoms, default: float) -> tuple[float, str]:
-    """Total charge in e, and where it was found."""
-    stated = _stated(atoms, "charge")
-    if stated is not None:
-        return stated, "atoms.info['charge']"
-    charges = atoms.get_initial_charges()
-    if charges.any():
-        largest = int(np.abs(charges).argmax())
-        return float(charges.sum()), (
-            f"the initial charges, {charges[largest]:+g} on atom "
-            f"{_label(atoms, largest)}"
-        )
-    return float(default), "the calculator's charge="
-
-
-def _multiplicity(atoms: Atoms, default: float) -> tuple[float, str]:
-    """Multiplicity 2S+1, and where it was found."""
-    stated = _stated(atoms, "spin")
-    if stated is not None:
-        return stated, "atoms.info['spin']"
-    # One moment per atom, or a vector where the spins are not collinear.
-    moments = atoms.get_initial_magnetic_moments().reshape(len(atoms), -1)
-    if moments.any():
-        sizes = np.linalg.norm(moments, axis=1)
-        largest = int(sizes.argmax())
-        return float(np.linalg.norm(moments.sum(axis=0))) + 1.0, (
-            f"the initial magnetic moments, {sizes[largest]:g} on atom "
-            f"{_label(atoms, largest)}"
-        )
-    return float(default), "the calculator's spin="
-
-
-def _stated(atoms: Atoms, key: str) -> float | None:
-    """What ``atoms.info`` says; None is as good as nothing."""
-    value = atoms.info.get(key)
-    if value is None:
-        return None
-    try:
-        if np.ndim(value) == 0:
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise StructureError(
-        f"atoms.info[{key!r}] must be one number for the whole structure, got "
-        f"{value!r}; correct or delete it"
-    )
-
-
 def _label(atoms: Atoms, index: int) -> str:
-    return f"{index} ({atoms[index].symbol})"
+    number = int(atoms.numbers[index])
+    known = 0 <= number < len(chemical_symbols)
+    return f"{index} ({chemical_symbols[number] if known else number})"

@@ -8,6 +8,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_physml.calculators.cells import is_periodic
+from ase_physml.calculators.committee import Array
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import Search
@@ -15,6 +16,10 @@ from ase_physml.neighbours import Search
 # Up to this many atoms all pairs, computed without an index, are faster than a list of
 # the pairs within the cutoff.
 _DENSE_ATOMS = 100
+
+# Cells away from which atoms come back, and a fraction of a cell where no lattice has
+# its sites: an atom that vibrates about one stays on one side of it.
+_CELLS, _NO_SITE = 3, 0.137
 
 
 def graph_of(
@@ -74,10 +79,30 @@ def molecules_of(
 def tensors_of(
     structures: Sequence[Atoms], device: torch.device, dtype: str
 ) -> tuple[Tensor, Tensor]:
-    """Atomic numbers (A,) and positions (A, 3) in Å of all structures."""
+    """Atomic numbers (A,) and positions (A, 3) in Å of all structures, moved together.
+
+    float32 has seven digits, which a structure far from the origin would spend on where
+    it is.
+    """
     numbers = np.concatenate([atoms.numbers for atoms in structures])
-    positions = np.concatenate([atoms.positions for atoms in structures])
+    positions = np.concatenate([_near_origin(atoms) for atoms in structures])
     return (
         torch.as_tensor(numbers.astype(np.int64), device=device),
         torch.tensor(positions, dtype=getattr(torch, dtype), device=device),
     )
+
+
+def _near_origin(atoms: Atoms) -> Array:
+    """Positions (N, 3) in Å, moved by what changes neither energy nor stress.
+
+    Atoms of a cell come back by whole lattice vectors, but only from some cells away:
+    where each atom is put is part of what a list of neighbours remembers, and those
+    that move to and fro across a face would have it made anew every time.
+    """
+    positions: Array = atoms.positions
+    if atoms.pbc.any():
+        vectors = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+        cells = np.floor(positions @ np.linalg.pinv(vectors) + _NO_SITE)
+        positions = positions - np.where(np.abs(cells) > _CELLS, cells, 0.0) @ vectors
+    centred: Array = positions - positions.mean(axis=0)
+    return centred

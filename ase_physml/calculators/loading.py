@@ -11,6 +11,8 @@ from ase_physml.errors import PotentialError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import build, load_committee
+from ase_physml.potentials.registry import sha256
+from ase_physml.torch_state import plain_torch
 
 
 def pick_device(device: str, dtype: str) -> torch.device:
@@ -50,6 +52,11 @@ def load_all(
         members += found
         cards.append(card)
     for path, card in zip(paths, cards, strict=True):
+        if card.baseline != cards[0].baseline:
+            raise PotentialError(
+                f"{paths[0]} corrects {cards[0].baseline or 'nothing'} and {path} "
+                f"{card.baseline or 'nothing'}: their energies have no common mean"
+            )
         if card.level_of_theory != cards[0].level_of_theory:
             raise PotentialError(
                 f"{paths[0]} is of {cards[0].level_of_theory} and {path} of "
@@ -59,6 +66,29 @@ def load_all(
     # What one file says of its own members does not hold for more of them.
     card = cards[0] if len(cards) == 1 else replace(cards[0], uncertainty={})
     return members, card
+
+
+def hashes_of(paths: Sequence[Path]) -> tuple[str, ...]:
+    """SHA-256 of each file."""
+    return tuple(sha256(path) for path in paths)
+
+
+def check_unchanged(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+    """Refuse files that are not those from which a calculator was made.
+
+    Raises:
+        PotentialError: A file is missing, or another one.
+    """
+    for path, expected in zip(paths, hashes, strict=True):
+        if not path.exists():
+            raise PotentialError(
+                f"{path}: the calculator was made from it; put it back"
+            )
+        if sha256(path) != expected:
+            raise PotentialError(
+                f"{path}: not the file that the calculator was made from, whose "
+                f"SHA-256 is {expected[:12]}...; put it back, or make a new calculator"
+            )
 
 
 def check_alike(members: Sequence[PhysML]) -> None:
@@ -83,6 +113,7 @@ def _load(
     return tuple(prepared(m, torch.device(device), dtype) for m in members), card
 
 
+@plain_torch()
 def prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
     """Moved, converted and frozen; reference energies stay in float64."""
     reference = model.self_energies.double()
@@ -91,6 +122,7 @@ def prepared(model: PhysML, device: torch.device, dtype: str) -> PhysML:
     return model.eval().requires_grad_(False)
 
 
+@plain_torch()
 def copy_of(model: PhysML) -> PhysML:
     """The calculator must not freeze or convert weights that someone else is using."""
     copy = build(model.config, model.element_bias.dtype)

@@ -10,10 +10,15 @@ from typing import Any, cast
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.outputs import Properties, all_outputs
+from ase.calculators.calculator import all_changes
 from rdkit import Chem
 
+from ase_physml.calculators.base import (
+    Parameter,
+    ParametricCalculator,
+    positive,
+    truth,
+)
 from ase_physml.calculators.bond_graph import BondGraph, distances_of
 from ase_physml.calculators.matching import match
 from ase_physml.calculators.physnet_forces import PhysNetForces
@@ -28,9 +33,17 @@ from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel, engine_of
 from ase_physml.potentials.predictor import Predictor
+from ase_physml.torch_state import plain_torch
 
 
-class ConformationCalculator(Calculator):
+def _hops(value: Any) -> int | None:
+    """Bonds, or None for any number of them."""
+    if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+        raise ValueError("None or at least 1")
+    return None if value is None else int(value)
+
+
+class ConformationCalculator(ParametricCalculator):
     """A potential whose minimum is a predicted conformation.
 
     ``E = K/2 sum_ij C_ij (d_ij - D_ij)^2`` over pairs of heavy atoms: D_ij are the
@@ -55,6 +68,9 @@ class ConformationCalculator(Calculator):
     ``properties``, a dict of what the model predicts for the molecule by name, in the
     units of its card, probabilities for classes; empty for a model of conformations.
 
+    ``stiffness``, ``hops`` and ``check_bonds`` may be changed, by `set` as well; ASE's
+    other parameters are not there, and refused.
+
     Args:
         model: Name of a shipped model, path of one, or a module.
         smiles: The molecule. Atoms come in the order of the SMILES, then the hydrogens
@@ -78,7 +94,11 @@ class ConformationCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "forces", "properties"]  # noqa: RUF012
     nolabel = True
+    stiffness = Parameter(positive)
+    hops = Parameter(_hops)
+    check_bonds = Parameter(truth)
 
+    @plain_torch()
     def __init__(
         self,
         model: str | Path | MolecularModel,
@@ -91,10 +111,6 @@ class ConformationCalculator(Calculator):
         check_bonds: bool = True,
     ) -> None:
         super().__init__()
-        if not stiffness > 0:
-            raise PotentialError(f"stiffness must be above 0 eV/Å^2, got {stiffness}")
-        if hops is not None and hops < 1:
-            raise PotentialError(f"hops must be None or at least 1, got {hops}")
         self.stiffness, self.hops, self.check_bonds = stiffness, hops, check_bonds
         predictor = Predictor.of(model)
         predictor.model.double()
@@ -121,6 +137,13 @@ class ConformationCalculator(Calculator):
             values = predictor.table(said)[0].tolist()
             self.properties = dict(zip(predictor.columns, values, strict=True))
         self._learn_extras(predictor.first, read)
+
+    def set(self, **changes: Any) -> dict[str, Any]:
+        """Change parameters; see `ParametricCalculator.set`."""
+        changed = super().set(**changes)
+        if "hops" in changed and "heavy_positions" in vars(self):
+            self.restraints = self.graph.restraints(self.heavy_positions, self.hops)
+        return changed
 
     def _place(self, positions: Array, read: MolecularGraph) -> None:
         """Keep a conformation in the order of the structures, and what follows."""
@@ -171,6 +194,7 @@ class ConformationCalculator(Calculator):
         positions = follow(Target(self.graph.molecule, wanted), seed)
         return Atoms(numbers=self.graph.numbers, positions=positions)
 
+    @plain_torch()
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -181,6 +205,7 @@ class ConformationCalculator(Calculator):
         super().calculate(atoms, list(properties), list(system_changes))
         assert self.atoms is not None
         chosen = self.graph.atoms_of(self.atoms)
+        self.graph.check_electrons(self.atoms)
         restraints = self.restraints.among(chosen)
         if self.check_bonds:
             self.graph.check_bonds(self.atoms, restraints, chosen)
@@ -194,10 +219,6 @@ class ConformationCalculator(Calculator):
             "properties": dict(self.properties),
             **self._extras(positions[heavy]),
         }
-
-    def export_properties(self) -> Properties:
-        """ASE's export, of what ASE knows: it stumbles over anything else."""
-        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectories store of the calculator."""

@@ -1,6 +1,7 @@
 """PhysML as an ASE calculator."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -8,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import (
-    Calculator,
-    PropertyNotImplementedError,
-    all_changes,
-)
-from ase.outputs import Properties, all_outputs
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
+from ase_physml.calculators.advice import Advice
+from ase_physml.calculators.base import Parameter, ParametricCalculator, number
+from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
+    check_apart,
     check_extensive,
+    check_images,
     check_neutral_singlet,
     check_open,
     check_structure,
@@ -27,23 +28,27 @@ from ase_physml.calculators.committee import SPREADS, Calibration, Results, resu
 from ase_physml.calculators.graphs import graph_of, tensors_of
 from ase_physml.calculators.loading import (
     check_alike,
+    check_unchanged,
     copy_of,
+    hashes_of,
     load_all,
     pick_device,
     prepared,
 )
+from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.passes import passes
 from ase_physml.calculators.predict import predict, predict_cells
 from ase_physml.errors import PotentialError
-from ase_physml.graph import AllPairs, PeriodicEdgeList
+from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.registry import resolve
+from ase_physml.torch_state import plain_torch
 
 
-class PhysMLCalculator(Calculator):
+class PhysMLCalculator(ParametricCalculator):
     """Energies, forces and stress of molecules and crystals from a PhysML potential.
 
     Results: ``energy`` and ``free_energy`` (equal, eV), ``energies`` (eV per atom) and
@@ -51,10 +56,16 @@ class PhysMLCalculator(Calculator):
     eV/Å^3), NumPy float64. Energies are totals at the potential's level of theory.
     Molecules are neutral and closed-shell, periodic structures neutral. Copies of a
     calculator share its weights, so that every image of a path can have its own.
+    ``charge`` and ``spin`` may be changed, by `set` as well; ASE's other parameters are
+    not there, and refused.
 
     A committee gives the mean of its members, and of their spread ``energy_std`` (eV),
     ``forces_std`` (N, 3) (eV/Å) and ``energy_members`` (K,), in ``results`` and through
     `get_property`; see `Calibration` for their scale.
+
+    A potential that is a correction to a baseline, such as GFN2-xTB, gives the sum of
+    both, and what only the baseline has of ``charges`` (e) and ``dipole`` (e Å). Its
+    calculator is built with this one, and takes most of the time.
 
     Cells may be of any shape and size, periodic along one, two or three directions.
     Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
@@ -83,6 +94,8 @@ class PhysMLCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     nolabel = True
+    charge = Parameter(number)
+    spin = Parameter(number)
 
     def __init__(
         self,
@@ -90,8 +103,8 @@ class PhysMLCalculator(Calculator):
         *,
         device: str = "auto",
         dtype: Literal["float64", "float32"] = "float64",
-        charge: int = 0,
-        spin: int = 1,
+        charge: float = 0,
+        spin: float = 1,
         compiled: bool = False,
         skin: float = 0.5,
     ) -> None:
@@ -105,13 +118,16 @@ class PhysMLCalculator(Calculator):
         self.neighbours = VerletList(skin)
         self.card: PotentialCard | None = None
         self.sources: tuple[Path, ...] = ()
+        self.hashes: tuple[str, ...] = ()
         given = [model] if isinstance(model, str | Path | PhysML) else list(model)
         files = [one for one in given if not isinstance(one, PhysML)]
         modules = [one for one in given if isinstance(one, PhysML)]
         if files and modules:
             raise PotentialError("a committee is of files or of modules, not of both")
         if files:
-            self.sources = tuple(resolve(one) for one in files)
+            # Absolute: a pickle may be opened in another folder.
+            self.sources = tuple(resolve(one).absolute() for one in files)
+            self.hashes = hashes_of(self.sources)
             self.potential = " + ".join(source.name for source in self.sources)
             self.members, self.card = load_all(self.sources, self.device, dtype)
         else:
@@ -120,11 +136,20 @@ class PhysMLCalculator(Calculator):
             self.members = tuple(
                 prepared(copy_of(one), self.device, dtype) for one in modules
             )
+        self.baseline: Baseline | None = None
+        if self.card is not None and self.card.baseline:
+            self.baseline = Baseline(self.card.baseline)
+        not_for = self.card.not_for if self.card is not None else ()
+        self.advice = Advice(self.potential, tuple(not_for))
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
+        if self.baseline is not None:
+            self.implemented_properties = self.baseline.implemented(
+                self.implemented_properties
+            )
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -151,6 +176,7 @@ class PhysMLCalculator(Calculator):
         """
         super().calculate(atoms, list(properties), list(system_changes))
         assert self.atoms is not None
+        self.advice.warn_of_vibrations()
         if "stress" in properties and not has_stress(self.atoms):
             raise PropertyNotImplementedError(
                 "stress is of periodic structures whose three lattice vectors span a "
@@ -163,7 +189,7 @@ class PhysMLCalculator(Calculator):
     ) -> list[Results]:
         """Evaluate structures together, as many in a pass as the device likes.
 
-        A structure whose own calculator shares this one's weights gets its results
+        A structure whose own calculator is a copy of this one gets its results
         filled in, so that ASE finds them there and computes nothing again.
 
         Args:
@@ -182,11 +208,17 @@ class PhysMLCalculator(Calculator):
             results += self._evaluate(structures[start : start + size])
         for atoms, result in zip(structures, results, strict=True):
             calc = atoms.calc
-            if isinstance(calc, PhysMLCalculator) and calc.members == self.members:
+            if isinstance(calc, PhysMLCalculator) and self._is_like(calc):
                 calc.atoms = atoms.copy()
                 calc.results = dict(result)
         return results
 
+    def _is_like(self, other: "PhysMLCalculator") -> bool:
+        """Whether results of this one are those of the other."""
+        same = self.members == other.members and self.dtype == other.dtype
+        return same and self.parameters == other.parameters
+
+    @plain_torch()
     def pair_parameters(self, atoms: Atoms) -> PairParameters:
         """Learned charge product, depth, exponent and distance of each pair.
 
@@ -216,28 +248,16 @@ class PhysMLCalculator(Calculator):
             "seconds": self.seconds,
         }
 
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """ASE's comparison, and the keys of ``atoms.info`` that this reads."""
-        changes: list[str] = super().check_state(atoms, tol=tol)
-        if self.atoms is not None:
-            read = ("charge", "spin")
-            was, now = self.atoms.info, atoms.info
-            changes += [f"info[{k!r}]" for k in read if was.get(k) != now.get(k)]
-        return changes
-
-    def export_properties(self) -> Properties:
-        """ASE's export, of what ASE knows: it stumbles over anything else."""
-        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
-
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
 
+    @plain_torch()
     def _evaluate(
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:
         for atoms in structures:
-            self.check(atoms)
+            self._check(atoms)
         if not structures:
             return []
         start = perf_counter()
@@ -246,6 +266,8 @@ class PhysMLCalculator(Calculator):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result
+        if self.baseline is not None:
+            results = self.baseline.add_to(results, structures)
         self.evaluations += 1
         self.seconds += perf_counter() - start
         return results
@@ -256,6 +278,9 @@ class PhysMLCalculator(Calculator):
         config = self.model.config
         graph = graph_of(structures, config, self.device, self.dtype, search)
         sizes = [len(atoms) for atoms in structures]
+        if isinstance(graph, PeriodicEdgeList):
+            check_apart(graph, structures)
+        self._look_for_parts(graph, search)
         if not isinstance(graph, PeriodicEdgeList):
             said = [predict(member, graph, self.compiled) for member in self.members]
             return results_of(sizes, said, self.calibration)
@@ -264,8 +289,23 @@ class PhysMLCalculator(Calculator):
         add_stress(results, structures, np.mean([by for _, by in of_cells], axis=0))
         return results
 
+    def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
+        # The parts of a cell are what they were while its neighbours are.
+        known = isinstance(search, VerletList) and not search.fresh
+        if self.advice.of_parts and not (known and isinstance(graph, PeriodicEdgeList)):
+            config = self.model.config
+            apart = unlinked_atoms(graph, config)
+            if apart is not None:
+                self.advice.warn_of_parts(*apart, config.cutoff, config.pair_cutoff)
+
     def check(self, atoms: Atoms) -> None:
         """Raise `StructureError` for what the potential cannot treat."""
+        self._check(atoms)
+        if is_periodic(atoms):
+            check_images(atoms)
+
+    def _check(self, atoms: Atoms) -> None:
+        """The same but for atoms of a cell in one place: that takes its neighbours."""
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
         if is_periodic(atoms):
@@ -279,6 +319,7 @@ class PhysMLCalculator(Calculator):
         other = PhysMLCalculator.__new__(PhysMLCalculator)
         other.__dict__.update(self.__dict__)
         other.neighbours = VerletList(self.neighbours.skin)
+        other.baseline = copy(self.baseline)
         other.results = {
             k: np.copy(v) if np.ndim(v) else v for k, v in self.results.items()
         }
@@ -298,4 +339,5 @@ class PhysMLCalculator(Calculator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.sources:
+            check_unchanged(self.sources, self.hashes)
             self.members, self.card = load_all(self.sources, self.device, self.dtype)

@@ -12,6 +12,7 @@ from ase_physml.cli.conformers import conformers
 from ase_physml.cli.data import app as data_app
 from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
+from ase_physml.cli.list import list_shipped
 from ase_physml.cli.neb import neb
 from ase_physml.cli.pathway import pathway
 from ase_physml.cli.predict import predict
@@ -35,6 +36,7 @@ app.command()(train)
 app.command()(committee)
 app.command()(evaluate)
 app.command()(info)
+app.command("list")(list_shipped)
 
 
 def _version(value: bool) -> None:

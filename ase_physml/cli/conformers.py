@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
     SmilesColumn,
-    count_bar,
     make_console,
     make_table,
     open_workers,
@@ -69,7 +69,7 @@ def conformers(
     console = make_console()
     with (
         open_workers(scheduler, jobs) as workers,
-        count_bar("conformers", len(molecules)) as advance,
+        counting("conformers", len(molecules)) as advance,
     ):
         report = run_conformers(
             molecules,

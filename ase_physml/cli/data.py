@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import check_file
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
-    count_bar,
-    keep_existing,
     open_workers,
 )
 from ase_physml.cli.table import table
@@ -115,7 +115,7 @@ def import_(
     from ase_physml.data.convert import convert
     from ase_physml.data.importers import Options, open_source
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     options = Options(
         energy=energy,
         exclude=exclude,
@@ -132,7 +132,7 @@ def import_(
     stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}
     changes = {k: v for k, v in stated.items() if v is not None}
     total = opened.count()
-    with count_bar("importing", total if limit is None else limit) as advance:
+    with counting("importing", total if limit is None else limit) as advance:
         written = convert(
             opened,
             out,
@@ -203,14 +203,14 @@ def label(
     if (calculator is None) == (less is None):
         raise typer.BadParameter("give either --calculator or --less")
     name = calculator or less or ""
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     opened = open_source(source)
     metadata, combine = plan(
         opened.metadata, source.name, name, level_of_theory, subtract=less is not None
     )
     with (
         open_workers(scheduler, processes) as workers,
-        count_bar("labelling", opened.count()) as advance,
+        counting("labelling", opened.count()) as advance,
     ):
         report = run(
             opened,
@@ -246,7 +246,7 @@ def split(
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import groups_of, make_split
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     data = RaggedSet(source)
     groups = None if by is None else groups_of(data, by)
     drawn = make_split(len(data), (val, test), seed, groups)

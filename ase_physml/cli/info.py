@@ -40,16 +40,16 @@ def info(
         load_committee,
     )
     from ase_physml.potentials.molecular import load_molecular
-    from ase_physml.potentials.registry import resolve
+    from ase_physml.potentials.registry import not_for, resolve
 
     path = resolve(model)
     if format_of(path) == MOLECULAR_FORMAT:
         network, about = load_molecular(path)
         rows, remark = _molecular_rows(about, path, network), ""
-        content = asdict(about)
+        content = asdict(about) | {"not_for": not_for(path)}
     else:
         members, card = load_committee(path)
-        rows, content = _rows(card, path, members), asdict(card)
+        rows, content = _rows(card, path, members), json.loads(card.to_json())
         remark = _EQUILIBRIUM if card.domain == "equilibrium" else ""
     if as_json:
         typer.echo(json.dumps(content, indent=2, sort_keys=True))
@@ -79,7 +79,9 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "elements": " ".join(chemical_symbols[z] for z in card.elements),
         "cutoff": f"{config.cutoff:g} Å",
         "level of theory": card.level_of_theory,
+        **_baseline(card),
         "domain": card.domain,
+        "not for": ", ".join(card.not_for) or "not recorded",
         **_measured(card.errors),
         **_members(members, card.uncertainty),
         "architecture": f"width {config.width}, depth {config.depth}, "
@@ -91,11 +93,18 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
     }
 
 
+def _baseline(card: "PotentialCard") -> dict[str, str]:
+    if not card.baseline:
+        return {}
+    said = f"{card.baseline}: added to the potential, and most of the time of a call"
+    return {"baseline": said}
+
+
 def _molecular_rows(
     card: "MolecularCard", path: Path, model: "MolecularModel"
 ) -> dict[str, str]:
     from ase_physml.potentials.molecular import members_of
-    from ase_physml.potentials.registry import sha256
+    from ase_physml.potentials.registry import not_for, sha256
 
     unit = f" ({card.unit})" if card.unit else ""
     members = members_of(model)
@@ -107,6 +116,7 @@ def _molecular_rows(
         "model": {"physchem": "PhysChem", "hamnet": "HamNet"}[card.kind],
         "predicts": said,
         "heavy elements": " ".join(card.elements) or "not recorded",
+        "not for": ", ".join(not_for(path)) or "not recorded",
         **_measured(card.errors),
         **_members(members, card.uncertainty),
         "architecture": _weights(members[0]),

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     beside,
     check_export,
-    live_bar,
+    make_calculator_for,
     make_console,
     make_table,
     print_doubts,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from rich.console import Console
 
-    from ase_physml.tasks.neb import Outcome
+    from ase_physml.tasks.neb import Outcome, ReactionPath
 
 Ends = dict[str, "tuple[Atoms, Atoms]"]
 
@@ -32,7 +33,9 @@ def neb(
         list[Path],
         typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
     ],
-    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "reactions.pt",
+    model: Annotated[
+        str, typer.Option(help="Shipped name or path, or a calculator: tblite, emt.")
+    ] = "reactions.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
     images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
     fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
@@ -61,9 +64,9 @@ def neb(
 ) -> None:
     """Find minimum energy paths; write path, barrier and a plot of each.
 
-    Exit code 1 if a reaction failed; the others are searched all the same.
+    Exit code 1 if a reaction failed or its path gives no barrier: not converged, no
+    maximum inside, both ends one structure. The others are searched all the same.
     """
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.neb import ReactionPath, Search, find_paths
 
     if not fmax > 0:
@@ -71,7 +74,7 @@ def neb(
             f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
         )
     ends = _read(inputs, limit)
-    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    calculator = make_calculator_for(model, device, dtype)
     search = Search(
         images=images,
         fmax=fmax,
@@ -86,7 +89,7 @@ def neb(
     out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     states = [beside(out / name, ".state.traj") for name in ends]
-    with live_bar(console, "searching", len(ends), fmax) as show:
+    with falling("searching", len(ends), fmax) as show:
         found = find_paths(
             list(ends.values()), calculator, search, show, states, resume
         )
@@ -94,12 +97,12 @@ def neb(
     for name, state in zip(ends, states, strict=True):
         results[name] = _write(results[name], out / name, fmax)
         state.unlink(missing_ok=True)
-    print_paths(console, results, calculator.potential)
+    flawed = print_paths(console, results, getattr(calculator, "potential", model))
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}
     print_doubts(console, doubts, calculator, uncertain)
-    if print_errors(results):
+    if print_errors(results) or flawed:
         raise typer.Exit(1)
 
 
@@ -145,8 +148,12 @@ def _write(outcome: "Outcome", stem: Path, fmax: float) -> "Outcome":
 
 def print_paths(
     console: "Console", results: "dict[str, Outcome]", potential: str
-) -> None:
-    """A row for each path, with its barrier ± sigma, or for its failure."""
+) -> bool:
+    """A row for each path, or for its failure, and what is to be said of it.
+
+    Returns:
+        Whether there is a path that gives no barrier.
+    """
     from rich.markup import escape
 
     table = make_table(f"paths on the surface of {potential}")
@@ -160,15 +167,26 @@ def print_paths(
             continue
         table.add_row(
             escape(name),
-            f"{result.barrier:.3f}" + _plus_minus(result.barrier_std),
+            _barrier(result),
             f"{result.reaction_energy:+.3f}",
-            f"image {result.saddle}",
+            f"image {result.saddle}" if result.sound else "none",
             f"{result.forces[-1]:.3f}",
             str(len(result.forces) - 1),
             "yes" if result.converged else "[yellow]no[/]",
         )
     console.print(table)
+    paths = {n: r for n, r in results.items() if not isinstance(r, Exception)}
+    for name, path in paths.items():
+        for flaw in path.flaws:
+            console.print(f"[yellow]{escape(f'{name}: {flaw}')}[/]", soft_wrap=True)
+        for remark in path.remarks:
+            console.print(f"{name}: {remark}", markup=False, soft_wrap=True)
+    return not all(path.sound for path in paths.values())
 
 
-def _plus_minus(spread: float | None) -> str:
-    return "" if spread is None else f" ± {spread:.3f}"
+def _barrier(path: "ReactionPath") -> str:
+    """With its sigma, or in brackets: the highest image of what gives no barrier."""
+    if not path.sound:
+        return f"({path.barrier:.3f})"
+    spread = path.barrier_std
+    return f"{path.barrier:.3f}" + ("" if spread is None else f" ± {spread:.3f}")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_physml.cli.neb import print_paths
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
     SmilesColumn,
     check_export,
-    live_bar,
+    make_calculator_for,
     make_console,
     print_doubts,
     print_errors,
@@ -43,7 +44,9 @@ def pathway(
             "files of structures, of reactant and product."
         ),
     ],
-    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "reactions.pt",
+    model: Annotated[
+        str, typer.Option(help="Shipped name or path, or a calculator: tblite, emt.")
+    ] = "reactions.pt",
     conformations: Annotated[
         str, typer.Option(help="Model of conformations: shipped name or path.")
     ] = "physchem_qm9.pt",
@@ -83,15 +86,15 @@ def pathway(
     """Find reaction paths from SMILES: conformers of both sides, ends, path, barrier.
 
     Each step leaves its files: reactant.xyz and product.xyz, ends.traj, path.traj and
-    path.png. Exit code 1 if a reaction failed; the others are searched all the same.
+    path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
+    are searched all the same.
     """
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.neb import Search
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
     reactions = _read(inputs, smiles_column)
-    calculator = PhysMLCalculator(model, device=device, dtype=dtype.value)
+    calculator = make_calculator_for(model, device, dtype)
     search = Search(
         images=images,
         fmax=fmax,
@@ -106,7 +109,7 @@ def pathway(
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
     console = make_console()
-    with live_bar(console, "searching", len(reactions), fmax) as show:
+    with falling("searching", len(reactions), fmax) as show:
         found = find_pathways(
             list(reactions.values()),
             calculator,
@@ -121,13 +124,14 @@ def pathway(
     for name, folder in folders.items():
         results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
+    flawed = False
     if until is Step.path:
         paths = {name: _path(result) for name, result in results.items()}
-        print_paths(console, paths, calculator.potential)
+        flawed = print_paths(console, paths, getattr(calculator, "potential", model))
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
-    if print_errors(results):
+    if print_errors(results) or flawed:
         raise typer.Exit(1)
 
 

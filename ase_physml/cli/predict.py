@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     SmilesColumn,
-    count_bar,
     make_console,
     name_some,
     print_lines,
@@ -51,7 +51,7 @@ def predict(
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists; choose another name, or add --overwrite")
     rows = read_smiles_table(table, smiles_column)
-    with count_bar("predicting", len(rows.smiles)) as tell:
+    with counting("predicting", len(rows.smiles)) as tell:
         report = run_properties(
             rows,
             out,

@@ -1,11 +1,20 @@
 """`physml relax`: structures in, relaxed structures out."""
 
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_physml.cli.outputs import (
+    Overwrite,
+    Resume,
+    check_file,
+    results_in,
+    stoppable,
+)
+from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
     Optimizer,
@@ -13,26 +22,28 @@ from ase_physml.cli.shared import (
     SmilesColumn,
     beside,
     check_export,
-    live_bar,
     make_console,
     make_table,
     open_workers,
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.errors import PhysMLError, StructureError, WriteError
 
 if TYPE_CHECKING:
     from ase import Atoms
     from rich.console import Console
 
+    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.tasks.relax_many import Outcome
+    from ase_physml.tasks.relax_units import Potential
     from ase_physml.tasks.relaxation import Relaxed
 
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
 _PLOTTED = 20
 _GO_ON = "go on with --resume"
+_WRITTEN = (".traj", ".xyz", ".png")
 
 
 def relax(
@@ -62,7 +73,8 @@ def relax(
         Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
     ] = None,
     smiles_column: SmilesColumn = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
     compiled: Annotated[bool, typer.Option(help="Compile first; for many.")] = False,
@@ -74,8 +86,7 @@ def relax(
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
     from ase_physml.tasks.relax import write_relaxed
-    from ase_physml.tasks.relax_many import relax_many
-    from ase_physml.tasks.relax_units import Potential, relax_on
+    from ase_physml.tasks.relax_units import Potential
     from ase_physml.tasks.relaxation import Relaxed
     from ase_physml.tasks.structures import read_inputs
 
@@ -84,55 +95,31 @@ def relax(
             f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
         )
     _refuse_overwriting(inputs, out)
+    # Files of the results together: as old or new as these are.
+    check_file(uncertain, overwrite=True, option="--uncertain")
+    check_file(collect, overwrite=True, option="--collect")
     potential = Potential(model, device, dtype.value, compiled)
     calculator = potential.calculator()
     check_export(calculator, uncertain)
-    out.mkdir(parents=True, exist_ok=True)
     console = make_console()
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
     for name, start in read_inputs(inputs, seed, smiles_column):
+        results[name] = None  # keeps the order of the table
         if isinstance(start, PhysMLError):
             results[name] = start
-        elif resume and (done := _earlier(start, out / name, fmax)):
-            results[name] = done
         else:
-            results[name] = None  # keeps the order of the table
             starts[name] = start
-    names = list(starts)
-    plotted = len(names) <= _PLOTTED if plot is None else plot
-
-    structures = list(starts.values())
-    how: dict[str, Any] = {
-        "optimizer": optimizer.value,
-        "fmax": fmax,
-        "steps": steps,
-        "trajectories": [beside(out / name, ".traj") for name in names],
-    }
-
-    def leave(index: int, outcome: "Outcome") -> None:
-        stem = out / names[index]
-        results[names[index]] = _write(outcome, stem, fmax, plotted)
-
-    with live_bar(console, "relaxing", len(names), fmax) as show:
-
-        def arrive(index: int, outcome: "Outcome") -> None:
-            leave(index, outcome)
-            show(index, 0, fmax)  # fills the bar
-
-        if scheduler is None:
-            relax_many(
-                structures,
-                calculator,
-                **how,
-                batch_size=batch_size,
-                on_done=leave,
-                on_step=show,
-                resume=resume,
-            )
-        else:
-            with open_workers(scheduler) as workers:
-                relax_on(workers, structures, potential, **how, on_done=arrive)
+    how = _How(optimizer.value, fmax, steps, batch_size, plot, scheduler)
+    stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
+    with (
+        stoppable(f"finished structures are kept in {out}/; {_GO_ON}"),
+        results_in(out, stems, resume=resume, overwrite=overwrite) as going_on,
+    ):
+        if going_on:
+            results.update(_earlier(starts, out, calculator, how))
+        missing = {n: start for n, start in starts.items() if results[n] is None}
+        _relax(missing, out, potential, calculator, how, results, going_on)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
@@ -144,36 +131,103 @@ def relax(
         raise typer.Exit(1)
 
 
-def _earlier(start: "Atoms", stem: Path, fmax: float) -> "Relaxed | None":
-    """The result of an earlier run, whose last file is the final structure."""
-    from ase_physml.tasks.relaxation import finished
+@dataclass(frozen=True)
+class _How:
+    """Options of the relaxations."""
 
-    if not beside(stem, ".xyz").is_file():
-        return None
-    return finished(start, beside(stem, ".traj"), fmax)
+    optimizer: str
+    fmax: float
+    steps: int
+    batch_size: int
+    plot: bool | None
+    scheduler: str | None
+
+
+def _relax(
+    starts: "dict[str, Atoms]",
+    out: Path,
+    potential: "Potential",
+    calculator: "PhysMLCalculator",
+    how: _How,
+    results: "dict[str, Outcome | None]",
+    resume: bool,
+) -> None:
+    """Relax, and write what comes of each as soon as it is there."""
+    from ase_physml.tasks.relax_many import relax_many
+    from ase_physml.tasks.relax_units import relax_on
+
+    names = list(starts)
+    plotted = len(names) <= _PLOTTED if how.plot is None else how.plot
+    settings: dict[str, Any] = {
+        "optimizer": how.optimizer,
+        "fmax": how.fmax,
+        "steps": how.steps,
+        "trajectories": [beside(out / name, ".traj") for name in names],
+    }
+    with falling("relaxing", len(names), how.fmax) as show:
+
+        def leave(index: int, outcome: "Outcome") -> None:
+            stem = out / names[index]
+            results[names[index]] = _write(outcome, stem, how.fmax, plotted)
+            show(index, 0, 0.0)
+
+        if how.scheduler is None:
+            relax_many(
+                list(starts.values()),
+                calculator,
+                **settings,
+                batch_size=how.batch_size,
+                on_done=leave,
+                on_step=show,
+                resume=resume,
+            )
+            return
+        with open_workers(how.scheduler) as workers:
+            relax_on(
+                workers, list(starts.values()), potential, **settings, on_done=leave
+            )
+
+
+def _earlier(
+    starts: "dict[str, Atoms]", out: Path, calculator: "PhysMLCalculator", how: _How
+) -> "dict[str, Relaxed]":
+    """Results of an earlier run, each with its last file: the final structure.
+
+    Raises:
+        DataError: What lies there, finished or not, is of other work.
+    """
+    from ase_physml.calculators.identity import identity_of
+    from ase_physml.tasks.relaxation import finished, relaxation_identity
+
+    potential = identity_of(calculator)
+    found = {}
+    for name, start in starts.items():
+        made_of = relaxation_identity(
+            start, potential, how.optimizer, how.fmax, how.steps
+        )
+        done = finished(start, beside(out / name, ".traj"), how.fmax, made_of)
+        if done is not None and beside(out / name, ".xyz").is_file():
+            found[name] = done
+    return found
 
 
 def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
     """Write plot and final structure of a relaxation; the error of one that failed."""
-    from ase_physml.data.disk import writing
+    from ase_physml.jobs.disk import writing
     from ase_physml.tasks.plots import plot_relaxation
     from ase_physml.tasks.relax import write_final
 
-    if isinstance(outcome, OSError):
-        # A full disk: nothing that follows could be written either.
-        with writing(stem.parent, _GO_ON):
-            raise outcome
     if isinstance(outcome, Exception):
         if not isinstance(outcome, PhysMLError):
             # Not foreseen, so its place matters.
             traceback.print_exception(outcome)
         return outcome
     try:
-        if plotted:
-            plot_relaxation(outcome, beside(stem, ".png"), fmax)
         with writing(stem.parent, _GO_ON):
+            if plotted:
+                plot_relaxation(outcome, beside(stem, ".png"), fmax)
             write_final(outcome, stem)
-    except DataError:
+    except WriteError:
         raise
     except Exception as error:
         if not isinstance(error, PhysMLError):
@@ -185,7 +239,7 @@ def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outco
 def _refuse_overwriting(inputs: list[str], out: Path) -> None:
     """A result is named after its input, and must not replace it."""
     for path in map(Path, inputs):
-        written = path.suffix in (".traj", ".xyz", ".png")
+        written = path.suffix in _WRITTEN
         if written and path.is_file() and path.resolve().parent == out.resolve():
             raise StructureError(
                 f"{path} lies in the folder of the results and could be overwritten by "
@@ -217,7 +271,7 @@ def _print_table(
             escape(name),
             result.atoms.get_chemical_formula(),
             f"{result.energies[-1]:.4f}",
-            f"{result.forces[-1]:.4f}",
+            f"{result.fmax_history[-1]:.4f}",
             str(result.steps),
             "yes" if result.converged else "[yellow]no[/]",
             f"{result.seconds:.2f}",

@@ -1,10 +1,9 @@
-"""What several verbs share: choices, a live bar, lines about errors."""
+"""What several verbs share: choices, tables, workers, lines about errors."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,10 @@ import typer
 from ase_physml.errors import DataError, PhysMLError, PotentialError
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
     from rich.table import Table
 
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
     from ase_physml.tasks.uncertainty import Doubt
@@ -53,14 +52,6 @@ class Dtype(StrEnum):
 
     float64 = "float64"
     float32 = "float32"
-
-
-def keep_existing(out: Path, overwrite: bool) -> None:
-    """Raise `DataError` if a file is there that nobody asked to replace."""
-    if out.is_dir():
-        raise DataError(f"{out}: is a folder; name the file to write")
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
 
 
 def name_some(names: Sequence[str]) -> str:
@@ -111,66 +102,6 @@ def make_table(title: str) -> "Table":
 
 
 @contextmanager
-def live_bar(
-    console: "Console", what: str, total: int, fmax: float
-) -> Iterator[Callable[[int, int, float], None]]:
-    """A bar that fills as the forces of many fall; silent where nobody looks.
-
-    Yields:
-        A function of an index, a step and its largest force.
-    """
-    from rich import progress
-
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[state]}"),
-        progress.TimeElapsedColumn(),
-    )
-    quiet = not console.is_terminal
-    with progress.Progress(
-        *columns, console=console, disable=quiet, transient=True
-    ) as bars:
-        task = bars.add_task(what, total=max(total, 1), state="")
-        first: dict[int, float] = {}
-        shares: dict[int, float] = {}
-
-        def show(index: int, step: int, force: float) -> None:
-            first.setdefault(index, force)
-            shares[index] = share_of_the_way(first[index], force, fmax)
-            done = sum(share == 1.0 for share in shares.values())
-            state = f"{done} of {total}  step {step}  fmax {force:.4f} eV/Å"
-            bars.update(task, completed=sum(shares.values()), state=state)
-
-        yield show
-
-
-@contextmanager
-def count_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that counts, on stderr; silent where nobody looks.
-
-    Yields:
-        A function of how many are newly done.
-    """
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda count: bar.advance(task, count)
-
-
-@contextmanager
 def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers]":
     """Those of a Dask cluster, or processes of this machine where none is named.
 
@@ -199,25 +130,42 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
         yield workers
 
 
-def share_of_the_way(first: float, now: float, goal: float) -> float:
-    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
-    if now <= goal or first <= goal:
-        return 1.0
-    return max(0.0, min(1.0, log(first / now) / log(first / goal)))
+def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
+    """A calculator by name; device and precision are of potentials, not of others.
+
+    Raises:
+        PotentialError: No such calculator, or one without forces.
+    """
+    from ase_physml.calculators.byname import (
+        as_calculator,
+        is_potential,
+        make_calculator,
+    )
+
+    if not is_potential(model):
+        return as_calculator(model)
+    return make_calculator(model, device=device, dtype=dtype.value)
+
+
+def _threshold(calculator: "Calculator") -> float | None:
+    """Spread that few atoms exceed, eV/Å; None unless a committee has measured it."""
+    calibration = getattr(calculator, "calibration", None)
+    return None if calibration is None else calibration.threshold
 
 
 def print_doubts(
     console: "Console",
     doubts: "Mapping[str, Doubt | None]",
-    calculator: "PhysMLCalculator",
+    calculator: "Calculator",
     export: Path | None,
 ) -> None:
     """A line for each structure that a committee is uncertain about; export them."""
     from rich.markup import escape
 
+    from ase_physml.calculators.byname import name_of
     from ase_physml.tasks.uncertainty import write_doubtful
 
-    threshold = calculator.calibration.threshold
+    threshold = _threshold(calculator)
     if threshold is None:
         return
     above = {n: d for n, d in doubts.items() if d is not None and d.largest > threshold}
@@ -229,7 +177,7 @@ def print_doubts(
             soft_wrap=True,
         )
     if export is not None:
-        count = write_doubtful(export, above, calculator.potential)
+        count = write_doubtful(export, above, name_of(calculator))
         said = (
             f"{count} uncertain structures written to {export}"
             if count
@@ -238,16 +186,18 @@ def print_doubts(
         console.print(said, markup=False, soft_wrap=True)
 
 
-def check_export(calculator: "PhysMLCalculator", export: Path | None) -> None:
+def check_export(calculator: "Calculator", export: Path | None) -> None:
     """Refuse, before any work, to export what nobody will be uncertain about.
 
     Raises:
         PotentialError: The potential is no committee, or has no threshold.
     """
-    if export is None or calculator.calibration.threshold is not None:
+    from ase_physml.calculators.byname import name_of
+
+    if export is None or _threshold(calculator) is not None:
         return
     raise PotentialError(
-        f"--uncertain {export}: {calculator.potential} is not a committee with a "
+        f"--uncertain {export}: {name_of(calculator)} is not a committee with a "
         "measured threshold; make one with `physml committee`"
     )
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import check_file
+from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     SmilesColumn,
-    count_bar,
-    keep_existing,
     make_console,
     name_some,
     print_lines,
@@ -71,9 +71,9 @@ def table(
     from ase_physml.molecules.properties import import_table
     from ase_physml.molecules.splits import random_split, scaffold_split
 
-    keep_existing(out, overwrite)
+    check_file(out, overwrite)
     read = _read(source, target, smiles_column, task, classes, unit)
-    with count_bar("molecules", len(read.smiles)) as advance:
+    with counting("molecules", len(read.smiles)) as advance:
         found, failures = import_table(
             read, out, conformers=conformers, processes=jobs, on_items=advance
         )

@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     import datetime as dt
 
+    from ase_physml.training.stopping import TrainingStopped
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
@@ -43,8 +45,8 @@ def train(
 ) -> None:
     """Train or fine-tune a potential, PhysChem or HamNet by a recipe."""
     import logging
-    import os
     import sys
+    from functools import partial
 
     from ase_physml.errors import PhysMLError, RecipeError
 
@@ -56,6 +58,7 @@ def train(
         ) from error
     from ase_physml.training.loop import Run
     from ase_physml.training.start import fit, load
+    from ase_physml.training.stopping import TrainingStopped, stop_early
 
     # Devices it did not find, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -67,11 +70,12 @@ def train(
         checkpoint = newest if newest.exists() else None
     elif resume is not None:
         checkpoint = Path(resume)
-    elif (folder / "checkpoints").exists() and "LOCAL_RANK" not in os.environ:
+    elif _holds_a_run(folder) and getattr(rank_zero_only, "rank", 0) == 0:
         raise RecipeError(
             f"{folder} holds a run already: add --resume last to go on with it, or "
             "choose another --out"
         )
+    say = rank_zero_only(partial(print, flush=True))
     run = Run(
         folder,
         resume=checkpoint,
@@ -82,9 +86,36 @@ def train(
         strategy=strategy,
         accelerator=accelerator,
         progress=sys.stdout.isatty(),
+        say=say,
     )
-    result = fit(loaded, recipe, run)
-    rank_zero_only(print)(f"result: {result}\ncurves: {folder / 'curves.png'}")
+    try:
+        with stop_early():
+            result = fit(loaded, recipe, run)
+    except TrainingStopped as stopped:
+        rank_zero_only(typer.echo)(_farewell(stopped, run.last), err=True)
+        raise typer.Exit(128 + stopped.signal) from stopped
+    say(f"result: {result}\ncurves: {folder / 'curves.png'}")
+
+
+def _holds_a_run(folder: Path) -> bool:
+    checkpoints = folder / "checkpoints"
+    return checkpoints.is_dir() and any(checkpoints.iterdir())
+
+
+def _farewell(stopped: "TrainingStopped", checkpoint: Path) -> str:
+    """What is kept of a run that a signal has ended, and how to go on with it."""
+    import shlex
+    import sys
+
+    if stopped.steps is None:
+        return f"{stopped} before the first step: nothing new is kept"
+    command = ["physml", *sys.argv[1:]]
+    if "--resume" not in command:
+        command += ["--resume", "last"]
+    return (
+        f"{stopped} after {stopped.steps} steps, which {checkpoint} keeps; go on with: "
+        f"{shlex.join(command)}"
+    )
 
 
 def _duration(text: str | None) -> "dt.timedelta | None":

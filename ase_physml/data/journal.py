@@ -18,10 +18,10 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from ase_physml.data.disk import writing
 from ase_physml.data.frame import Array, Evaluation, Frame
-from ase_physml.data.locking import lock
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.locking import lock
 
 Result = Evaluation | str
 """What a calculator says of a frame, or why it says nothing."""

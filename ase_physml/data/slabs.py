@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ase_physml.data.disk import writing
-from ase_physml.data.locking import lock
 from ase_physml.data.workers import Processes, Workers
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.locking import lock
 
 # At least so many slabs where the input has as many items: all processes have work.
 _SLABS = 8

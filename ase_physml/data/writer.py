@@ -10,13 +10,13 @@ from typing import Any, Literal, Self
 import h5py
 import numpy as np
 
-from ase_physml.data.disk import check_room, reason
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.layout import PER_ATOM
-from ase_physml.data.locking import lock
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.text_column import TextColumn
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import check_room, reason
+from ase_physml.jobs.locking import lock
 
 Precision = Literal["f4", "f8"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
@@ -15,11 +16,12 @@ from torch_sim.state import SimState
 from ase_physml.calculators.checks import check_extensive, warn_of_cells
 from ase_physml.calculators.graphs import molecules_of
 from ase_physml.calculators.loading import load_all, pick_device
-from ase_physml.errors import StructureError
+from ase_physml.errors import PotentialError, StructureError
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.forces import energy_and_forces, energy_forces_and_strain
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.registry import resolve
+from ase_physml.torch_state import plain_torch
 
 
 class PhysMLModel(ModelInterface):
@@ -42,6 +44,7 @@ class PhysMLModel(ModelInterface):
         PotentialError: The potential cannot be loaded, or the device cannot do dtype.
     """
 
+    @plain_torch()
     def __init__(
         self,
         model: str | Path | Sequence[str | Path] = "qm9.pt",
@@ -60,6 +63,11 @@ class PhysMLModel(ModelInterface):
         # A tuple, and so no submodules: shared, frozen, and to stay where they are.
         self.members, self.card = load_all(paths, self._device, named)
         self.potential = " + ".join(path.name for path in paths)
+        if self.card.baseline:
+            raise PotentialError(
+                f"{self.potential} is a correction to {self.card.baseline}, which "
+                "torch-sim cannot compute; use PhysMLCalculator"
+            )
         self._known = torch.tensor(self.members[0].config.elements, device=self._device)
         self._warned = False
 
@@ -81,6 +89,7 @@ class PhysMLModel(ModelInterface):
     def compute_forces(self, wanted: bool) -> None:
         self._compute_forces = wanted
 
+    @plain_torch()
     def forward(
         self, state: SimState | dict[str, Any], **_kwargs: Any
     ) -> dict[str, Tensor]:
@@ -109,15 +118,19 @@ class PhysMLModel(ModelInterface):
         return results
 
     def _graph(self, state: SimState) -> AtomGraph:
-        numbers = state.atomic_numbers
+        numbers = _own(state.atomic_numbers)
         unknown = numbers[~torch.isin(numbers, self._known)]
         if len(unknown):
+            new, known = (
+                ", ".join(chemical_symbols[z] for z in sorted(set(some.tolist())))
+                for some in (unknown, self._known)
+            )
             raise StructureError(
-                f"{self.potential} does not know element {int(unknown[0])}; it was "
-                f"trained on {self._known.tolist()}"
+                f"{self.potential} knows {known}, not {new}; use a potential that was "
+                "trained with it, or fine-tune one"
             )
         config = self.members[0].config
-        positions, n_atoms = state.positions, state.system_idx.bincount()
+        positions, n_atoms = _own(state.positions), state.system_idx.bincount()
         along = torch.as_tensor(state.pbc, device=self._device).expand(3)
         if not along.any():
             if self._compute_stress:
@@ -131,7 +144,7 @@ class PhysMLModel(ModelInterface):
             numbers,
             positions,
             n_atoms,
-            state.row_vector_cell,
+            _own(state.row_vector_cell),
             along.expand(len(n_atoms), 3),
             config.cutoff,
             config.pair_cutoff or config.cutoff,
@@ -148,3 +161,8 @@ class PhysMLModel(ModelInterface):
         reference = member.reference_energy(graph.numbers).unsqueeze(-1)
         total = energies.molecules.detach().double()
         return total + double.sum_atoms(reference).squeeze(-1), forces, by_strain
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """The same; a copy of what was made in inference mode, which bears no gradient."""
+    return tensor.clone() if tensor.is_inference() else tensor

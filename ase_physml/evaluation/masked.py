@@ -14,6 +14,7 @@ from ase_physml.errors import PotentialError
 from ase_physml.evaluation.subject import Subject
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.graph import MASK, AllPairs
+from ase_physml.torch_state import plain_torch
 
 ALONG = np.linspace(-4.0, 4.0, 81)  # Å
 
@@ -29,6 +30,7 @@ def _cases(subject: Subject) -> Iterator[Case]:
         yield one.name, partial(_measure, subject.calculator, one.atoms, heavy)
 
 
+@plain_torch()
 def slide(
     calculator: PhysMLCalculator, atoms: Atoms, index: int, axis: int = 2
 ) -> dict[int, np.ndarray]:

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 from ase import Atoms
-from ase.build import minimize_rotation_and_translation
 from ase.calculators.calculator import Calculator
 
 from ase_physml.data.atoms import to_atoms
@@ -15,6 +14,7 @@ from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.errors import DataError
 from ase_physml.evaluation.subject import Subject
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
+from ase_physml.tasks.ends import align_ends, shifts
 
 BETWEEN = (0.25, 0.5, 0.75)  # of the way between two known structures
 
@@ -71,14 +71,13 @@ def _energy_and_force(calculator: Calculator, atoms: Atoms) -> tuple[float, floa
 
 
 def _interpolated(known: list[Atoms]) -> list[Atoms]:
-    """Straight lines through aligned reactant, saddle and product."""
+    """Straight lines through reactant, saddle and product, see `align_ends`."""
     path = [known[0].copy()]
     for end in known[1:]:
-        start, aligned = path[-1], end.copy()
-        minimize_rotation_and_translation(start, aligned)
+        start = path[-1]
+        shift = shifts(start, align_ends(start, end))
         for share in (*BETWEEN, 1.0):
             atoms = start.copy()
-            shift = aligned.positions - start.positions
             atoms.positions = start.positions + share * shift
             path.append(atoms)
     return path

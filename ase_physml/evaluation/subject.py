@@ -145,7 +145,7 @@ class Subject:
         if not found.converged:
             raise PhysMLError(
                 f"no minimum found: the largest force after {found.steps} steps is "
-                f"{found.forces[-1]:.2f} eV/Å"
+                f"{found.fmax_history[-1]:.2f} eV/Å"
             )
         return found
 

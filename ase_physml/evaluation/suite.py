@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ase_physml.data.disk import writing
 from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import DataError
 from ase_physml.evaluation.subject import Subject
+from ase_physml.jobs.disk import writing
 
 Record = dict[str, Any]
 Records = Mapping[str, Record]

@@ -1,9 +1,17 @@
 """What all architectures have in common: they go to plain types and back."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self
 
 from ase_physml.errors import PotentialError
+from ase_physml.typed import Range, build, settle
+
+# Far beyond what anybody trains, and still built in a moment without weights.
+Width = Annotated[int, Range(at_least=1, at_most=16_384)]
+Layers = Annotated[int, Range(at_least=0, at_most=256)]
+Steps = Annotated[int, Range(at_least=0, at_most=10_000)]
+Targets = Annotated[int, Range(at_least=0, at_most=100_000)]
+Dropout = Annotated[float, Range(at_least=0.0, below=1.0)]
 
 
 @dataclass(frozen=True)
@@ -23,18 +31,9 @@ class Architecture:
             for name, value in asdict(self).items()
         }
 
-    def check_choices(self, choices: dict[str, Any]) -> None:
-        """Raise a `PotentialError` if a field is none of its Literal's values.
-
-        Args:
-            choices: Literal types by the name of the field.
-        """
-        for name, kind in choices.items():
-            if getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(repr(value) for value in get_args(kind))
-                raise PotentialError(
-                    f"{name} must be one of {allowed}, got {getattr(self, name)!r}"
-                )
+    def __post_init__(self) -> None:
+        """Raise a `PotentialError` if a value is not of its type or range."""
+        settle(self, PotentialError)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -43,7 +42,4 @@ class Architecture:
         Raises:
             PotentialError: An unknown or unusable value.
         """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise PotentialError(f"not a {cls.of} architecture: {error}") from error
+        return build(cls, values, f"not a {cls.of} architecture", PotentialError)

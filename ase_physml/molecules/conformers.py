@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.molecules.canonical import canonical
+from ase_physml.molecules.etkdg import first_embedded
 from ase_physml.molecules.featurise import Featurised, Order, featurise
+from ase_physml.molecules.force_field import has_mmff, has_uff
+from ase_physml.molecules.stereo import placed
 
 ForceField = Literal["none", "uff", "mmff94"]
 
-_ATTEMPTS = 20
 _STEPS = 500
 
 
@@ -56,39 +58,16 @@ def conformer(
     """
     full = Chem.AddHs(molecule)
     with BlockLogs():
-        if not _embedded(full, seed):
+        found = first_embedded(full, seed)
+        if found is None:
             return None
-        if force_field == "mmff94" and not _has_mmff(full):
+        full = placed(full, found)
+        if force_field == "mmff94" and not has_mmff(full):
             force_field = "uff"
         if force_field == "mmff94":
             rdForceFieldHelpers.MMFFOptimizeMolecule(full, maxIters=_STEPS)
-        elif force_field == "uff" and _has_uff(full):
+        elif force_field == "uff" and has_uff(full):
             rdForceFieldHelpers.UFFOptimizeMolecule(full, maxIters=_STEPS)
     # AddHs puts hydrogens last.
     positions = full.GetConformer().GetPositions()[: molecule.GetNumAtoms()]
     return positions if np.isfinite(positions).all() else None
-
-
-def _embedded(full: Chem.Mol, seed: int) -> bool:
-    """Embed in place, less strictly for what that fails on.
-
-    Tests of stereocentres refuse every geometry of some bridgeheads and small cages,
-    one molecule of QM9 in twelve; without them these come out well.
-    """
-    parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed + 1  # to RDKit, 0 and 1 are the same
-    parameters.maxIterations = _ATTEMPTS
-    for strict, anywhere in ((True, False), (False, False), (False, True)):
-        parameters.enforceChirality = strict
-        parameters.useRandomCoords = anywhere
-        if rdDistGeom.EmbedMolecule(full, parameters) == 0:
-            return True
-    return False
-
-
-def _has_mmff(full: Chem.Mol) -> bool:
-    return bool(rdForceFieldHelpers.MMFFHasAllMoleculeParams(full))
-
-
-def _has_uff(full: Chem.Mol) -> bool:
-    return bool(rdForceFieldHelpers.UFFHasAllMoleculeParams(full))

@@ -21,7 +21,10 @@ def element_names(atom_features: Array) -> list[str]:
 
 
 def unseen_elements(molecule: Featurised, seen: Sequence[str]) -> list[str]:
-    """Elements of a molecule that are not among these; none if these are not known."""
+    """Elements of a molecule that are not among these; none if these are not known.
+
+    All are named, those too that the model would not tell apart.
+    """
     found = element_names(molecule.atom_features) if seen else []
     new = [name for name in found if name not in seen]
     if OTHERS not in new:

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem, DistanceGeometry
-from rdkit.Chem import rdDistGeom
-from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
+from ase_physml.molecules.etkdg import Clock, bounds_of, embedded, etkdg
 from ase_physml.molecules.smiles import parse_smiles
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 
@@ -83,59 +82,70 @@ def heavy_atoms(molecule: Chem.Mol) -> Array:
     return np.flatnonzero(numbers != 1)
 
 
-def follow(target: Target, seed: int) -> Array:
+def follow(target: Target, seed: int, clock: Clock | None = None) -> Array:
     """The geometry closest to the prediction, Å (n, 3).
 
+    Args:
+        target: Molecule and prediction.
+        seed: Of the embeddings.
+        clock: How long they may take.
+
     Raises:
-        DataError: No geometry with the stereochemistry of the molecule is found.
+        DataError: No geometry with the stereochemistry of the molecule is found, or
+            none in time.
     """
-    for pull in _pulls(target, seed, _PULL):
-        found = _embed(target.molecule, pull, _CANDIDATES)
+    for pull in _pulls(target, seed, _PULL, clock or Clock()):
+        found = _fitting(target.molecule, pull, _CANDIDATES)
         if found:
             return min(found, key=target.error)
     raise DataError(
-        f"{Chem.MolToSmiles(Chem.RemoveHs(target.molecule))}: no geometry with these "
-        "bonds and this stereochemistry is found; check the SMILES"
+        "no geometry with these bonds and this stereochemistry is found; check the "
+        "SMILES"
     )
 
 
-def vary(target: Target, count: int, seed: int) -> list[Array]:
+def vary(
+    target: Target, count: int, seed: int, clock: Clock | None = None
+) -> list[Array]:
     """Up to so many geometries, Å (n, 3) each, in which more than two bonds may turn.
 
     Distances across one and two bonds are those predicted; torsions are RDKit's.
+    Arguments and errors as of `follow`; there may be none.
     """
     hops = Chem.GetDistanceMatrix(target.molecule)
     near = np.where(hops <= 2, target.distances, np.nan)
     local = Target(target.molecule, near)
-    for pull in _pulls(local, seed, 1.0):
-        found = _embed(local.molecule, pull, count)
+    for pull in _pulls(local, seed, 1.0, clock or Clock()):
+        found = _fitting(local.molecule, pull, count)
         if found:
             return found
     return []
 
 
-def _pulls(target: Target, seed: int, weight: float) -> Iterator[Any]:
+def _pulls(target: Target, seed: int, weight: float, clock: Clock) -> Iterator[Any]:
     """Settings of RDKit, from strict to lenient; the last know no prediction."""
-    for growth in _GROWTH:
-        bounds = _bounds(target, growth)
-        if bounds is not None:
-            yield _settings(seed, weight, bounds, strict=True)
+    if np.isfinite(target.distances).any():
+        yield from _predicted_pulls(target, seed, weight, clock)
+    for strict in (True, False):
+        yield _settings(seed, 1.0, None, clock, strict=strict)
+
+
+def _predicted_pulls(
+    target: Target, seed: int, weight: float, clock: Clock
+) -> Iterator[Any]:
+    possible = bounds_of(target.molecule)
+    growths = [(growth, True) for growth in _GROWTH]
     # RDKit's checks of stereocentres refuse every geometry of some small cages; ours
     # see the result.
-    for growth in (_GROWTH[0], _GROWTH[-1]):
-        bounds = _bounds(target, growth)
+    for growth, strict in (*growths, (_GROWTH[0], False), (_GROWTH[-1], False)):
+        bounds = _bounds(target, possible, growth)
         if bounds is not None:
-            yield _settings(seed, weight, bounds, strict=False)
-    for strict in (True, False):
-        yield _settings(seed, 1.0, None, strict=strict)
+            yield _settings(seed, weight, bounds, clock, strict=strict)
 
 
-def _bounds(target: Target, growth: float) -> Array | None:
+def _bounds(target: Target, possible: Array, growth: float) -> Array | None:
     """RDKit's bounds with those predicted in their place; None if they contradict."""
-    with BlockLogs():
-        bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
-            target.molecule, doTriangleSmoothing=False
-        )
+    bounds = possible.copy()
     hops = Chem.GetDistanceMatrix(target.molecule)
     tolerance = growth * np.select([hops == 1, hops == 2], [_BOND, _ANGLE], _FAR)
     i, j = np.nonzero(np.triu(np.isfinite(target.distances), 1))
@@ -145,28 +155,24 @@ def _bounds(target: Target, growth: float) -> Array | None:
     return bounds if DistanceGeometry.DoTriangleSmoothing(bounds) else None
 
 
-def _settings(seed: int, weight: float, bounds: Array | None, *, strict: bool) -> Any:
-    settings: Any = rdDistGeom.ETKDGv3()
-    settings.randomSeed = seed + 1  # to RDKit, 0 and 1 are the same
-    settings.maxIterations = _ITERATIONS
-    settings.enforceChirality = strict
-    settings.useRandomCoords = not strict
-    settings.boundsMatForceScaling = weight
-    if bounds is not None:
-        settings.SetBoundsMat(bounds)
-    return settings
+def _settings(
+    seed: int, weight: float, bounds: Array | None, clock: Clock, *, strict: bool
+) -> Any:
+    return etkdg(
+        seed,
+        attempts=_ITERATIONS,
+        strict=strict,
+        anywhere=not strict,
+        bounds=bounds,
+        weight=weight,
+        seconds=clock.left(),
+    )
 
 
-def _embed(molecule: Chem.Mol, settings: Any, count: int) -> list[Array]:
+def _fitting(molecule: Chem.Mol, settings: Any, count: int) -> list[Array]:
     """Geometries whose bonds and stereochemistry are those of the molecule."""
-    trial = Chem.Mol(molecule)
-    with BlockLogs():
-        rdDistGeom.EmbedMultipleConfs(trial, count, settings)
-    found = [conformer.GetPositions() for conformer in trial.GetConformers()]
     return [
         positions
-        for positions in found
-        if np.isfinite(positions).all()
-        and keeps_bonds(molecule, positions)
-        and keeps_stereo(molecule, positions)
+        for positions in embedded(molecule, settings, count)
+        if keeps_bonds(molecule, positions) and keeps_stereo(molecule, positions)
     ]

@@ -13,8 +13,9 @@ _VOLUMES = {
     Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1.0,
     Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1.0,
 }
-# Of unit vectors; below this, a centre is flat.
-_FLAT = 0.1
+FLAT = 0.1
+"""Volume that the directions of three bonds span; below this, a centre is flat."""
+
 _CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 # Longer than the sum of covalent radii times this, a bond is broken.
@@ -35,7 +36,7 @@ def placed(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
     return copy
 
 
-def keeps_stereo(molecule: Chem.Mol, positions: Array) -> bool:
+def keeps_stereo(molecule: Chem.Mol, positions: Array, least: float = FLAT) -> bool:
     """All stereocentres and double bonds that are specified are so in space.
 
     Compared is handedness about each atom and the side of each double bond, not R and
@@ -44,6 +45,8 @@ def keeps_stereo(molecule: Chem.Mol, positions: Array) -> bool:
     Args:
         molecule: With explicit hydrogens.
         positions: Å (n, 3).
+        least: Volume that a stereocentre spans; -`FLAT` to let flat ones pass, as are
+            some of small cages.
     """
     in_space = placed(molecule, positions)
     for bond in molecule.GetBonds():
@@ -52,7 +55,7 @@ def keeps_stereo(molecule: Chem.Mol, positions: Array) -> bool:
             if cis != (bond.GetStereo() in _CIS):
                 return False
     return all(
-        _VOLUMES[atom.GetChiralTag()] * _volume(atom, positions) > _FLAT
+        _VOLUMES[atom.GetChiralTag()] * _volume(atom, positions) > least
         for atom in molecule.GetAtoms()
         if atom.GetChiralTag() in _VOLUMES
     )

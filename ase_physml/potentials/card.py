@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.typed import brief, build
 
 # Files of one member are of version 1, committees of version 2.
 FORMAT_VERSION = 2
@@ -26,6 +27,8 @@ class PotentialCard:
             stands alone.
         domain: "equilibrium" if every training structure was a minimum; such a
             potential has never seen a barrier.
+        not_for: What it must not be used for, in a word or two each; calculators
+            warn of "vibrations".
         split_hashes: Data file to the hash of the split it was trained on.
         errors: Measured errors with their units in the key, e.g. ``mae_energy_meV``.
         uncertainty: Of a committee, how its spread is to be read; see `Calibration`.
@@ -41,6 +44,7 @@ class PotentialCard:
     level_of_theory: str
     domain: Domain
     baseline: str = ""
+    not_for: list[str] = field(default_factory=list)
     split_hashes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)
@@ -73,8 +77,11 @@ class PotentialCard:
         return self.config.elements
 
     def to_json(self) -> str:
-        """As JSON text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """As JSON text; without what earlier versions do not know, if it is empty."""
+        content = asdict(self)
+        if not self.not_for:
+            del content["not_for"]
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "PotentialCard":
@@ -83,7 +90,20 @@ class PotentialCard:
         Raises:
             PotentialError: Not the metadata of a potential.
         """
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
-            raise PotentialError(f"unreadable potential metadata: {error}") from error
+        card = build(cls, read_json(text), "metadata", PotentialError)
+        _ = card.config  # a wrong architecture is refused here
+        return card
+
+
+def read_json(text: object) -> Any:
+    """Metadata of a file of any format, as plain values.
+
+    Raises:
+        PotentialError: Not JSON.
+    """
+    if not isinstance(text, str):
+        raise PotentialError(f"metadata: expected JSON, got {brief(text)}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PotentialError(f"metadata: not JSON ({error})") from error

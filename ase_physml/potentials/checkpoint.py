@@ -8,8 +8,11 @@ Of a committee, ``state`` is a list with the weights of every member.
 import os
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,11 @@ import torch
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
+from ase_physml.potentials import registry
 from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
+from ase_physml.potentials.state import members_of_state
+from ase_physml.torch_state import plain_torch
+from ase_physml.typed import brief
 
 _FORMAT = "ase_physml"
 MOLECULAR_FORMAT = "ase_physml molecular"
@@ -72,11 +79,19 @@ def write_file(path: Path, kind: str, version: int, metadata: str, state: Any) -
         "metadata": metadata,
         "state": state,
     }
+    write_archive(path, content)
+
+
+def write_archive(path: Path, content: Any) -> None:
+    """Write tensors and plain values; what was there is replaced by a whole file."""
+    # By way of memory: torch hides what goes wrong with a file it writes to.
+    buffer = BytesIO()
+    torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as file:
-            torch.save(content, file)
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -109,6 +124,7 @@ def load_potential(
     return members[member or 0], card
 
 
+@plain_torch()
 def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
     """Read all members of a potential on the CPU, in evaluation mode.
 
@@ -117,39 +133,34 @@ def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
             with weights that do not fit its architecture. Nothing in it is executed.
     """
     content = read_file(Path(path), _FORMAT, FORMAT_VERSION)
-    try:
+    with damaged(path):
         card = PotentialCard.from_json(content["metadata"])
-        states = content["state"]
-        states = states if isinstance(states, list) else [states]
-        members = [_filled(card.config, state) for state in states]
-        finite = all(v.isfinite().all() for state in states for v in state.values())
-    except Exception as error:
-        # A damaged file can hold any value in any place.
-        raise PotentialError(
-            f"{path}: the weights do not fit the architecture in it ({error}); "
-            "the file is damaged, get it again"
-        ) from error
-    if not members or not finite:
-        raise PotentialError(
-            f"{path}: has weights that are not finite, or none; the file is damaged or "
-            "its training diverged, get it again"
-        )
+        card = replace(card, not_for=card.not_for or registry.not_for(Path(path)))
+        members = members_of_state(content["state"], partial(build, card.config))
     return members, card
 
 
-def _filled(config: PhysMLConfig, state: dict[str, torch.Tensor]) -> PhysML:
-    model = build(config, state["element_bias"].dtype)
-    model.load_state_dict(state)
-    return model.eval()
+@contextmanager
+def damaged(path: str | Path) -> Iterator[None]:
+    """Say of which file an error is; a damaged one can hold any value in any place."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, PotentialError) else repr(error)
+        raise PotentialError(
+            f"{path}: not usable: {' '.join(said.split())}; the file is damaged or not "
+            "of this package, get it again"
+        ) from error
 
 
+@plain_torch()
 def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
     """A model to load weights into, on the CPU, whatever torch's global state.
 
     Draws nothing from torch's random numbers; element data are those of float32, in
     which potentials are trained, even where float64 is torch's default.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]):
         model = PhysML(config).float().to(dtype)
     model.self_energies = model.self_energies.double()
     return model
@@ -166,6 +177,9 @@ def _is_archive(path: Path) -> bool:
 def _verify_checksums(path: Path) -> None:
     """Torch reads an archive without looking at its checksums."""
     with zipfile.ZipFile(path) as archive:
+        # Torch writes nothing compressed; what is could be of any size once read.
+        if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+            raise zipfile.BadZipFile("compressed")
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(damaged)
 
@@ -192,41 +206,52 @@ def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
     """
     content = _content(path)
     if content["format"] != kind:
-        found = _HOLDS.get(content["format"], "an unknown format")
+        found = _HOLDS.get(str(content["format"]), "an unknown format")
         raise PotentialError(
             f"{path}: holds {found}, where {_HOLDS[kind]} is needed; give one"
         )
     version = content["format_version"]
-    if not isinstance(version, int) or version > newest:
+    if type(version) is not int or not 1 <= version <= newest:
         raise PotentialError(
-            f"{path}: of format version {version}, but this ase_physml reads "
+            f"{path}: of format version {brief(version)}, but this ase_physml reads "
             f"up to {newest}; upgrade with `pip install -U ase-physml`"
         )
     return content
 
 
 def _content(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise PotentialError(f"{path}: is a directory, not a potential file")
-    if not path.exists():
-        raise PotentialError(f"{path}: no such file")
-    # Anything but a zip archive would go to torch's reader of old pickles.
-    if not _is_archive(path):
-        raise PotentialError(f"{path}: truncated or not a potential file; get it again")
-    try:
-        _verify_checksums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise PotentialError(
-            f"{path}: not a potential of this package: it holds more than tensors and "
-            "text, or is damaged; nothing in it was run"
-        ) from error
-    except Exception as error:
-        # torch raises nearly anything for a damaged archive.
-        raise PotentialError(
-            f"{path}: damaged or not a potential file; get it again"
-        ) from error
+    content = read_archive(path, "a potential of this package")
     keys = {"format", "format_version", "metadata", "state"}
     if isinstance(content, dict) and keys <= content.keys():
         return content
     raise PotentialError(f"{path}: not a potential of this package")
+
+
+def read_archive(path: Path, what: str) -> Any:
+    """Content of what `write_archive` has written, none of which is executed.
+
+    Args:
+        path: File.
+        what: It should be, for messages.
+
+    Raises:
+        PotentialError: Missing, truncated, or holding more than tensors and values.
+    """
+    if path.is_dir():
+        raise PotentialError(f"{path}: is a directory, not {what}")
+    if not path.exists():
+        raise PotentialError(f"{path}: no such file")
+    # Anything but a zip archive would go to torch's reader of old pickles.
+    if not _is_archive(path):
+        raise PotentialError(f"{path}: truncated or not {what}; get it again")
+    try:
+        _verify_checksums(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise PotentialError(
+            f"{path}: not {what}: it holds more than tensors and text, or is damaged; "
+            "nothing in it was run"
+        ) from error
+    except Exception as error:
+        # torch raises nearly anything for a damaged archive.
+        raise PotentialError(f"{path}: damaged or not {what}; get it again") from error

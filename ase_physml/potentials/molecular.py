@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,17 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.models.property_head import PropertyHead
-from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, read_file, write_file
+from ase_physml.models.property_head import Head, PropertyHead
+from ase_physml.potentials.card import read_json
+from ase_physml.potentials.checkpoint import (
+    MOLECULAR_FORMAT,
+    damaged,
+    read_file,
+    write_file,
+)
+from ase_physml.potentials.state import members_of_state
+from ase_physml.torch_state import plain_torch
+from ase_physml.typed import build
 
 SingleModel = PhysChem | HamNet | HamNetEngine
 MolecularModel = SingleModel | PropertyCommittee
@@ -53,7 +63,7 @@ class MolecularCard:
     kind: Kind
     architecture: dict[str, Any]
     target_names: list[str] = field(default_factory=list)
-    task: str = "regression"
+    task: Head = "regression"
     unit: str = ""
     elements: list[str] = field(default_factory=list)
     order: str = "smiles"
@@ -111,6 +121,7 @@ def save_molecular(
     write_file(Path(path), MOLECULAR_FORMAT, version, json.dumps(about), state)
 
 
+@plain_torch()
 def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
     """Read a model, or a committee, on the CPU and in evaluation mode.
 
@@ -119,31 +130,27 @@ def load_molecular(path: str | Path) -> tuple[MolecularModel, MolecularCard]:
             Nothing in it is executed.
     """
     content = read_file(Path(path), MOLECULAR_FORMAT, _VERSION)
-    try:
-        card = MolecularCard(**json.loads(content["metadata"]))
-        states = content["state"]
-        states = states if isinstance(states, list) else [states]
-        members = [_filled(card, state) for state in states]
+    with damaged(path):
+        values = read_json(content["metadata"])
+        card = build(MolecularCard, values, "metadata", PotentialError)
+        members = members_of_state(content["state"], partial(_empty, card))
         model = members[0] if len(members) == 1 else PropertyCommittee(members)
-    except Exception as error:
-        # A damaged file can hold any value in any place.
-        raise PotentialError(
-            f"{path}: the weights do not fit the architecture in it ({error}); "
-            "the file is damaged, get it again"
-        ) from error
-    if not all(value.isfinite().all() for value in model.state_dict().values()):
-        raise PotentialError(
-            f"{path}: has weights that are not finite; the file is damaged or its "
-            "training diverged, get it again"
-        )
+        _check_targets(model, card)
     return model.eval(), card
 
 
-def _filled(card: MolecularCard, state: dict[str, torch.Tensor]) -> Any:
+def _empty(card: MolecularCard, dtype: torch.dtype) -> SingleModel:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        model = build_molecular(card.kind, card.architecture)
-    model.load_state_dict(state)
-    return model
+        return build_molecular(card.kind, card.architecture).to(dtype)
+
+
+def _check_targets(model: MolecularModel, card: MolecularCard) -> None:
+    """Raise a `PotentialError` if the card describes other answers than there are."""
+    config, names = model.config, card.target_names
+    if names and len(names) != config.targets:
+        raise PotentialError(f"has {config.targets} targets and {len(names)} names")
+    if names and card.task != config.head:
+        raise PotentialError(f"its task is {card.task}, its head for {config.head}")
 
 
 def _hamnet(config: HamNetConfig) -> HamNet | HamNetEngine:

@@ -24,6 +24,7 @@ from ase_physml.potentials.molecular import (
 )
 from ase_physml.potentials.predict import Said, predict, probabilities
 from ase_physml.potentials.registry import resolve
+from ase_physml.torch_state import plain_torch
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Predictor:
     name: str
 
     @classmethod
+    @plain_torch()
     def of(cls, model: str | Path | MolecularModel) -> Predictor:
         """Load a shipped name or a path; a module is copied.
 
@@ -79,10 +81,15 @@ class Predictor:
             return tuple(names)
         return tuple(f"{n}={k}" for n in names for k in range(config.classes))
 
+    @plain_torch()
     def __call__(self, graph: MolecularGraph) -> Said:
-        """Ask, without gradients; atoms stand in the order ``card.order``."""
+        """Ask, without gradients; atoms stand in the order ``card.order``.
+
+        Whatever the dtype of the graph, it is read in that of the model.
+        """
+        dtype = next(self.model.parameters()).dtype
         with torch.no_grad():
-            return predict(self.model, graph)
+            return predict(self.model, graph.to(dtype))
 
     def table(self, said: Said) -> Tensor:
         """Properties, (M, len(columns)): values in the card's unit, or probabilities.

@@ -1,7 +1,7 @@
 """Names of the shipped potentials, and the files behind them.
 
-``registry.yaml`` lists each shipped file with its SHA-256. A bare name means a shipped
-potential first; anything else is a path.
+``registry.yaml`` lists each shipped file with its SHA-256, what it is for, and what
+not. A bare name means a shipped potential first; anything else is a path.
 """
 
 import hashlib
@@ -80,6 +80,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def not_for(path: Path) -> list[str]:
+    """What a file must not be used for, if it is one that is shipped, or a copy of it.
+
+    Files say so in their cards; the registry says it of those that were made before
+    cards had a place for it.
+    """
+    found = sha256(path)
+    for entry in entries().values():
+        if entry["sha256"] == found:
+            return list(entry.get("not_for", ()))
+    return []
+
+
 def register(path: Path, summary: str) -> None:
     """Enter a potential in the registry beside it, with its hash.
 
@@ -90,5 +103,6 @@ def register(path: Path, summary: str) -> None:
     registry = path.parent / "registry.yaml"
     content = yaml.safe_load(registry.read_text()) if registry.exists() else None
     content = content or {"potentials": {}}
-    content["potentials"][path.name] = {"sha256": sha256(path), "summary": summary}
+    entry = content["potentials"].setdefault(path.name, {})
+    entry.update(sha256=sha256(path), summary=summary)
     registry.write_text(yaml.safe_dump(content, sort_keys=True))

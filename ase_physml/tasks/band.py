@@ -6,28 +6,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.build import minimize_rotation_and_translation
-from ase.calculators.calculator import Calculator
 from ase.mep import NEB
+from ase.mep.neb import idpp_interpolate
 from ase.optimize import FIRE
 
 from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.calculators.byname import CalculatorLike
+from ase_physml.calculators.shared import NEEDED
 from ase_physml.errors import StructureError
-
-NEEDED = ["energy", "free_energy", "forces"]
+from ase_physml.tasks.constraints import holds_in_space, names_of
+from ase_physml.tasks.ends import check_meeting, check_path, turn_onto
+from ase_physml.tasks.relaxation import check_is_atoms
 
 
 class BatchedNEB(NEB):
-    """``ase.mep.NEB``, for PhysML calculators, with one batch for all images.
+    """``ase.mep.NEB`` with one batch for all images.
 
     Works with every optimizer of ASE, and with every option of its NEB: the methods,
-    ``climb``, ``remove_rotation_and_translation``, ``interpolate("idpp")``.
+    ``climb``, ``remove_rotation_and_translation``, ``interpolate("idpp")``. Calculators
+    other than PhysML's compute image by image, unless they have ``calculate_many``.
 
     Args:
         images: The path. Its ends stay where they are.
-        calculator: Given to every image, each its own copy; by default that of the
-            first image.
+        calculator: Of all images, or its name; by default that of the first image.
         k: Spring constants, eV/Å^2.
         climb: Let the highest image climb.
         method: "improvedtangent", "string", "spline", "eb" or "aseneb".
@@ -35,31 +36,58 @@ class BatchedNEB(NEB):
         **options: Of ``ase.mep.NEB``.
 
     Raises:
-        StructureError: No PhysML calculator, or an image that it cannot treat.
+        StructureError: No calculator, an image that it cannot treat, or images that
+            shall be turned though constraints hold them in space.
+        PotentialError: What cannot be used as a calculator; see `as_calculator`.
         ValueError: Images that are not of one composition (from ASE).
     """
 
     def __init__(
         self,
         images: Sequence[Atoms],
-        calculator: Calculator | None = None,
+        calculator: CalculatorLike | None = None,
         k: float | Sequence[float] = 0.1,
         climb: bool = False,
         method: str = "improvedtangent",
         batch_size: int = 256,
         **options: Any,
     ) -> None:
+        for index, image in enumerate(images):
+            check_is_atoms(image, f"image {index}")
         super().__init__(images, k=k, climb=climb, method=method, **options)
+        if self.remove_rotation_and_translation:
+            _check_free(images)
         calculator = calculator or images[0].calc
-        if not isinstance(calculator, PhysMLCalculator):
+        if calculator is None:
             raise StructureError(
-                "BatchedNEB needs a PhysML calculator, of the first image or as its "
-                "argument; for others use ase.mep.NEB"
+                "BatchedNEB needs a calculator, of the first image or as its argument"
             )
         self.evaluator = BatchEvaluator(calculator, batch_size)
         for image in images:
             self.evaluator.attach(image)
         self._aligned_at: npt.NDArray[np.float64] | None = None
+
+    def interpolate(
+        self,
+        method: str = "linear",
+        mic: bool | None = None,
+        apply_constraint: bool | None = None,
+    ) -> None:
+        """Lay the images between the ends, as ASE's NEB does.
+
+        Args:
+            method: "linear" or "idpp".
+            mic: By differences to the nearest periodic image; None: of what is
+                periodic.
+            apply_constraint: Put images where the constraints allow; None: refuse ends
+                between which these matter.
+
+        Raises:
+            StructureError: Atoms that run into each other, named.
+        """
+        if self.remove_rotation_and_translation:
+            turn_onto(self.images[0], self.images[-1])
+        interpolate(self.images, method, mic, apply_constraint)
 
     def waiting(self) -> list[Atoms]:
         """Images that have moved since they were evaluated, aligned if that is asked.
@@ -70,7 +98,7 @@ class BatchedNEB(NEB):
         return [
             image
             for image in self.images
-            if isinstance(image.calc, PhysMLCalculator)
+            if self.evaluator.serves(image)
             and image.calc.calculation_required(image, NEEDED)
         ]
 
@@ -98,7 +126,7 @@ class BatchedNEB(NEB):
         if self._aligned_at is not None and np.array_equal(where, self._aligned_at):
             return
         for before, image in zip(self.images, self.images[1:], strict=False):
-            minimize_rotation_and_translation(before, image)
+            turn_onto(before, image)
         self._aligned_at = np.concatenate([image.positions for image in self.images])
 
     @property
@@ -115,6 +143,27 @@ class BatchedNEB(NEB):
     def _energies(self) -> list[float]:
         self.evaluator(self.waiting())
         return [image.get_potential_energy() for image in self.images]
+
+
+def interpolate(
+    images: list[Atoms],
+    method: str = "idpp",
+    mic: bool | None = None,
+    apply_constraint: bool | None = None,
+) -> None:
+    """Lay images between the first and the last; see `BatchedNEB.interpolate`.
+
+    Raises:
+        StructureError: Atoms that run into each other, named.
+    """
+    if mic is None:
+        mic = bool(images[0].pbc.any())
+    band = NEB(images, method="improvedtangent")
+    band.interpolate("linear", mic, apply_constraint)
+    check_meeting(images)
+    if method == "idpp":
+        idpp_interpolate(band, traj=None, log=None, mic=mic)
+        check_path(images)
 
 
 def run_bands(
@@ -149,19 +198,54 @@ def run_bands(
         if not running:
             break
         for index in list(running):
-            force = bands[index].largest_force()
-            if force < climb_below and not bands[index].climb:
-                bands[index].climb = True
-                force = bands[index].largest_force()
+            try:
+                force = _force(bands[index], climb_below)
+            except Exception as error:
+                converged[index] = error
+                running.remove(index)
+                continue
             converged[index] = force < fmax
             if on_step is not None:
                 on_step(index, step, force)
             if converged[index] or step == steps:
                 running.remove(index)
                 continue
-            drivers[index].step()
-            drivers[index].nsteps += 1
+            try:
+                drivers[index].step()
+            except Exception as error:
+                converged[index] = error
+                running.remove(index)
+            else:
+                drivers[index].nsteps += 1
     return converged
+
+
+def _force(band: BatchedNEB, climb_below: float) -> float:
+    """The largest on a band, eV/Å, which starts to climb when it is low enough.
+
+    Raises:
+        StructureError: It is not finite.
+    """
+    force = band.largest_force()
+    if force < climb_below and not band.climb:
+        band.climb = True
+        force = band.largest_force()
+    if not np.isfinite(force):
+        raise StructureError(
+            f"the largest force on the band is {force} eV/Å; check both ends for atoms "
+            "that are too close"
+        )
+    return force
+
+
+def _check_free(images: Sequence[Atoms]) -> None:
+    """Refuse to turn what constraints hold: only the free atoms would move."""
+    for index, image in enumerate(images):
+        if any(holds_in_space(one) for one in image.constraints):
+            raise StructureError(
+                f"remove_rotation_and_translation: image {index} is held by "
+                f"{names_of(image)} and must not be turned; leave the option out"
+            )
 
 
 def _evaluate(

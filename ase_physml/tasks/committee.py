@@ -1,6 +1,7 @@
 """Potentials joined to a committee whose spread is measured against known errors."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def measure_spread(
     """
     if not (data.has("energy") and data.has("forces")) or not len(frames):
         raise DataError(f"{data.path}: calibration needs frames with energy and forces")
+    if data.metadata.baseline:
+        calculator = _correction(calculator, data)
     rows: list[tuple[Array, Array, Array, Array]] = []
     # Frames of about one size make cheaper batches.
     order = sorted(frames, key=lambda frame: int(data.n_atoms[frame]))
@@ -118,6 +121,19 @@ def measure_spread(
                 )
             )
     return Spread(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def _correction(calculator: PhysMLCalculator, data: RaggedSet) -> PhysMLCalculator:
+    """Without its baseline, which came off the labels of the set as well."""
+    name = "" if calculator.baseline is None else calculator.baseline.name
+    if name != data.metadata.baseline:
+        raise DataError(
+            f"{data.path}: labels are what {data.metadata.baseline} leaves over, and "
+            f"the potential corrects {name or 'nothing'}; they do not belong together"
+        )
+    correction = copy(calculator)
+    correction.baseline = None
+    return correction
 
 
 def _rms(values: Array) -> float:

@@ -1,6 +1,6 @@
-"""Which conformers are distinct, and how much each counts."""
+"""Which conformers are distinct, which are worth a start, how much each counts."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from ase.units import kB
@@ -11,43 +11,116 @@ from ase_physml.data.frame import Array
 from ase_physml.molecules.embed import heavy_atoms
 from ase_physml.molecules.stereo import placed
 
+SAME_ENERGY = 0.01
+"""Relaxed geometries whose energies differ by more, eV, are two conformers: it is what
+a relaxation leaves open along a soft torsion."""
+
 # Ways to map a molecule onto itself that are tried; few have more.
-_SYMMETRIES = 10_000
+_SYMMETRIES = 1_000
 
 
-class HeavyRMSD:
-    """Symmetry-aware root mean square deviation of heavy atoms, Å.
+class RMSD:
+    """Symmetry-aware root mean square deviation of the atoms that matter, Å.
 
-    Of all ways to map the molecule onto itself the best counts; rotations are proper,
-    so that mirror images differ.
+    Those are all but hydrogens on carbon, whose places follow from the others': of the
+    rotors that end in hydrogens, OH and NH count and CH3 does not. Of all ways to map
+    the molecule onto itself the best counts; rotations are proper, so that mirror
+    images differ. Where a molecule has too many ways, sorted distances from the centre
+    are compared instead, which are never further apart.
 
     Args:
         molecule: With explicit hydrogens.
+        polar: Count hydrogens on other elements than carbon; else heavy atoms alone.
     """
 
-    def __init__(self, molecule: Chem.Mol) -> None:
-        self._atoms = heavy_atoms(molecule)
-        self._heavy = Chem.RemoveAllHs(molecule, sanitize=False)
+    def __init__(self, molecule: Chem.Mol, *, polar: bool = True) -> None:
+        self._atoms = _polar_atoms(molecule) if polar else heavy_atoms(molecule)
+        self._reduced = _only(molecule, self._atoms)
+        ranks = Chem.CanonicalRankAtoms(
+            self._reduced, breakTies=False, includeChirality=False
+        )
+        self._classes = np.array(list(ranks))
+        ways = self._reduced.GetSubstructMatches(
+            self._reduced, uniquify=False, maxMatches=_SYMMETRIES
+        )
+        self._too_symmetric = len(ways) >= _SYMMETRIES
 
     def __call__(self, a: Array, b: Array) -> float:
         """Between two geometries of all atoms, Å (n, 3)."""
-        probe, reference = (placed(self._heavy, x[self._atoms]) for x in (a, b))
+        if self._too_symmetric:
+            return self.least(a, b)
+        probe, reference = (placed(self._reduced, x[self._atoms]) for x in (a, b))
         rmsd: float = rdMolAlign.GetBestRMS(probe, reference, maxMatches=_SYMMETRIES)
         return rmsd
 
+    def least(self, a: Array, b: Array) -> float:
+        """A lower bound of it, much faster, Å.
+
+        Turning and mapping change neither the class of an atom nor its distance from
+        the centre, and sorted distances differ least.
+        """
+        apart = self._profile(a) - self._profile(b)
+        return float(np.sqrt(np.mean(apart**2)))
+
+    def _profile(self, positions: Array) -> Array:
+        counted = positions[self._atoms]
+        far = np.linalg.norm(counted - counted.mean(0), axis=1)
+        profile: Array = far[np.lexsort((far, self._classes))]
+        return profile
+
 
 def distinct(
-    geometries: Iterable[Array], rmsd: HeavyRMSD, threshold: float, most: int
+    geometries: Sequence[Array],
+    rmsd: RMSD,
+    threshold: float,
+    most: int,
+    energies: Sequence[float] | None = None,
 ) -> list[int]:
-    """Indices of geometries that are no copies of earlier ones, at most so many."""
+    """Indices of geometries that are no copies of earlier ones, at most so many.
+
+    Args:
+        geometries: Å (n, 3) each.
+        rmsd: Of their molecule.
+        threshold: Copies are nearer than this, Å.
+        most: To return.
+        energies: Copies also differ by less than `SAME_ENERGY` in these, eV.
+    """
     kept: list[int] = []
-    seen: list[Array] = []
     for index, geometry in enumerate(geometries):
         if len(kept) == most:
             break
-        if all(rmsd(geometry, other) > threshold for other in seen):
+        others = [
+            geometries[other]
+            for other in kept
+            if energies is None or abs(energies[index] - energies[other]) < SAME_ENERGY
+        ]
+        if not any(_near(geometry, other, rmsd, threshold) for other in others):
             kept.append(index)
-            seen.append(geometry)
+    return kept
+
+
+def _near(a: Array, b: Array, rmsd: RMSD, threshold: float) -> bool:
+    return rmsd.least(a, b) <= threshold and rmsd(a, b) <= threshold
+
+
+def spread(
+    geometries: Sequence[Array], rmsd: RMSD, threshold: float, most: int
+) -> list[int]:
+    """Indices of geometries that are far from each other, the first one first.
+
+    Each next one is the farthest from those before; there are no more where it is
+    nearer than the threshold. Arguments as of `distinct`.
+    """
+    kept = [0]
+    nearest = np.full(len(geometries), np.inf)
+    while len(kept) < min(most, len(geometries)):
+        last = geometries[kept[-1]]
+        apart = [rmsd(geometry, last) for geometry in geometries]
+        nearest = np.minimum(nearest, apart)
+        farthest = int(nearest.argmax())
+        if nearest[farthest] <= threshold:
+            break
+        kept.append(farthest)
     return kept
 
 
@@ -56,3 +129,30 @@ def boltzmann_weights(energies: Array, temperature: float) -> Array:
     factors = np.exp(-(energies - energies.min()) / (kB * temperature))
     weights: Array = factors / factors.sum()
     return weights
+
+
+def _polar_atoms(molecule: Chem.Mol) -> Array:
+    """Indices of all atoms but hydrogens on carbon, int64."""
+    return np.array(
+        [
+            atom.GetIdx()
+            for atom in molecule.GetAtoms()
+            if atom.GetAtomicNum() != 1
+            or all(other.GetAtomicNum() != 6 for other in atom.GetNeighbors())
+        ],
+        dtype=np.int64,
+    )
+
+
+def _only(molecule: Chem.Mol, atoms: Array) -> Chem.Mol:
+    """The molecule without the other atoms, as it stands, unsanitised."""
+    reduced = Chem.RWMol(molecule)
+    reduced.BeginBatchEdit()
+    for index in set(range(molecule.GetNumAtoms())) - set(atoms.tolist()):
+        reduced.RemoveAtom(index)
+    reduced.CommitBatchEdit()
+    found = reduced.GetMol()
+    # Which matching wants and an unsanitised molecule lacks.
+    Chem.FastFindRings(found)
+    found.UpdatePropertyCache(strict=False)
+    return found

@@ -10,9 +10,11 @@ from rdkit import Chem
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
+from ase_physml.molecules.atoms import to_atoms
 from ase_physml.molecules.embed import Target, vary
+from ase_physml.molecules.etkdg import MAX_ATOMS, TIMEOUT, Clock
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
-from ase_physml.tasks.conformer_choice import HeavyRMSD
+from ase_physml.tasks.conformer_choice import RMSD
 from ase_physml.tasks.relax_many import relax_many
 from ase_physml.tasks.relaxation import Relaxed, check_settings
 
@@ -28,11 +30,14 @@ class Settings:
     Attributes:
         n: Conformers of a molecule, at most.
         seed: Of the embeddings.
-        threshold: Conformers nearer than this (RMSD of heavy atoms, Å) are one.
+        threshold: Conformers nearer than this (`RMSD`, Å) are one, after a relaxation
+            only if their energies agree.
         temperature: Of the Boltzmann weights, K.
         fmax: Largest force left by a relaxation, eV/Å.
         steps: Of a relaxation, at most.
         batch_size: Structures relaxed at a time.
+        max_atoms: Without hydrogens, that a molecule may have.
+        timeout: Of the embeddings of a molecule, s.
     """
 
     n: int = 10
@@ -42,9 +47,11 @@ class Settings:
     fmax: float = 0.03
     steps: int = 300
     batch_size: int = 256
+    max_atoms: int = MAX_ATOMS
+    timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
-        for name in ("n", "threshold", "temperature"):
+        for name in ("n", "threshold", "temperature", "max_atoms", "timeout"):
             if not getattr(self, name) > 0:
                 raise StructureError(
                     f"{name} must be above 0, got {getattr(self, name)}"
@@ -56,12 +63,24 @@ class Settings:
 
 @dataclass
 class Ensemble:
-    """A molecule under way; arrays of positions (n, 3) Å, the predicted one first."""
+    """A molecule under way.
+
+    Attributes:
+        smiles: As given.
+        target: Its molecule and what is predicted of it.
+        rmsd: Between its geometries.
+        geometries: To start from, Å (n, 3) each, the predicted one first.
+        note: What should be known about them, "" if nothing.
+        structures: Made of these, relaxed in the end.
+        dropped: Why some are left out.
+        changed: One became another molecule as it relaxed.
+    """
 
     smiles: str
     target: Target
-    rmsd: HeavyRMSD
+    rmsd: RMSD
     geometries: list[Array]
+    note: str = ""
     structures: list[Atoms] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     changed: bool = False
@@ -113,7 +132,7 @@ def _relax_spares(
     """
     lost = [one for one in ensembles if one.changed and not one.structures]
     for one in lost:
-        spares = vary(one.target, _SPARES, settings.seed + 1)
+        spares = vary(one.target, _SPARES, settings.seed + 1, Clock(settings.timeout))
         one.structures = [as_atoms(one, geometry) for geometry in spares]
     _relax(lost, calculator, settings)
 
@@ -134,17 +153,10 @@ def _problem(molecule: Chem.Mol, outcome: Relaxed | Exception) -> str:
 
 
 def as_atoms(one: Ensemble, positions: Array) -> Atoms:
-    """A structure that says its charge and its unpaired electrons."""
-    molecule = one.target.molecule
-    atoms = Atoms([atom.GetAtomicNum() for atom in molecule.GetAtoms()], positions)
+    """A structure of a molecule, which says what it is; see `to_atoms`."""
+    atoms = to_atoms(one.target.molecule, positions)
     atoms.info["smiles"] = one.smiles
-    atoms.info["isomer"] = Chem.MolToSmiles(Chem.RemoveHs(molecule))
-    if Chem.GetFormalCharge(molecule):
-        charges = [atom.GetFormalCharge() for atom in molecule.GetAtoms()]
-        atoms.set_initial_charges(charges)
-    unpaired = [atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()]
-    if any(unpaired):
-        atoms.set_initial_magnetic_moments(unpaired)
+    atoms.info["isomer"] = Chem.MolToSmiles(Chem.RemoveHs(one.target.molecule))
     return atoms
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ase_physml.data.frame import Array
 from ase_physml.errors import PotentialError
 from ase_physml.molecular_graph import MolecularGraph
-from ase_physml.molecules.elements import check_elements
+from ase_physml.molecules.elements import unseen_elements
 from ase_physml.molecules.embed import Target, heavy_atoms
 from ase_physml.molecules.featurise import Featurised, Order, featurise
 from ase_physml.molecules.graph import collate
@@ -49,13 +49,19 @@ class DistanceModel:
         """The molecule as the model reads it.
 
         Raises:
-            DataError: No heavy atom, a dummy atom, or an element that the model never
-                saw.
+            DataError: No heavy atom, or a dummy atom.
         """
-        card = self.predictor.card
-        found = featurise(molecule, order=cast(Order, card.order))
-        check_elements(found, card.elements, self.predictor.name)
-        return found
+        return featurise(molecule, order=cast(Order, self.predictor.card.order))
+
+    def doubt(self, features: Featurised) -> str:
+        """Why no distances of a molecule are predicted; "" if they are."""
+        new = unseen_elements(features, self.predictor.card.elements)
+        if not new:
+            return ""
+        return (
+            f"{self.predictor.name} was not trained on {', '.join(new)}; geometries "
+            "are RDKit's own (ETKDGv3)"
+        )
 
     def targets(
         self, molecules: Sequence[Chem.Mol], features: Sequence[Featurised]
@@ -64,20 +70,24 @@ class DistanceModel:
 
         Args:
             molecules: With explicit hydrogens.
-            features: Of each.
+            features: Of each. Where there is a `doubt`, all distances are NaN.
 
         Raises:
             PotentialError: The model predicts no conformations.
         """
-        if not molecules:
-            return []
-        graph = collate(MoleculeStore.of(features), self.predictor.variant)
+        known = [one for one in features if not self.doubt(one)]
+        if not known:
+            return [_as_target(molecule) for molecule in molecules]
+        graph = collate(MoleculeStore.of(known), self.predictor.variant)
         distances = self._distances(graph).double().numpy().round(_DIGITS)
         found, start = [], 0
         for molecule, one in zip(molecules, features, strict=True):
+            if self.doubt(one):
+                found.append(_as_target(molecule))
+                continue
             count = len(one.masses) * (len(one.masses) - 1) // 2
             part = distances[start : start + count]
-            found.append(Target(molecule, _as_matrix(molecule, one, part)))
+            found.append(_as_target(molecule, one.input_index, part))
             start += count
         return found
 
@@ -99,15 +109,18 @@ class DistanceModel:
         return lengths
 
 
-def _as_matrix(molecule: Chem.Mol, one: Featurised, distances: Array) -> Array:
+def _as_target(
+    molecule: Chem.Mol, order: Array | None = None, distances: Array | None = None
+) -> Target:
     """From pairs in the model's order to the atoms of the molecule."""
-    atoms = heavy_atoms(molecule)[one.input_index]
-    later, earlier = np.tril_indices(len(atoms), -1)
     n = molecule.GetNumAtoms()
     matrix = np.full((n, n), np.nan)
-    matrix[atoms[earlier], atoms[later]] = distances
-    matrix[atoms[later], atoms[earlier]] = distances
-    return matrix
+    if order is not None and distances is not None:
+        atoms = heavy_atoms(molecule)[order]
+        later, earlier = np.tril_indices(len(atoms), -1)
+        matrix[atoms[earlier], atoms[later]] = distances
+        matrix[atoms[later], atoms[earlier]] = distances
+    return Target(molecule, matrix)
 
 
 @lru_cache(maxsize=4)

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from rdkit import Chem
 
-from ase_physml.calculators.byname import make_calculator
-from ase_physml.data.frame import Array
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.molecules.embed import Target, follow, vary, with_hydrogens
-from ase_physml.molecules.stereo import with_stereo_of
-from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
+from ase_physml.molecules.embed import with_hydrogens
+from ase_physml.molecules.etkdg import check_size
+from ase_physml.molecules.normal_form import normal_form
+from ase_physml.tasks.conformer_choice import boltzmann_weights, distinct
 from ase_physml.tasks.conformer_ensemble import (
     ROOM_TEMPERATURE,
     Ensemble,
@@ -23,10 +22,8 @@ from ase_physml.tasks.conformer_ensemble import (
     as_atoms,
     relax_ensembles,
 )
+from ase_physml.tasks.conformer_starts import Start, ensemble_of
 from ase_physml.tasks.conformer_targets import DistanceModel
-
-# Embedded for each conformer that is asked for, since some are copies of others.
-_POOL = 3
 
 
 @dataclass(frozen=True)
@@ -37,24 +34,28 @@ class Conformers:
         smiles: As given.
         structures: Best first; see `generate_conformers`.
         dropped: Why conformers were left out that are no copies of others.
+        note: That the model knows nothing of an element, "" if it knows all.
     """
 
     smiles: str
     structures: list[Atoms]
     dropped: list[str] = field(default_factory=list)
+    note: str = ""
 
 
 def generate_conformers(
     smiles: str,
     n: int = 10,
     model: str | Path = "physchem_qm9.pt",
-    relax: str | Calculator | None = None,
+    relax: CalculatorLike | None = None,
     seed: int = 0,
     *,
     threshold: float = Settings.threshold,
     temperature: float = ROOM_TEMPERATURE,
     fmax: float = Settings.fmax,
     steps: int = Settings.steps,
+    max_atoms: int = Settings.max_atoms,
+    timeout: float = Settings.timeout,
 ) -> list[Atoms]:
     """Conformers of a molecule, with hydrogens, best first.
 
@@ -65,7 +66,15 @@ def generate_conformers(
     the SMILES leaves some open, they come out as in the predicted conformer and are the
     same in all others: ``info["isomer"]`` says how. Only the hydrogen of an imine
     ``C=N[H]`` may be on either side, unless the SMILES says which. Mirror images that
-    no bond tells apart, as of gauche butane, count as two.
+    no bond tells apart, as of gauche butane, count as two, and weigh as two.
+
+    However its SMILES is written, a molecule gets the same geometries, and its mirror
+    image their mirror images. Where the model knows nothing of an element, they are
+    those of ETKDGv3, with a warning. A stereoisomer that cannot exist is refused, see
+    `ase_physml.molecules.strain`. SMILES with isotopes give structures with masses.
+
+    With ``relax``, up to half as many again are relaxed: the predicted one, the lowest
+    of MMFF94, and some far from these. Copies are left out when all have an energy.
 
     Args:
         smiles: Of one molecule. Ions and radicals get geometries; whether they can be
@@ -76,19 +85,23 @@ def generate_conformers(
         relax: Calculator, or what `make_calculator` makes one of ("qm9.pt",
             "tblite:GFN2-xTB"), to relax all conformers together; None leaves them.
         seed: Of the embeddings; the same seed gives the same conformers.
-        threshold: Conformers nearer than this are one: symmetry-aware RMSD of heavy
-            atoms, Å. The lower in energy stays, or else the one nearer to the
-            prediction.
+        threshold: Conformers nearer than this are one: symmetry-aware RMSD of all atoms
+            but hydrogens on carbon, Å. After a relaxation their energies must agree
+            within 10 meV besides. The lower in energy stays, or else the one nearer to
+            the prediction.
         temperature: Of the Boltzmann weights, K.
         fmax: Largest force left by the relaxation, eV/Å.
         steps: Of the relaxation, at most.
+        max_atoms: Without hydrogens, that a molecule may have; times go with the third
+            power.
+        timeout: Of the embeddings, s.
 
     Returns:
         Structures in the atom order of the SMILES, hydrogens last, in the order of
         energy or, unrelaxed, of agreement with the prediction. ``info`` has ``smiles``;
         ``isomer``, with all stereochemistry; ``distance_error``, the root mean square
-        deviation of heavy-atom distances from the prediction, Å; ``rmsd`` to the
-        first one, Å. After a relaxation also ``relative_energy`` (eV),
+        deviation of heavy-atom distances from the prediction, Å, if there is one;
+        ``rmsd`` to the first one, Å. After a relaxation also ``relative_energy`` (eV),
         ``boltzmann_weight`` and ``converged``; energy and forces are those that
         `Atoms.get_potential_energy` and `Atoms.get_forces` give.
 
@@ -102,11 +115,20 @@ def generate_conformers(
             f"generate_conformers is for one SMILES, got a {type(smiles).__name__}; "
             "call it for each, or `physml conformers` with a file of them"
         )
-    settings = Settings(n, seed, threshold, temperature, fmax, steps)
+    settings = Settings(
+        n,
+        seed,
+        threshold,
+        temperature,
+        fmax,
+        steps,
+        max_atoms=max_atoms,
+        timeout=timeout,
+    )
     (found,) = conformers_of([smiles], model, relax, settings)
     if isinstance(found, Exception):
         raise found
-    for reason in found.dropped:
+    for reason in filter(None, (found.note, *found.dropped)):
         warnings.warn(f"{smiles}: {reason}", stacklevel=2)
     return found.structures
 
@@ -114,7 +136,7 @@ def generate_conformers(
 def conformers_of(
     molecules: Sequence[str | Chem.Mol],
     model: str | Path,
-    relax: str | Calculator | None,
+    relax: CalculatorLike | None,
     settings: Settings,
 ) -> list[Conformers | PhysMLError]:
     """Conformers of several molecules, predicted together and relaxed together.
@@ -132,8 +154,10 @@ def conformers_of(
     Raises:
         PhysMLError: Model or calculator cannot be used at all.
     """
-    calculator = make_calculator(relax) if isinstance(relax, str) else relax
-    ensembles = _embed(molecules, DistanceModel(model), settings)
+    calculator = None if relax is None else as_calculator(relax)
+    ensembles = _embed(
+        molecules, DistanceModel(model), settings, relax=calculator is not None
+    )
     started = [one for one in ensembles if isinstance(one, Ensemble)]
     for one in started:
         one.structures = [as_atoms(one, geometry) for geometry in one.geometries]
@@ -143,30 +167,33 @@ def conformers_of(
 
 
 def _embed(
-    given: Sequence[str | Chem.Mol], model: DistanceModel, settings: Settings
+    given: Sequence[str | Chem.Mol],
+    model: DistanceModel,
+    settings: Settings,
+    *,
+    relax: bool,
 ) -> list[Ensemble | PhysMLError]:
     outcomes: dict[int, Ensemble | PhysMLError] = {}
-    smiles = [_smiles(one) for one in given]
-    read = {}
+    starts: dict[int, Start] = {}
     for index, one in enumerate(given):
+        smiles = one if isinstance(one, str) else _smiles(one)
         try:
-            molecule = with_hydrogens(one) if isinstance(one, str) else one
-            read[index] = molecule, model.featurise(molecule)
+            starts[index] = _start(smiles, one, model, settings)
         except Exception as error:
-            outcomes[index] = _as_ours(smiles[index], error)
-    molecules, features = zip(*read.values(), strict=True) if read else ((), ())
-    targets = model.targets(molecules, features)
-    for index, target in zip(read, targets, strict=True):
+            outcomes[index] = _as_ours(smiles, error)
+    targets = model.targets(
+        [start.form.molecule for start in starts.values()],
+        [start.features for start in starts.values()],
+    )
+    for (index, start), target in zip(starts.items(), targets, strict=True):
         try:
-            outcomes[index] = _start(smiles[index], target, settings)
+            outcomes[index] = ensemble_of(start, target, settings, relax=relax)
         except Exception as error:
-            outcomes[index] = _as_ours(smiles[index], error)
-    return [outcomes[index] for index in range(len(smiles))]
+            outcomes[index] = _as_ours(start.smiles, error)
+    return [outcomes[index] for index in range(len(given))]
 
 
-def _smiles(molecule: str | Chem.Mol) -> str:
-    if isinstance(molecule, str):
-        return molecule
+def _smiles(molecule: Chem.Mol) -> str:
     smiles: str = Chem.MolToSmiles(Chem.RemoveHs(molecule))
     return smiles
 
@@ -178,18 +205,14 @@ def _as_ours(smiles: str, error: Exception) -> PhysMLError:
     return StructureError(f"{smiles}: {type(error).__name__}: {error}")
 
 
-def _start(smiles: str, target: Target, settings: Settings) -> Ensemble:
-    """The predicted conformer, and others of the same stereoisomer."""
-    first = follow(target, settings.seed)
-    isomer = Target(with_stereo_of(target.molecule, first), target.distances)
-    rmsd = HeavyRMSD(isomer.molecule)
-    others: list[Array] = []
-    if settings.n > 1:
-        others = vary(isomer, _POOL * settings.n, settings.seed)
-        others.sort(key=isomer.error)
-    geometries = [first, *others]
-    kept = distinct(geometries, rmsd, settings.threshold, settings.n)
-    return Ensemble(smiles, isomer, rmsd, [geometries[k] for k in kept])
+def _start(
+    smiles: str, given: str | Chem.Mol, model: DistanceModel, settings: Settings
+) -> Start:
+    molecule = with_hydrogens(given) if isinstance(given, str) else given
+    check_size(molecule, settings.max_atoms)
+    form = normal_form(molecule)
+    features = model.featurise(form.molecule)
+    return Start(smiles, molecule, form, features, model.doubt(features))
 
 
 def _finish(
@@ -199,17 +222,30 @@ def _finish(
         return one
     if not one.structures:
         return StructureError(f"{one.smiles}: {one.dropped[0]}")
-    geometries = [atoms.positions for atoms in one.structures]
-    kept = distinct(geometries, one.rmsd, settings.threshold, settings.n)
+    kept = distinct(
+        [atoms.positions for atoms in one.structures],
+        one.rmsd,
+        settings.threshold,
+        settings.n,
+        _energies(one.structures),
+    )
     structures = [one.structures[k] for k in kept]
     _describe(one, structures, settings.temperature)
-    return Conformers(one.smiles, structures, one.dropped)
+    return Conformers(one.smiles, structures, one.dropped, one.note)
+
+
+def _energies(structures: Sequence[Atoms]) -> list[float] | None:
+    """eV, None of what has not been relaxed."""
+    if structures[0].calc is None:
+        return None
+    return [atoms.get_potential_energy() for atoms in structures]
 
 
 def _describe(one: Ensemble, structures: Sequence[Atoms], temperature: float) -> None:
     best = structures[0]
     for atoms in structures:
-        atoms.info["distance_error"] = one.target.error(atoms.positions)
+        if not one.note:
+            atoms.info["distance_error"] = one.target.error(atoms.positions)
         atoms.info["rmsd"] = one.rmsd(atoms.positions, best.positions)
     if best.calc is None:
         return

@@ -8,17 +8,23 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
-from ase.mep import NEB
 
+from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
 from ase_physml.calculators.committee import energy_spread
-from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.errors import StructureError
-from ase_physml.tasks.band import BatchedNEB, run_bands
-from ase_physml.tasks.ends import align_ends, check_path
+from ase_physml.tasks.band import BatchedNEB, interpolate, run_bands
+from ase_physml.tasks.ends import align_ends, placement_of
 from ase_physml.tasks.relax_many import relax_many
-from ase_physml.tasks.relaxation import OPTIMIZERS, check_settings
+from ase_physml.tasks.relaxation import (
+    OPTIMIZERS,
+    Relaxed,
+    check_is_atoms,
+    check_settings,
+)
 from ase_physml.tasks.uncertainty import Doubt, doubt_about, most_doubtful
+from ase_physml.tasks.verdict import judge, one_structure
 
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
@@ -33,10 +39,15 @@ class ReactionPath:
         images: Structures along the path, with energies and forces.
         energies: Of the images, eV.
         forces: Largest force on the band at the start and every step, eV/Å.
-        converged: The last of them is below the threshold.
+        converged: The last of them is below the threshold, the ends are two structures
+            and no atom jumps between images.
         seconds: Wall time since the search began, of all bands together.
-        barrier_std: Calibrated standard deviation of the barrier, eV, of a committee.
+        barrier_std: Calibrated standard deviation of the barrier, eV, of a committee;
+            of a sound path only.
         doubt: Its most doubtful image.
+        flaws: Why the path gives no barrier; see `judge`.
+        remarks: What else to know: how its ends were brought together, a minimum
+            inside, ends that did not relax.
     """
 
     images: list[Atoms]
@@ -46,6 +57,18 @@ class ReactionPath:
     seconds: float
     barrier_std: float | None = None
     doubt: Doubt | None = None
+    flaws: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """The path has converged over a maximum inside: its barrier is one."""
+        return not self.flaws
+
+    @property
+    def verdict(self) -> str:
+        """The flaws, or "converged"."""
+        return "; ".join(self.flaws) or "converged"
 
     @property
     def barrier(self) -> float:
@@ -96,7 +119,7 @@ Progress = Callable[[int, int, float], None]
 
 def find_paths(
     ends: Sequence[tuple[Atoms, Atoms]],
-    calculator: PhysMLCalculator,
+    calculator: CalculatorLike,
     search: Search | None = None,
     on_step: Progress | None = None,
     states: Sequence[Path] | None = None,
@@ -106,62 +129,121 @@ def find_paths(
 
     Args:
         ends: Reactant and product of each reaction; they stay as they are.
-        calculator: Of PhysML.
+        calculator: Or its name, see `as_calculator`. One that has ``calculate_many``,
+            as PhysML's have, computes batches; any other of ASE's image by image.
         search: Settings.
         on_step: Called with the index of a reaction, the step and its largest force.
         states: A trajectory for each, where its images are kept every 20 steps.
         resume: Start from those.
 
     Returns:
-        For each reaction its path, or the exception that says why there is none.
+        For each reaction its path, whose `ReactionPath.verdict` says what it is worth,
+        or the exception that says why there is none.
 
     Raises:
         StructureError: A setting out of range, or a potential that has seen no barrier.
+        PotentialError: No calculator, or one without forces.
     """
     search = search or Search()
+    calculator = as_calculator(calculator)
     check_search(search, calculator)
+    if len(ends) == 2 and all(isinstance(end, Atoms) for end in ends):
+        ends = [(ends[0], ends[1])]  # type: ignore[list-item]
     began = perf_counter()
     bands: dict[int, BatchedNEB] = {}
+    about: dict[int, tuple[str, ...]] = {}
     outcomes: dict[int, Outcome] = {}
-    relaxed = _relaxed_ends(ends, calculator, search)
-    for index, pair in enumerate(relaxed):
-        earlier = _images(states[index]) if states is not None and resume else []
+    for index, pair in enumerate(_relaxed_ends(ends, calculator, search)):
         try:
+            earlier = _images(states[index]) if states is not None and resume else []
             images = earlier or _interpolated(pair, search)
-            bands[index] = BatchedNEB(
-                images, calculator, remove_rotation_and_translation=True
-            )
+            bands[index] = _band(images, calculator)
+            about[index] = _about(pair, images)
         except Exception as error:
             outcomes[index] = error
-    where = list(bands)
-    history: dict[int, list[float]] = {index: [] for index in where}
+    history: dict[int, list[float]] = {index: [] for index in bands}
 
-    def step_taken(position: int, step: int, force: float) -> None:
-        index = where[position]
+    def step_taken(index: int, step: int, force: float) -> None:
         history[index].append(force)
         if states is not None and step % _SAVE_EVERY == 0:
             write_images(bands[index].images, states[index])
         if on_step is not None:
             on_step(index, step, force)
 
-    ended = run_bands(
-        [bands[index] for index in where],
-        OPTIMIZERS[search.optimizer],
-        search.fmax,
-        search.steps,
-        step_taken,
-        _CLIMB * search.fmax if search.climb else 0.0,
-    )
+    ended = _run(bands, search, step_taken)
     seconds = perf_counter() - began
-    for index, end in zip(where, ended, strict=True):
-        if isinstance(end, Exception):
-            outcomes[index] = end
-        else:
-            outcomes[index] = _path(bands[index], history[index], end, seconds)
+    for index, failed in ended.items():
+        outcomes[index] = failed or _path(
+            bands[index], history[index], search.fmax, seconds, about[index]
+        )
     return [outcomes[index] for index in range(len(ends))]
 
 
-def check_search(search: Search, calculator: PhysMLCalculator) -> None:
+def _run(
+    bands: dict[int, BatchedNEB], search: Search, on_step: Progress
+) -> dict[int, Exception | None]:
+    """Optimise bands; where both ends are one structure, only evaluate.
+
+    Returns:
+        Of each band the exception that ended it, or None.
+    """
+    ended: dict[int, Exception | None] = {}
+    apart: list[int] = []
+    same: list[int] = []
+    for index, band in bands.items():
+        try:
+            (same if _is_one(band) else apart).append(index)
+        except Exception as error:
+            ended[index] = error
+    for some, steps in ((apart, search.steps), (same, 0)):
+        found = run_bands(
+            [bands[index] for index in some],
+            OPTIMIZERS[search.optimizer],
+            search.fmax,
+            steps,
+            _renumbered(some, on_step),
+            _CLIMB * search.fmax if search.climb else 0.0,
+        )
+        for index, outcome in zip(some, found, strict=True):
+            ended[index] = outcome if isinstance(outcome, Exception) else None
+    return ended
+
+
+def _is_one(band: BatchedNEB) -> bool:
+    ends = band.images[0], band.images[-1]
+    # Energies only where they matter: those of all bands are one batch, later.
+    return bool(
+        one_structure(*ends, 0.0) and one_structure(*ends, band.reaction_energy)
+    )
+
+
+def _renumbered(some: Sequence[int], on_step: Progress) -> Progress:
+    return lambda position, step, force: on_step(some[position], step, force)
+
+
+def _band(images: list[Atoms], calculator: Calculator) -> BatchedNEB:
+    placement = placement_of(images[0])
+    # Of a cell, and of what is held, no image may be turned on the way either.
+    return BatchedNEB(
+        images, calculator, remove_rotation_and_translation=placement.aligned
+    )
+
+
+def _about(
+    pair: tuple[Atoms, Atoms] | Exception, images: Sequence[Atoms]
+) -> tuple[str, ...]:
+    """How the ends were brought together, and which of them did not relax."""
+    said = [placement_of(images[0]).about]
+    if not isinstance(pair, Exception):
+        said += [
+            f"the {name} did not relax to the largest force asked for"
+            for name, end in zip(("reactant", "product"), pair, strict=True)
+            if end.info.get("converged") is False
+        ]
+    return tuple(said)
+
+
+def check_search(search: Search, calculator: Calculator) -> None:
     """Refuse, before any work, what `find_paths` would.
 
     Raises:
@@ -170,59 +252,92 @@ def check_search(search: Search, calculator: PhysMLCalculator) -> None:
     check_settings(search.optimizer, search.fmax, search.steps)
     if search.images < 3:
         raise StructureError(f"a path needs 3 images or more, got {search.images}")
-    card = calculator.card
+    card = getattr(calculator, "card", None)
     if card is not None and card.domain == "equilibrium" and not search.any_domain:
         raise StructureError(
-            f"{calculator.potential} was trained on equilibrium structures only and "
+            f"{name_of(calculator)} was trained on equilibrium structures only and "
             "has never seen a barrier; use a potential for reactions, or ask for it "
             "all the same (any_domain, --any-domain)"
         )
 
 
 def _relaxed_ends(
-    ends: Sequence[tuple[Atoms, Atoms]], calculator: PhysMLCalculator, search: Search
+    ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
 ) -> list[tuple[Atoms, Atoms] | Exception]:
+    pairs = [_checked(pair, index) for index, pair in enumerate(ends)]
     if not search.relax_ends:
-        return list(ends)
-    flat = [end for pair in ends for end in pair]
-    found = relax_many(flat, calculator, fmax=search.end_fmax)
-    pairs: list[tuple[Atoms, Atoms] | Exception] = []
-    for first, last in zip(found[::2], found[1::2], strict=True):
-        if isinstance(first, Exception):
-            pairs.append(first)
-        elif isinstance(last, Exception):
-            pairs.append(last)
-        else:
-            pairs.append((first.atoms, last.atoms))
-    return pairs
+        return pairs
+    flat = [end for pair in pairs if isinstance(pair, tuple) for end in pair]
+    found = iter(relax_many(flat, calculator, fmax=search.end_fmax))
+    return [
+        pair if isinstance(pair, Exception) else _relaxed(next(found), next(found))
+        for pair in pairs
+    ]
+
+
+def _checked(pair: object, index: int) -> tuple[Atoms, Atoms] | Exception:
+    """A reaction as it was given, or why it is none."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return StructureError(
+            f"reaction {index} must be a reactant and a product, got "
+            f"{type(pair).__name__}"
+        )
+    try:
+        for name, end in zip(("reactant", "product"), pair, strict=True):
+            check_is_atoms(end, f"the {name} of reaction {index}")
+    except StructureError as error:
+        return error
+    return pair[0], pair[1]
+
+
+def _relaxed(
+    first: Relaxed | Exception, last: Relaxed | Exception
+) -> tuple[Atoms, Atoms] | Exception:
+    for one in (first, last):
+        if isinstance(one, Exception):
+            return one
+        one.atoms.info["converged"] = one.converged
+    assert isinstance(first, Relaxed)
+    assert isinstance(last, Relaxed)
+    return first.atoms, last.atoms
 
 
 def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list[Atoms]:
-    """IDPP between aligned ends (Smidstrup et al. 2014)."""
+    """IDPP between ends that face each other (Smidstrup et al. 2014)."""
     if isinstance(pair, Exception):
         raise pair
     reactant, product = pair[0].copy(), align_ends(*pair, match=search.match)
     middle = [reactant.copy() for _ in range(search.images - 2)]
     images = [reactant, *middle, product]
-    NEB(images, method="improvedtangent").interpolate("idpp")
-    check_path(images)
+    interpolate(images, "idpp", apply_constraint=True)
     return images
 
 
 def _path(
-    band: BatchedNEB, forces: list[float], converged: bool, seconds: float
+    band: BatchedNEB,
+    forces: list[float],
+    fmax: float,
+    seconds: float,
+    about: tuple[str, ...],
 ) -> ReactionPath:
     images = list(band.images)
     energies = np.array([image.get_potential_energy() for image in images])
-    return ReactionPath(
+    verdict = judge(images, energies, forces[-1], fmax, len(forces) - 1)
+    spread = _spread_of_barrier(images[0], images[int(energies.argmax())])
+    path = ReactionPath(
         images,
         energies,
         forces,
-        converged,
+        verdict.converged,
         seconds,
-        _spread_of_barrier(images[0], images[int(energies.argmax())]),
+        None if verdict.flaws else spread,
         most_doubtful(map(doubt_about, images)),
+        verdict.flaws,
+        about + verdict.remarks,
     )
+    for image in images:
+        image.info["verdict"] = path.verdict
+    return path
 
 
 def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:

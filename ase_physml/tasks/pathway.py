@@ -8,13 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
 from ase_physml.data.atoms import Labels, from_atoms
 from ase_physml.data.journal import checksum
-from ase_physml.errors import PhysMLError
+from ase_physml.errors import StructureError
 from ase_physml.molecules.reaction import MappedReaction, read_reaction
 from ase_physml.tasks.conformer_ensemble import Settings
+from ase_physml.tasks.constraints import check_kept
 from ase_physml.tasks.ends import align_ends
 from ase_physml.tasks.neb import (
     Progress,
@@ -32,6 +34,7 @@ from ase_physml.tasks.pathway_ends import (
     relaxed_ends,
 )
 from ase_physml.tasks.pathway_files import StepFiles
+from ase_physml.tasks.relaxation import check_is_atoms
 
 Step = Literal["conformers", "ends", "path"]
 
@@ -97,7 +100,7 @@ class _Run:
 
 def find_pathway(
     reaction: str | Ends,
-    calculator: PhysMLCalculator,
+    calculator: CalculatorLike,
     settings: PathwaySettings | None = None,
     *,
     folder: Path | None = None,
@@ -118,8 +121,8 @@ def find_pathway(
 
 
 def find_pathways(
-    reactions: Sequence[str | Ends],
-    calculator: PhysMLCalculator,
+    reactions: Sequence[str | Ends] | str | Ends,
+    calculator: CalculatorLike,
     settings: PathwaySettings | None = None,
     *,
     folders: Sequence[Path] | None = None,
@@ -136,7 +139,7 @@ def find_pathways(
     Args:
         reactions: Mapped reaction SMILES, see `read_reaction`; or structures of both
             sides, all of the same atoms in the same order, which are relaxed.
-        calculator: Of PhysML, for reactions: "reactions.pt".
+        calculator: Or its name, see `as_calculator`: "reactions.pt", or any of ASE's.
         settings: Of all steps.
         folders: Of the files of each reaction, see `StepFiles`; None keeps no files.
         resume: Leave out the steps that are done, and go on with bands where an
@@ -153,6 +156,9 @@ def find_pathways(
     """
     settings = settings or PathwaySettings()
     tell = on_stage or (lambda _: None)
+    calculator = as_calculator(calculator)
+    if isinstance(reactions, str | Ends):
+        reactions = [reactions]
     if until == "path":
         check_search(settings.search, calculator)
     with TemporaryDirectory() as scratch:
@@ -176,23 +182,37 @@ def find_pathways(
 def _start(
     reaction: str | Ends,
     folder: Path,
-    calculator: PhysMLCalculator,
+    calculator: Calculator,
     settings: PathwaySettings,
     resume: bool,
 ) -> _Run | Exception:
     try:
         read = read_reaction(reaction) if isinstance(reaction, str) else reaction
+        if not isinstance(read, MappedReaction):
+            _check_ends(read)
         made_with = _made_with(reaction, calculator, settings)
         files = StepFiles(folder, made_with, resume)
-    except (PhysMLError, OSError) as error:
+    except Exception as error:
+        # RDKit raises anything; it alone shall fail.
         return error
     if isinstance(read, MappedReaction):
         return _Run(read, partial(align_mapped, read), files)
     return _Run(read, partial(align_ends, match=settings.match), files)
 
 
+def _check_ends(ends: object) -> None:
+    if not isinstance(ends, Ends):
+        raise StructureError(
+            f"a reaction is a SMILES or `Ends`, not a {type(ends).__name__}"
+        )
+    for name, side in (("reactant", ends.reactants), ("product", ends.products)):
+        for index, atoms in enumerate(side):
+            check_is_atoms(atoms, f"{name} {index}")
+            check_kept(atoms)
+
+
 def _made_with(
-    reaction: str | Ends, calculator: PhysMLCalculator, settings: PathwaySettings
+    reaction: str | Ends, calculator: Calculator, settings: PathwaySettings
 ) -> dict[str, dict[str, Any]]:
     """What the files of each step depend on."""
     given: object = reaction
@@ -200,7 +220,7 @@ def _made_with(
         structures = reaction.reactants + reaction.products
         frames = [from_atoms(atoms, Labels()) for atoms in structures]
         given = [len(reaction.reactants), *map(checksum, frames)]
-    potential = calculator.potential
+    potential = name_of(calculator)
     relaxation = asdict(settings.relaxation)
     return {
         "conformers": {
@@ -215,7 +235,7 @@ def _made_with(
 
 
 def _find_ends(
-    runs: Sequence[_Run], calculator: PhysMLCalculator, settings: PathwaySettings
+    runs: Sequence[_Run], calculator: Calculator, settings: PathwaySettings
 ) -> None:
     missing = [run for run in runs if not run.files.has("conformers")]
     mapped = [
@@ -245,7 +265,7 @@ def _find_pairs(runs: Sequence[_Run]) -> None:
 
 def _find_paths(
     runs: Sequence[_Run],
-    calculator: PhysMLCalculator,
+    calculator: Calculator,
     search: Search,
     on_step: Progress | None,
 ) -> None:
@@ -263,7 +283,7 @@ def _find_paths(
 
 def _search(
     runs: Sequence[_Run],
-    calculator: PhysMLCalculator,
+    calculator: Calculator,
     search: Search,
     on_step: Progress | None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +14,8 @@ from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.molecules.reaction import MappedReaction
 from ase_physml.tasks.conformer_ensemble import Settings, labelled
 from ase_physml.tasks.conformers import conformers_of
-from ase_physml.tasks.geometry import rmsd, superpose
+from ase_physml.tasks.ends import shifts
+from ase_physml.tasks.geometry import superpose
 from ase_physml.tasks.pathway_geometry import grow, is_of, meet
 from ase_physml.tasks.relax_many import relax_many
 
@@ -111,6 +113,8 @@ def relaxed_ends(
 def closest_pair(ends: Ends, align: Align) -> tuple[Atoms, Atoms]:
     """The reactant and the product that lie closest, by the RMSD of all atoms.
 
+    As `align_ends` left them: what it may not turn is compared where it is.
+
     Args:
         ends: One structure or more on each side.
         align: Puts a product onto a reactant.
@@ -125,7 +129,8 @@ def closest_pair(ends: Ends, align: Align) -> tuple[Atoms, Atoms]:
     for reactant in ends.reactants:
         for product in ends.products:
             aligned = align(reactant, product)
-            aligned.info["rmsd"] = rmsd(aligned.positions, reactant.positions)
+            apart = shifts(reactant, aligned)
+            aligned.info["rmsd"] = float(np.sqrt((apart**2).sum(axis=1).mean()))
             if best is None or aligned.info["rmsd"] < best[1].info["rmsd"]:
                 best = reactant, aligned
     if best is None:
@@ -176,17 +181,34 @@ def _find_conformers(
                 side.relaxed.append(atoms)
     for side in sides:
         if not side.is_single:
-            side.starts = meet(side.reaction, settings.n, settings.seed)
+            meeting = partial(meet, side.reaction, settings.n, settings.seed)
+            side.starts = _tried(side, meeting)
+
+
+def _tried(side: _Side, make: Callable[[], list[Array]]) -> list[Array]:
+    """What RDKit makes; it raises anything, and other reactions shall not pay."""
+    try:
+        return make()
+    except Exception as error:
+        # Of several lines, the first says what.
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        side.reasons.append(f"RDKit cannot embed it ({said})")
+        return []
 
 
 def _grow(one: _Side, other: _Side, seed: int) -> None:
     """Out of the structures that each has by now, starts of the other."""
     grown = [
-        [grow(side.reaction, positions, seed) for positions in _positions(side)]
-        for side in (one, other)
+        _tried(other_side, partial(_grown, side, seed))
+        for side, other_side in ((one, other), (other, one))
     ]
     for side, starts in zip((other, one), grown, strict=True):
-        side.starts += [start for start in starts if start is not None]
+        side.starts += starts
+
+
+def _grown(side: _Side, seed: int) -> list[Array]:
+    found = [grow(side.reaction, positions, seed) for positions in _positions(side)]
+    return [start for start in found if start is not None]
 
 
 def _positions(side: _Side) -> Iterator[Array]:

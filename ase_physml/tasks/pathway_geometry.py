@@ -1,15 +1,15 @@
 """Geometries of one side of a reaction that lie close to the other side."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from rdkit import Chem, DistanceGeometry
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 from scipy.spatial.distance import cdist
 
 from ase_physml.data.frame import Array
+from ase_physml.molecules.etkdg import Clock, bounds_of, embedded, etkdg
 from ase_physml.molecules.reaction import MappedReaction
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, parted, placed
 from ase_physml.tasks.geometry import rmsd
@@ -19,7 +19,6 @@ _STEPS = 1000
 _TOLERANCES = (0.1, 0.3, 1.0)
 # Embeddings among which the closest is chosen.
 _CANDIDATES = 5
-_ITERATIONS = 20
 # How far atoms that will be joined may be from each other where molecules meet, Å.
 _MEETING = 3.5
 _MIRROR = np.array([1.0, 1.0, -1.0])
@@ -69,7 +68,7 @@ def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
 
     Atoms that will be joined are next to each other.
     """
-    bounds = _bounds(reaction.reactant)
+    bounds = bounds_of(reaction.reactant)
     for i, j in reaction.formed():
         # Upper bounds stand above the diagonal.
         bounds[i, j] = min(bounds[i, j], _MEETING)
@@ -94,7 +93,7 @@ def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
 
 def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
     """Bounds of the distances of a molecule, as near to those of a start as they go."""
-    possible = _bounds(molecule)
+    possible = bounds_of(molecule)
     upper = np.triu(possible, 1)
     lower = np.tril(possible, -1).T
     distances = cdist(start, start)
@@ -106,21 +105,7 @@ def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
             yield bounds
 
 
-def _bounds(molecule: Chem.Mol) -> Array:
-    with BlockLogs():
-        bounds: Array = rdDistGeom.GetMoleculeBoundsMatrix(
-            molecule, doTriangleSmoothing=False
-        )
-    return bounds
-
-
 def _embedded(molecule: Chem.Mol, bounds: Array, count: int, seed: int) -> list[Array]:
-    trial = Chem.Mol(molecule)
-    settings: Any = rdDistGeom.ETKDGv3()
-    settings.randomSeed = seed + 1  # to RDKit, 0 and 1 are the same
-    settings.maxIterations = _ITERATIONS
+    settings = etkdg(seed, bounds=bounds, seconds=Clock().left())
     settings.embedFragmentsSeparately = False
-    settings.SetBoundsMat(bounds)
-    with BlockLogs():
-        rdDistGeom.EmbedMultipleConfs(trial, count, settings)
-    return [conformer.GetPositions() for conformer in trial.GetConformers()]
+    return embedded(molecule, settings, count)

@@ -33,7 +33,7 @@ def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     left.plot(above, ".-")
     left.set(xlabel="step", ylabel="energy above the last (meV)")
     # Atoms held by symmetry or constraints have no force, which no log scale shows.
-    right.semilogy(np.maximum(result.forces, 1e-8), ".-", color="tab:red")
+    right.semilogy(np.maximum(result.fmax_history, 1e-8), ".-", color="tab:red")
     right.axhline(fmax, color="black", lw=0.8, ls="--", label=f"{fmax:g} eV/Å")
     right.set(xlabel="step", ylabel="largest force (eV/Å)")
     right.legend()
@@ -61,7 +61,7 @@ def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
     left.plot(fit.fit_path, fit.fit_energies, color="tab:blue", lw=1)
     left.plot(fit.path, fit.energies, "o", color="tab:blue")
     left.annotate(
-        f"{path.barrier:.3f} eV",
+        f"{path.barrier:.3f} eV" if path.sound else "no barrier",
         (fit.path[path.saddle], fit.energies[path.saddle]),
         textcoords="offset points",
         xytext=(0, 6),
@@ -73,7 +73,8 @@ def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
     right.axhline(fmax, color="black", lw=0.8, ls="--", label=f"{fmax:g} eV/Å")
     right.set(xlabel="step", ylabel="largest force on the band (eV/Å)")
     right.legend()
-    _save(figure, out, f"reaction energy {path.reaction_energy:+.3f} eV")
+    verdict = "" if path.sound else f"\n{path.verdict}"
+    _save(figure, out, f"reaction energy {path.reaction_energy:+.3f} eV{verdict}")
 
 
 def plot_spread(spread: "Spread", out: Path) -> None:

@@ -5,18 +5,25 @@ from itertools import islice
 from pathlib import Path
 
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.errors import StructureError
-from ase_physml.tasks.relaxation import Relaxation, Relaxed, check_settings
+from ase_physml.calculators.byname import CalculatorLike
+from ase_physml.calculators.identity import identity_of
+from ase_physml.errors import StructureError, WriteError
+from ase_physml.tasks.relaxation import (
+    Relaxation,
+    Relaxed,
+    check_is_atoms,
+    check_settings,
+    relaxation_identity,
+)
 
 Outcome = Relaxed | Exception
 
 
 def relax_many(
-    structures: Sequence[Atoms],
-    calculator: Calculator,
+    structures: Sequence[Atoms] | Atoms,
+    calculator: CalculatorLike,
     *,
     optimizer: str = "BFGS",
     fmax: float = 0.01,
@@ -35,8 +42,9 @@ def relax_many(
 
     Args:
         structures: Any sizes; they stay as they are. Constraints are kept.
-        calculator: A PhysML calculator computes batches; any other of ASE's works, but
-            one structure after the other.
+        calculator: Or its name, see `as_calculator`. One that has ``calculate_many``,
+            as PhysML's have, computes batches; any other of ASE's works, but one
+            structure after the other.
         optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
         fmax: Threshold of the largest force, eV/Å.
         steps: Steps at most; 0 evaluates the structures as they are.
@@ -48,20 +56,27 @@ def relax_many(
         trajectories: An ASE trajectory for each; see `relax`. Those of an interrupted
             run stay as ``*.part``.
         resume: Go on from the unfinished trajectories of a run that was killed, with
-            the outcome of one run. Complete ones are for the caller to leave out.
+            the outcome of one run; those of other work are a `DataError` of their
+            structure. Complete ones are for the caller to leave out.
 
     Returns:
         For each structure what became of it: an exception, mostly a `StructureError`,
-        where the calculator refuses it or its energy stops being finite; the others go
-        on.
+        where it is no structure, the calculator refuses it or its energy stops being
+        finite; the others go on.
 
     Raises:
         StructureError: A setting out of range.
+        PotentialError: No calculator, or one without forces.
+        WriteError: A trajectory cannot be written; unfinished ones stay.
     """
+    if isinstance(structures, Atoms):
+        structures = [structures]
     check_settings(optimizer, fmax, steps)
     if batch_size < 1:
         raise StructureError(f"batch_size must be 1 or more, got {batch_size}")
     evaluate = BatchEvaluator(calculator, batch_size)
+    # Once, and not for each: a potential is identified by all its weights.
+    potential = identity_of(evaluate.calculator) if trajectories is not None else {}
     outcomes: dict[int, Outcome] = {}
 
     def leave(index: int, outcome: Outcome) -> None:
@@ -70,11 +85,17 @@ def relax_many(
             on_done(index, outcome)
 
     def start(index: int) -> Relaxation:
+        check_is_atoms(structures[index], f"structure {index}")
         atoms = structures[index].copy()
         evaluate.attach(atoms)
         path = trajectories[index] if trajectories is not None else None
         report = None if on_step is None else _about(index, on_step)
-        return Relaxation(atoms, optimizer, fmax, steps, path, report, resume)
+        made_of = (
+            None
+            if path is None
+            else relaxation_identity(atoms, potential, optimizer, fmax, steps)
+        )
+        return Relaxation(atoms, optimizer, fmax, steps, path, report, resume, made_of)
 
     waiting = iter(range(len(structures)))
     running: dict[int, Relaxation] = {}
@@ -83,6 +104,8 @@ def relax_many(
             for index in islice(waiting, batch_size - len(running)):
                 try:
                     running[index] = start(index)
+                except WriteError:
+                    raise
                 except Exception as error:
                     leave(index, error)
             if not running:
@@ -132,6 +155,8 @@ def _advance(one: Relaxation) -> Outcome | None:
         if one.finished:
             return one.result()
         one.step()
+    except WriteError:
+        raise  # of all: nothing that follows could be written either
     except Exception as error:
         one.abandon()
         return error

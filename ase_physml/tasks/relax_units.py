@@ -16,9 +16,9 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_physml.calculators.physml import PhysMLCalculator
-from ase_physml.data.disk import writing
 from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import PhysMLError, StructureError
+from ase_physml.jobs.disk import writing
 from ase_physml.tasks.relax_many import Outcome, relax_many
 from ase_physml.tasks.relaxation import Relaxed, check_settings
 

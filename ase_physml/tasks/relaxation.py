@@ -1,24 +1,35 @@
 """One relaxation, step by step: what `relax` runs alone and `relax_many` in turn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
+from ase_physml.calculators.identity import identity_of
 from ase_physml.errors import StructureError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.tasks.uncertainty import Doubt, doubt_about, most_doubtful
 
 OPTIMIZERS = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 
 Progress = Callable[[int, float], None]
+
+AFRESH = "start over with --overwrite, or choose another folder"
+_GO_ON = "go on with --resume"
+# Of the stored identity, and of the trajectory beside it.
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,8 @@ class Relaxed:
     Attributes:
         atoms: Final structure, with the calculator that relaxed it.
         energies: eV, the start and every step.
-        forces: Largest force in eV/Å, the start and every step.
+        forces: Of the final structure, (N, 3), eV/Å; zero on atoms that are held.
+        fmax_history: Largest force in eV/Å, the start and every step.
         converged: The largest force fell below the threshold.
         seconds: Wall time.
         moved: Mean displacement of the atoms in Å, molecules after alignment.
@@ -37,7 +49,8 @@ class Relaxed:
 
     atoms: Atoms
     energies: list[float]
-    forces: list[float]
+    forces: npt.NDArray[np.float64]
+    fmax_history: list[float]
     converged: bool
     seconds: float
     moved: float
@@ -64,9 +77,12 @@ class Relaxation:
             its name when the relaxation has ended.
         on_step: Called with the step and the largest force, at the start (step 0) too.
         resume: Go on from the unfinished trajectory of a run that was killed.
+        identity: What the trajectory is made of; see `relaxation_identity`, which is
+            asked where None is given.
 
     Raises:
         StructureError: A setting out of range, or no atoms or calculator.
+        DataError: The unfinished trajectory is of other work.
     """
 
     def __init__(
@@ -78,6 +94,7 @@ class Relaxation:
         trajectory: Path | None = None,
         on_step: Progress | None = None,
         resume: bool = False,
+        identity: Identity | None = None,
     ) -> None:
         check_settings(optimizer, fmax, steps)
         _check_start(start)
@@ -86,7 +103,7 @@ class Relaxation:
         self.atoms.calc = start.calc
         self.fmax, self.steps = fmax, steps
         self.energies: list[float] = []
-        self.forces: list[float] = []
+        self.fmax_history: list[float] = []
         self.doubt: Doubt | None = None
         self._on_step = on_step
         self._driver = OPTIMIZERS[optimizer](self.atoms, logfile=None)
@@ -94,26 +111,32 @@ class Relaxation:
         self._trajectory = trajectory
         self._log: TrajectoryWriter | None = None
         if trajectory is not None:
-            partial = self._partial(trajectory)
-            earlier = _frames(partial) if resume else []
-            self._log = TrajectoryWriter(partial, "w", self.atoms)
+            made_of = identity or relaxation_identity(
+                start, identity_of(start.calc), optimizer, fmax, steps
+            )
+            partial = _partial(trajectory)
+            earlier = _checked(partial, made_of) if resume else []
+            with writing(trajectory, _GO_ON):
+                self._log = TrajectoryWriter(partial, "w", self.atoms)
+            self._log.set_description({"made_of": dict(made_of.values)})
             self._replay(earlier)
 
     @property
     def converged(self) -> bool:
         """The largest force is below the threshold."""
-        return bool(self.forces) and self.forces[-1] < self.fmax
+        return bool(self.fmax_history) and self.fmax_history[-1] < self.fmax
 
     @property
     def finished(self) -> bool:
         """Converged, or out of steps."""
-        return self.converged or len(self.forces) > self.steps
+        return self.converged or len(self.fmax_history) > self.steps
 
     def record(self) -> None:
         """Take down energy and forces where the atoms are.
 
         Raises:
             StructureError: They are not finite; or the calculator's own refusal.
+            WriteError: The trajectory cannot be written.
         """
         energy = float(self.atoms.get_potential_energy())
         force = float(np.linalg.norm(self.atoms.get_forces(), axis=1).max())
@@ -124,10 +147,11 @@ class Relaxation:
                 "atoms that are too close"
             )
         self.energies.append(energy)
-        self.forces.append(force)
+        self.fmax_history.append(force)
         self.doubt = most_doubtful([self.doubt, doubt_about(self.atoms)])
-        if self._log is not None:
-            self._log.write()
+        if self._log is not None and self._trajectory is not None:
+            with writing(self._trajectory, _GO_ON):
+                self._log.write()
         if self._on_step is not None:
             self._on_step(len(self.energies) - 1, force)
 
@@ -153,12 +177,14 @@ class Relaxation:
     def result(self) -> Relaxed:
         """What became of it; completes the trajectory."""
         if self._log is not None and self._trajectory is not None:
-            self._log.close()
-            self._partial(self._trajectory).replace(self._trajectory)
+            with writing(self._trajectory, _GO_ON):
+                self._log.close()
+                _partial(self._trajectory).replace(self._trajectory)
         return Relaxed(
             atoms=self.atoms,
             energies=self.energies,
-            forces=self.forces,
+            forces=self.atoms.get_forces(),
+            fmax_history=self.fmax_history,
             converged=self.converged,
             seconds=perf_counter() - self._began,
             moved=_moved(self.atoms, self.start),
@@ -168,42 +194,87 @@ class Relaxation:
     def pause(self) -> None:
         """Leave an unfinished trajectory, to resume from."""
         if self._log is not None:
-            self._log.close()
+            with suppress(OSError):  # what a full disk did not take is no loss
+                self._log.close()
 
     def abandon(self) -> None:
         """Leave no trajectory."""
         if self._log is not None and self._trajectory is not None:
-            self._log.close()
-            self._partial(self._trajectory).unlink(missing_ok=True)
-
-    @staticmethod
-    def _partial(trajectory: Path) -> Path:
-        return trajectory.with_name(trajectory.name + ".part")
+            self.pause()
+            _partial(self._trajectory).unlink(missing_ok=True)
 
 
-def finished(start: Atoms, trajectory: Path, fmax: float) -> Relaxed | None:
-    """What became of a structure in an earlier run that completed its trajectory."""
-    frames = _frames(trajectory)
+def _partial(trajectory: Path) -> Path:
+    return trajectory.with_name(trajectory.name + ".part")
+
+
+def relaxation_identity(
+    start: Atoms, potential: Mapping[str, Any], optimizer: str, fmax: float, steps: int
+) -> Identity:
+    """What tells a relaxation from another.
+
+    Args:
+        start: Structure.
+        potential: As `identity_of` gives it for the calculator.
+        optimizer: "BFGS", "LBFGS" or "FIRE".
+        fmax: Threshold, eV/Å.
+        steps: At most.
+    """
+    return Identity.of(
+        "relax",
+        _FORMAT,
+        structure=start,
+        potential=potential,
+        optimizer=optimizer,
+        fmax=fmax,
+        steps=steps,
+    )
+
+
+def finished(
+    start: Atoms, trajectory: Path, fmax: float, identity: Identity
+) -> Relaxed | None:
+    """What became of a structure in an earlier run that completed its trajectory.
+
+    Args:
+        start: Structure.
+        trajectory: Of the earlier run, which may have left it unfinished.
+        fmax: Threshold, eV/Å.
+        identity: Of this run's relaxation; see `relaxation_identity`.
+
+    Raises:
+        DataError: The trajectory, finished or not, is of other work.
+    """
+    frames = _checked(trajectory, identity)
     if not frames:
+        _checked(_partial(trajectory), identity)
         return None
-    forces = [float(np.linalg.norm(f.get_forces(), axis=1).max()) for f in frames]
+    largest = [float(np.linalg.norm(f.get_forces(), axis=1).max()) for f in frames]
     return Relaxed(
         atoms=frames[-1],
         energies=[float(frame.get_potential_energy()) for frame in frames],
-        forces=forces,
-        converged=forces[-1] < fmax,
+        forces=frames[-1].get_forces(),
+        fmax_history=largest,
+        converged=largest[-1] < fmax,
         seconds=0.0,
         moved=_moved(frames[-1], start),
     )
 
 
-def _frames(trajectory: Path) -> list[Atoms]:
-    """Frames of a trajectory; none where there is no file, or a broken one."""
+def _checked(trajectory: Path, identity: Identity) -> list[Atoms]:
+    """Frames of a trajectory; none where there is no file, or a broken one.
+
+    Raises:
+        DataError: It is of other work.
+    """
     try:
         with TrajectoryReader(trajectory) as frames:
-            return list(frames)
+            stored, found = dict(frames.description), list(frames)
     except (OSError, ValueError, UlmError):
         return []
+    if found:
+        identity.check(stored.get("made_of"), trajectory, AFRESH)
+    return found
 
 
 def _moved(atoms: Atoms, start: Atoms) -> float:
@@ -227,6 +298,24 @@ def check_settings(optimizer: str, fmax: float, steps: int) -> None:
         raise StructureError(f"fmax must be above 0 eV/Å, got {fmax}")
     if steps < 0:
         raise StructureError(f"steps must be 0 or more, got {steps}")
+
+
+def check_is_atoms(given: object, name: str) -> None:
+    """Refuse what is no structure.
+
+    Args:
+        given: Anything.
+        name: What to call it: its place in a list.
+
+    Raises:
+        StructureError: Naming the place and what is there.
+    """
+    if isinstance(given, Atoms):
+        return
+    what = f"a {type(given).__name__}"
+    if isinstance(given, list | tuple):
+        what += f" of {len(given)}; lists must not be nested"
+    raise StructureError(f"{name} is not an ase.Atoms but {what}")
 
 
 def _check_start(atoms: Atoms) -> None:

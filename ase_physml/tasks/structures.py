@@ -3,32 +3,33 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
 from ase_physml.data.files.smiles import is_smiles_file, read_smiles
 from ase_physml.data.files.structures import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.molecules.atoms import to_atoms
+from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
+from ase_physml.molecules.geometry import some_geometry
 from ase_physml.molecules.smiles import parse_smiles
 
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
 
-
-def from_smiles(smiles: str, seed: int = 0) -> Atoms:
+def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms:
     """One 3-D structure with hydrogens: RDKit ETKDGv3, then MMFF94 where it applies.
+
+    Isotopes have their masses.
 
     Args:
         smiles: Of one neutral closed-shell molecule.
         seed: Of the embedding.
+        max_atoms: Without hydrogens, that the molecule may have.
 
     Raises:
-        StructureError: Not a SMILES, several fragments, a charge, a radical, or no
-            embedding found.
+        StructureError: Not a SMILES, several fragments, a charge, a radical, a
+            stereoisomer that cannot exist, or no embedding found in time.
     """
     from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
 
     try:
         mol = parse_smiles(smiles)
@@ -45,30 +46,15 @@ def from_smiles(smiles: str, seed: int = 0) -> Atoms:
         )
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         raise StructureError(f"{smiles}: a radical; give a closed-shell molecule")
-    mol = Chem.AddHs(mol)
-    with BlockLogs():
-        embedded = _embed(mol, seed)
-    if not embedded:
-        raise StructureError(f"{smiles}: RDKit finds no 3-D structure; give a file")
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    positions = mol.GetConformer().GetPositions()
-    return Atoms(numbers, positions, info={"smiles": smiles})
-
-
-def _embed(mol: "Mol", seed: int) -> bool:
-    """Give a molecule coordinates, in place; False where RDKit finds none."""
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
-
-    # Its stubs take every setting for read-only.
-    settings: Any = rdDistGeom.ETKDGv3()
-    settings.randomSeed = seed
-    if rdDistGeom.EmbedMolecule(mol, settings) != 0:
-        settings.useRandomCoords = True
-        if rdDistGeom.EmbedMolecule(mol, settings) != 0:
-            return False
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMolecule(mol)
-    return True
+    try:
+        check_size(mol, max_atoms)
+        mol = Chem.AddHs(mol)
+        positions = some_geometry(mol, seed)
+    except DataError as error:
+        raise StructureError(f"{smiles}: {error}") from error
+    atoms = to_atoms(mol, positions)
+    atoms.info["smiles"] = smiles
+    return atoms
 
 
 def read_inputs(

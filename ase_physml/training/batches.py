@@ -7,7 +7,7 @@ step sees the batches it would have seen, in any number of processes.
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.shares import Share
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
 
 Ints = npt.NDArray[np.int64]
 
@@ -317,10 +320,13 @@ class StepSampler(Sampler[int]):
 
     Args:
         steps_per_epoch: Optimizer steps in an epoch.
+        done: Steps that are done, where a run goes on in the middle of an epoch.
     """
 
-    def __init__(self, steps_per_epoch: int) -> None:
-        self.steps_per_epoch = steps_per_epoch
+    def __init__(
+        self, steps_per_epoch: int, done: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.steps_per_epoch, self.done = steps_per_epoch, done
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -334,4 +340,9 @@ class StepSampler(Sampler[int]):
         # A generator, which looks at the epoch when the first step is asked for:
         # Lightning sets it after it has made the iterator.
         first = self.epoch * self.steps_per_epoch
-        yield from range(first, first + self.steps_per_epoch)
+        yield from range(max(first, self.done()), first + self.steps_per_epoch)
+
+
+def steps_done(data: "pl.LightningDataModule") -> Callable[[], int]:
+    """Optimizer steps of whoever trains on it, asked when they are needed."""
+    return lambda: data.trainer.global_step if data.trainer is not None else 0

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
@@ -13,6 +14,8 @@ from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import save_potential
 from ase_physml.training.curves import plot_curves
 from ase_physml.training.module import PhysMLTraining
+
+Metrics = dict[str, float]
 
 
 class Budget(Callback):
@@ -61,27 +64,51 @@ class SaveWeights(Callback, ABC):
     weights back that it goes on with.
     """
 
+    written: Metrics
+    """Validation errors of what was written."""
+
+    def __init__(self) -> None:
+        self.written = {}
+
     def on_validation_epoch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> None:
-        """Here the module holds the averaged weights."""
-        if trainer.is_global_zero and not trainer.sanity_checking:
-            self.save(pl_module, trainer.global_step)
+        """Here the module holds the averaged weights, and has not logged its errors."""
+        if trainer.sanity_checking:
+            return
+        errors = pl_module.metrics()  # type: ignore[operator]
+        if self.is_wanted(errors):
+            self.written = errors
+            if trainer.is_global_zero:
+                self.save(pl_module, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The averaging has left them here when training ended."""
         if trainer.is_global_zero and not sum(trainer.num_val_batches):
             self.save(pl_module, trainer.global_step)
 
+    def is_wanted(self, errors: Metrics) -> bool:
+        """Whether weights with these errors replace those that were written."""
+        return True
+
     @abstractmethod
     def save(self, pl_module: pl.LightningModule, steps: int) -> None:
         """Write the file."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Goes into checkpoints."""
+        return {"written": self.written}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Comes out of them."""
+        self.written = dict(state_dict["written"])
 
 
 class SavePotential(SaveWeights):
     """PhysML as a potential."""
 
     def __init__(self, out: Path, card: PotentialCard) -> None:
+        super().__init__()
         self.out, self.card = out, card
 
     def save(self, pl_module: pl.LightningModule, steps: int) -> None:

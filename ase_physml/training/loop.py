@@ -2,9 +2,11 @@
 
 import datetime as dt
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -18,12 +20,26 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ase_physml.errors import RecipeError
+from ase_physml.errors import PhysMLError, RecipeError
+from ase_physml.potentials.checkpoint import read_archive, write_archive
+from ase_physml.torch_state import plain_torch
 from ase_physml.training.batches import IN_MEMORY
-from ase_physml.training.callbacks import Budget, Curves
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.recipe import Recipe
+from ase_physml.training.callbacks import Budget, Curves, SaveWeights
+from ase_physml.training.report import AgainstStart, Lines, Say
+from ase_physml.training.resume import (
+    AnyRecipe,
+    Identity,
+    Remember,
+    check,
+    identity_of,
+)
+from ase_physml.training.stopping import StopOnSignal, TrainingStopped, full_disk
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class Run:
         in_memory: Sets of PhysML's recipes of more atoms than this are read from their
             files, batch by batch.
         progress: Show a bar.
+        say: Told, in lines for people, how it goes.
         callbacks: Further Lightning callbacks.
     """
 
@@ -53,20 +70,89 @@ class Run:
     accelerator: str = "auto"
     in_memory: int = IN_MEMORY
     progress: bool = True
+    say: Say = _nothing
     callbacks: Sequence[Callback] = ()
 
-    def check(self) -> None:
-        """Raise `RecipeError` if there is no such checkpoint."""
-        if self.resume is not None and not self.resume.is_file():
-            raise RecipeError(f"{self.resume}: no such checkpoint to resume from")
+    @property
+    def last(self) -> Path:
+        """The checkpoint that is written as it goes."""
+        return self.out / "checkpoints" / "last.ckpt"
+
+    def result(self, recipe: AnyRecipe) -> Path:
+        """File that holds the result."""
+        return self.out / f"{recipe.name}.pt"
+
+    def identity(self, recipe: AnyRecipe, path: Path) -> Identity | None:
+        """What tells this run from others; None if nothing is left to do.
+
+        Args:
+            recipe: As it was read.
+            path: Where it came from.
+
+        Raises:
+            RecipeError: A file is missing, or the checkpoint to resume from is missing,
+                damaged or of another run.
+        """
+        identity = identity_of(recipe, path)
+        if self.resume is None:
+            return identity
+        standing = check(self.resume, identity, recipe)
+        if not standing.finished or standing.total < recipe.total_steps:
+            return identity
+        result = self.result(recipe)
+        if not result.exists():
+            raise RecipeError(
+                f"{self.resume}: has finished, but {result} is not there any more; "
+                "start afresh with another --out"
+            )
+        self.say(
+            f"this run has finished, after {standing.steps} steps: nothing is changed; "
+            "to go on, ask for more steps"
+        )
+        return None
+
+
+@contextmanager
+def as_trained(seed: int) -> Iterator[None]:
+    """Torch as models are trained, whatever else has set in this process.
+
+    Args:
+        seed: Of all its generators of random numbers.
+    """
+    before = torch.get_default_dtype()
+    with plain_torch(), torch.enable_grad():
+        torch.set_default_dtype(torch.float32)
+        pl.seed_everything(seed, verbose=False)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+class _Files(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, and nothing in which is executed."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Replace the file when the new one is complete."""
+        write_archive(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Tensors and plain values alone."""
+        content = read_archive(Path(path), "a checkpoint of `physml train`")
+        return cast(dict[str, Any], content)
 
 
 def train(
-    recipe: Recipe | MolecularRecipe,
+    recipe: AnyRecipe,
     run: Run,
     module: pl.LightningModule,
     data: pl.LightningDataModule,
-    save: Callback,
+    save: SaveWeights,
+    identity: Identity,
 ) -> None:
     """Train a module by what all recipes have in common.
 
@@ -76,6 +162,11 @@ def train(
         module: Model and losses.
         data: Batches, as many in an epoch as the recipe says.
         save: Callback that writes the result.
+        identity: Of the run.
+
+    Raises:
+        RecipeError: A checkpoint that cannot be resumed from, or no room to write.
+        TrainingStopped: A signal ended it; a checkpoint is written.
     """
     # TF32 on GPUs that have it. bfloat16 is not offered: a pair energy is a difference
     # of large terms, and three digits of its parameters leave none of the force.
@@ -100,7 +191,8 @@ def train(
             CSVLogger(run.out, name="csv"),
             TensorBoardLogger(run.out, name="", version="tensorboard"),
         ],
-        callbacks=[*_callbacks(recipe, run, save), *run.callbacks],
+        callbacks=[*_callbacks(recipe, run, save, identity), *run.callbacks],
+        plugins=[_Files()],
         log_every_n_steps=recipe.steps_per_epoch,
         enable_progress_bar=run.progress,
         enable_model_summary=False,
@@ -108,10 +200,7 @@ def train(
         num_sanity_val_steps=0,
         inference_mode=False,
     )
-    if trainer.is_global_zero:
-        run.out.mkdir(parents=True, exist_ok=True)
-        (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
-    with warnings.catch_warnings():
+    with full_disk(run.out), warnings.catch_warnings():
         # One loader, in memory: worker processes would only cost time.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # What is logged is of all processes already, and the same in each.
@@ -119,20 +208,62 @@ def train(
         # Of Lightning's own making: a torch function it calls, a folder it was given.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        trainer.fit(module, data, ckpt_path=run.resume)
+        # A run may go on in the middle of an epoch: `StepSampler` knows where.
+        warnings.filterwarnings("ignore", message=".*before the epoch ended.*")
+        _fit(trainer, module, data, run.resume)
+        if trainer.is_global_zero:
+            (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    resume: Path | None,
+) -> None:
+    """Train, or say that a checkpoint cannot be gone on from.
+
+    Whatever happens before the first step is in the checkpoint, which can hold any
+    value in any place.
+    """
+    begun = _Begun()
+    trainer.callbacks.insert(0, begun)  # type: ignore[attr-defined]
+    try:
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except (PhysMLError, OSError, TrainingStopped):
+        raise
+    except Exception as error:
+        if resume is None or begun.begun:
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise RecipeError(
+            f"{resume}: cannot be gone on from ({said}); start afresh with another "
+            "--out"
+        ) from error
+
+
+class _Begun(Callback):
+    begun = False
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_batch: Any
+    ) -> None:
+        """All is restored by now."""
+        self.begun = True
 
 
 def _callbacks(
-    recipe: Recipe | MolecularRecipe, run: Run, save: Callback
+    recipe: AnyRecipe, run: Run, save: SaveWeights, identity: Identity
 ) -> list[Callback]:
     callbacks: list[Callback] = [
         save,
         EMAWeightAveraging(decay=recipe.ema),
+        Remember(identity, recipe.total_steps),
         LearningRateMonitor("epoch"),
         Curves(run.out),
         ModelCheckpoint(
-            run.out / "checkpoints",
-            filename="last",
+            run.last.parent,
+            filename=run.last.stem,
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         ),
@@ -141,6 +272,11 @@ def _callbacks(
         callbacks.append(EarlyStopping("val/score", patience=recipe.patience))
     if run.progress:
         callbacks.append(RichProgressBar(leave=True))
+    else:
+        callbacks.append(Lines(run.say, recipe.total_steps))
+    if recipe.start_from is not None:
+        callbacks.append(AgainstStart(save, run.say))
     if run.max_time is not None:
         callbacks.append(Budget(run.max_time))
-    return callbacks
+    # Last: the state of all the others goes into the checkpoint it writes.
+    return [*callbacks, StopOnSignal(run.last)]

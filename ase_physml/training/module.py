@@ -239,16 +239,20 @@ class PhysMLTraining(pl.LightningModule):
         flat = errors.detach().flatten().double()
         self.validation.setdefault(name, []).append(flat[~flat.isnan()])
 
+    def metrics(self) -> dict[str, float]:
+        """Mean absolute errors of the validation so far, eV and eV/Å, and their sum."""
+        parts = {name: torch.cat(found) for name, found in self.validation.items()}
+        means = {name: float(e.mean()) for name, e in parts.items() if len(e)}
+        return {**means, "score": sum(means.values())}
+
     def on_validation_epoch_end(self) -> None:
-        """Log mean absolute errors in eV and eV/Å under ``val/``."""
-        score = torch.zeros((), dtype=torch.float64, device=self.device)
-        for name, parts in self.validation.items():
-            errors = torch.cat(parts)
-            if len(errors):
-                mean = errors.mean()
-                score = score + mean
-                self.log(f"val/{name}", mean, prog_bar=True, sync_dist=True)
-        self.log("val/score", score, sync_dist=True)
+        """Log the metrics under ``val/``."""
+        for name, value in self.metrics().items():
+            self.log(f"val/{name}", value, prog_bar=name != "score", sync_dist=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """Collect errors anew."""
         self.validation.clear()
 
     def configure_optimizers(self) -> Any:

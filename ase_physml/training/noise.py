@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ase_physml.training.shares import Draws
 from ase_physml.training.valence import ValenceField
+from ase_physml.typed import Range
+
+Size = Annotated[float, Range(at_least=0.0)]
+Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+Steps = Annotated[int, Range(at_least=0)]
 
 # eV/Å^2; above every real mode.
 _STIFFEST = 1000.0
@@ -52,16 +58,16 @@ class Noise:
             was pulled far: those who take them all forget what broken molecules do.
     """
 
-    sigma: float = 0.5
-    power: float = 1.0
-    thermal: float = 0.05
-    thermal_share: float = 0.0
-    reach: float = 0.3
-    stretch: float = 0.6
-    pulled_share: float = 0.0
-    relaxed: int = 0
-    followed: int = 0
-    followed_share: float = 1.0
+    sigma: Size = 0.5
+    power: Size = 1.0
+    thermal: Size = 0.05
+    thermal_share: Share = 0.0
+    reach: Size = 0.3
+    stretch: Size = 0.6
+    pulled_share: Share = 0.0
+    relaxed: Steps = 0
+    followed: Steps = 0
+    followed_share: Share = 1.0
 
     def sample(
         self,

@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.noise import Noise
 from ase_physml.training.yaml_recipe import build, plain, read
+from ase_physml.typed import Range
+
+Count = Annotated[int, Range(at_least=1)]
+Positive = Annotated[float, Range(above=0.0)]
+Weight = Annotated[float, Range(at_least=0.0)]
+Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+# What all generators of random numbers take.
+Seed = Annotated[int, Range(at_least=0, below=2**32)]
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Source:
 
     path: str
     split: str | None = None
-    share: float = 1.0
+    share: Annotated[float, Range(above=0.0, at_most=1.0)] = 1.0
     compare: str | None = None
 
 
@@ -44,13 +52,13 @@ class LossWeights:
         denoise: The gradient points back to the equilibrium (not in the paper).
     """
 
-    energy: float = 1.0
-    forces: float = 0.0
-    difference: float = 0.0
-    zero_force: float = 0.0
-    bound: float = 0.0
-    mask: float = 0.0
-    denoise: float = 0.0
+    energy: Weight = 1.0
+    forces: Weight = 0.0
+    difference: Weight = 0.0
+    zero_force: Weight = 0.0
+    bound: Weight = 0.0
+    mask: Weight = 0.0
+    denoise: Weight = 0.0
 
     @property
     def physics(self) -> bool:
@@ -71,11 +79,11 @@ class Stage:
         noise: Of this stage, if not that of the recipe.
     """
 
-    steps: int = 10_000
+    steps: Count = 10_000
     losses: LossWeights = field(default_factory=LossWeights)
-    learning_rate: float = 1e-3
-    warmup: int = 500
-    final: float = 0.01
+    learning_rate: Positive = 1e-3
+    warmup: Annotated[int, Range(at_least=0)] = 500
+    final: Share = 0.01
     noise: Noise | None = None
 
 
@@ -121,26 +129,26 @@ class Recipe:
     model: PhysMLConfig = field(default_factory=PhysMLConfig)
     stages: tuple[Stage, ...] = (Stage(),)
     start_from: str | None = None
-    start_member: int = 0
+    start_member: Annotated[int, Range(at_least=0)] = 0
     refit_self_energies: bool = False
     level_of_theory: str | None = None
-    huber: float | None = None
-    huber_difference: float | None = None
-    huber_forces: float | None = None
+    huber: Positive | None = None
+    huber_difference: Positive | None = None
+    huber_forces: Positive | None = None
     noise: Noise = field(default_factory=Noise)
-    displaced_share: float = 0.5
-    margin: float = 0.0
-    mask_share: float = 0.3
-    mask_every: int = 1
-    batch_size: int = 32
-    steps_per_epoch: int = 500
-    validate: int = 1000
-    weight_decay: float = 0.0
-    clip: float = 10.0
-    ema: float = 0.999
+    displaced_share: Share = 0.5
+    margin: Weight = 0.0
+    mask_share: Share = 0.3
+    mask_every: Count = 1
+    batch_size: Count = 32
+    steps_per_epoch: Count = 500
+    validate: Annotated[int, Range(at_least=0)] = 1000
+    weight_decay: Weight = 0.0
+    clip: Positive = 10.0
+    ema: Annotated[float, Range(at_least=0.0, below=1.0)] = 0.999
     compile: bool = False
-    patience: int | None = None
-    seed: int = 0
+    patience: Count | None = None
+    seed: Seed = 0
 
     @property
     def total_steps(self) -> int:
@@ -176,7 +184,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def of_values(values: dict[str, Any], path: Path) -> Recipe:
     """A recipe of what `read` found in a file; errors as of `load_recipe`."""
-    recipe: Recipe = build(Recipe, values, str(path))
+    recipe = build(Recipe, values, path)
     _check(recipe)
     return recipe
 
@@ -186,11 +194,11 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError("a recipe needs at least one source")
     if not recipe.stages:
         raise RecipeError("a recipe needs at least one stage")
-    for name in ("batch_size", "steps_per_epoch", "mask_every"):
-        if getattr(recipe, name) < 1:
-            raise RecipeError(f"{name} must be at least 1")
-    if any(stage.steps < 1 for stage in recipe.stages):
-        raise RecipeError("every stage needs at least one step")
+    if recipe.refit_self_energies and recipe.start_from is None:
+        raise RecipeError(
+            "refit_self_energies without start_from: a fresh model has its E0 fitted "
+            "anyway; leave it out, or name the potential to start from"
+        )
     if recipe.total_steps % recipe.steps_per_epoch:
         raise RecipeError(
             f"the steps of all stages, {recipe.total_steps}, are not a multiple of "

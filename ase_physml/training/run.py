@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import lightning.pytorch as pl
 import torch
 
 from ase_physml.errors import RecipeError
@@ -11,17 +10,35 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.potentials.registry import shipped
+from ase_physml.potentials.state import at_most
 from ase_physml.training.callbacks import SavePotential
-from ase_physml.training.loop import Run, train
+from ase_physml.training.loop import Run, as_trained, train
 from ase_physml.training.module import PhysMLTraining
 from ase_physml.training.recipe import Recipe
-from ase_physml.training.reference import elements_of, fit_bias, fit_self_energies
+from ase_physml.training.reference import (
+    elements_of,
+    fit_bias,
+    fit_self_energies,
+    refit_self_energies,
+)
+from ase_physml.training.report import Say
 from ase_physml.training.sources import Data
 from ase_physml.training.yaml_recipe import find
 
+# Numbers in a fresh model; nothing of this kind is larger.
+_LARGEST = 2**30
 
-def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
+
+def build_model(
+    recipe: Recipe, data: Data, path: Path, say: Say = lambda _line: None
+) -> PhysML:
     """A fresh model with E0 fitted to the data, or one to fine-tune.
+
+    Args:
+        recipe: Says which.
+        data: Of the recipe.
+        path: Where the recipe came from.
+        say: Told, in lines for people, what may be wrong with it.
 
     Raises:
         RecipeError: The potential to start from does not know an element.
@@ -29,12 +46,19 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
     elements = elements_of(data.stores)
     if recipe.start_from is None:
         torch.manual_seed(recipe.seed)
-        model = PhysML(replace(recipe.model, elements=elements))
+        with at_most(_LARGEST):
+            model = PhysML(replace(recipe.model, elements=elements))
         fit_self_energies(model, data.stores)
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, _ = load_potential(start, recipe.start_member)
+    model, card = load_potential(start, recipe.start_member)
+    if card.baseline != data.baseline:
+        raise RecipeError(
+            f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
+            f"what {data.baseline or 'nothing'} leaves over; take the potential's "
+            "baseline off the sets with `physml data label --less`"
+        )
     unknown = set(elements) - set(model.config.elements)
     if unknown:
         raise RecipeError(
@@ -42,9 +66,13 @@ def build_model(recipe: Recipe, data: Data, path: Path) -> PhysML:
             "training data"
         )
     if recipe.refit_self_energies:
-        model.element_bias.data.zero_()
-        fit_self_energies(model, data.stores)
-        fit_bias(model, data.stream)
+        if remark := refit_self_energies(model, data.stores):
+            say(remark)
+    elif card.level_of_theory != (level := data.level_of_theory) and level:
+        say(
+            f"{recipe.start_from} is of {card.level_of_theory}, the data of {level}: "
+            "where these differ, add refit_self_energies=true"
+        )
     return model.float().requires_grad_(True).train()
 
 
@@ -60,20 +88,21 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
         RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
         DataError: A data file cannot be used.
     """
-    run.check()
-    pl.seed_everything(recipe.seed, verbose=False)
-    data = Data(recipe, path, run.in_memory)
-    model = build_model(recipe, data, path)
-    recipe = replace(recipe, model=model.config)
-    save = SavePotential(run.out, card_of(recipe, data))
-    train(recipe, run, PhysMLTraining(model, recipe), data, save)
-    return run.out / f"{recipe.name}.pt"
+    identity = run.identity(recipe, path)
+    if identity is None:
+        return run.result(recipe)
+    with as_trained(recipe.seed):
+        data = Data(recipe, path, run.in_memory)
+        model = build_model(recipe, data, path, run.say)
+        recipe = replace(recipe, model=model.config)
+        save = SavePotential(run.out, card_of(recipe, data))
+        train(recipe, run, PhysMLTraining(model, recipe), data, save, identity)
+    return run.result(recipe)
 
 
 def card_of(recipe: Recipe, data: Data) -> PotentialCard:
     """What a potential trained by this recipe says of itself."""
-    labelled = [s for s in data.stores if s.data.has("energy")]
-    level = recipe.level_of_theory or labelled[0].data.metadata.level_of_theory
+    level = recipe.level_of_theory or data.level_of_theory
     equilibrium = all(s.equilibrium for s in data.stores)
     return PotentialCard.for_model(
         recipe.model,

@@ -16,6 +16,7 @@ from ase_physml.training.batches import (
     FrameStore,
     StagedStream,
     StepSampler,
+    steps_done,
 )
 from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
 from ase_physml.training.shares import share_of
@@ -70,6 +71,12 @@ class Data(pl.LightningDataModule):
                 "or label the other anew"
             )
 
+    @property
+    def level_of_theory(self) -> str:
+        """Of the labels, as the sets state it."""
+        labelled = [s for s in self.stores if s.data.has("energy")]
+        return labelled[0].data.metadata.level_of_theory if labelled else ""
+
     def stream_of(self, stage: Stage) -> BatchStream:
         """Batches of a stage, from the first on."""
         stores = tuple(s for s in self.stores if _teaches(s, stage.losses))
@@ -108,7 +115,7 @@ class Data(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in the order of the stream, this process's share of them."""
         stages = [(stage.steps, self.stream_of(stage)) for stage in self.recipe.stages]
-        sampler = StepSampler(self.recipe.steps_per_epoch)
+        sampler = StepSampler(self.recipe.steps_per_epoch, steps_done(self))
         staged = StagedStream(stages, share_of(self.trainer))
         return DataLoader(staged, batch_size=None, sampler=sampler)
 

@@ -6,8 +6,14 @@ import pytest
 from ase.build import molecule
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.byname import (
+    as_calculator,
+    is_potential,
+    make_calculator,
+    name_of,
+)
 from ase_physml.errors import PhysMLError, PotentialError
 
 
@@ -62,3 +68,37 @@ def test_what_is_not_there(name: str, reason: str) -> None:
     pytest.importorskip("tblite")
     with pytest.raises(PhysMLError, match=reason):
         make_calculator(name)
+
+
+def test_calculators_and_names_are_taken(tiny_potential: Path) -> None:
+    made = EMT()
+    assert as_calculator(made) is made and name_of(made) == "emt"
+    assert isinstance(as_calculator("emt"), EMT)
+    by_path = as_calculator(tiny_potential)
+    assert name_of(by_path) == tiny_potential.name
+    committee = as_calculator([tiny_potential, str(tiny_potential)])
+    assert committee.is_committee
+    assert is_potential("qm9.pt") and not is_potential("emt")
+    assert not is_potential("tblite") and not is_potential("my_group:argon")
+
+
+class EnergyOnly(Calculator):
+    """No forces."""
+
+    implemented_properties = ["energy"]  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (None, "None is no calculator"),
+        ([], r"\[\] is no calculator"),
+        (EMT, "the class EMT is no calculator"),
+        (molecule("H2O"), "no calculator"),
+        (EnergyOnly(), "EnergyOnly computes no forces"),
+        (SinglePointCalculator(molecule("H2O"), energy=1.0), "only keeps results"),
+    ],
+)
+def test_what_is_no_calculator_is_named(given: object, reason: str) -> None:
+    with pytest.raises(PotentialError, match=reason):
+        as_calculator(given)

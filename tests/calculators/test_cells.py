@@ -268,7 +268,22 @@ REFUSED: dict[str, tuple[Callable[[], Atoms], str]] = {
     ),
     "nan": (lambda: with_cell([4, 4, np.nan]), "the cell is .*nan"),
     "together": (overlapping, r"atoms \d \(C\) and \d \(C\) coincide, or images"),
-    "element": (lambda: bulk("Au"), "not the element of atom 0"),
+    "element": (lambda: bulk("Au"), r"not the element of atom 0 \(Au\)"),
+    "elements": (
+        lambda: bulk("NaCl", "rocksalt", 5.6) * (2, 1, 1),
+        r"atom 0 \(Na\), 1 \(Cl\) and 2 more",
+    ),
+    "tiny": (lambda: Atoms("C", cell=[0.2] * 3, pbc=True), "0.2 Å apart, where at l"),
+    "thin": (lambda: Atoms("C", cell=[3, 3, 0.1], pbc=[0, 0, 1]), "0.1 Å apart"),
+    "skewed": (
+        lambda: with_cell([[3, 0, 0], [90, 3, 0], [0, 0, 3]]),
+        "reduce it if it is",
+    ),
+    "nearly flat": (
+        lambda: with_cell([[4, 0, 0], [0, 4, 0], [4, 4, 1e-3]]),
+        "0.001 Å apart",
+    ),
+    "dense": (lambda: Atoms("C", cell=[0.9] * 3, pbc=True), "1 atoms in 0.729 Å"),
 }
 
 
@@ -278,8 +293,34 @@ def test_refused(
 ) -> None:
     atoms = make()
     atoms.calc = metal
-    with pytest.raises(StructureError, match=message):
-        atoms.get_potential_energy()
+    for refuse in (atoms.get_potential_energy, lambda: metal.check(atoms)):
+        with pytest.raises(StructureError, match=message):
+            refuse()
+
+
+def test_cells_at_the_limit() -> None:
+    calculator = PhysMLCalculator(module(), device="cpu")
+    atoms = Atoms("C", cell=[0.31, 4, 4], pbc=True)
+    assert np.isfinite(calculator.get_potential_energy(atoms))
+
+
+def test_the_second_of_two_cells_is_named(metal: PhysMLCalculator) -> None:
+    wrong = copper()
+    wrong.positions[2] = wrong.positions[1] + wrong.cell.array[0] + 0.001
+    with pytest.raises(StructureError, match=r"atoms 1 \(Cu\) and 2 \(Cu\) coincide"):
+        metal.calculate_many([copper(), wrong])
+
+
+def test_nothing_is_searched_for_coincidences(
+    metal: PhysMLCalculator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(*_arguments: object) -> None:
+        raise AssertionError("neighbours are known")
+
+    monkeypatch.setattr("ase_physml.calculators.checks.images_within", search)
+    atoms = slab()
+    atoms.calc = metal
+    atoms.get_forces()
 
 
 def test_unused_lattice_vectors_do_not_matter(metal: PhysMLCalculator) -> None:

@@ -51,6 +51,11 @@ REFUSED = {
         molecule("CH3Cl"),
         r"knows H, C, N, O, not the element of atom 1 \(Cl\).*fine-tune",
     ),
+    "unknown elements": (
+        molecule("CH3Cl") + Atoms("NaPt", [[5, 5, 5], [9, 9, 9]]),
+        r"atom 1 \(Cl\), 5 \(Na\), 6 \(Pt\);",
+    ),
+    "no element": (Atoms(numbers=[1, 150]), r"not the element of atom 1 \(150\)"),
     "nan": (broken(np.nan), r"position of atom 2 \(H\).*time step"),
     "inf": (broken(np.inf), r"position of atom 2 \(H\)"),
     "coincident": (coincident(), r"atoms 3 \(H\) and 4 \(H\) coincide.*remove one"),

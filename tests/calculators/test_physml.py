@@ -305,3 +305,27 @@ def test_compiled_gives_the_same(tiny_potential: Path) -> None:
             assert one["energy"] == pytest.approx(other["energy"], abs=1e-9)
             np.testing.assert_allclose(one["energies"], other["energies"], atol=1e-9)
             np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-9)
+
+
+def test_pickles_open_in_another_folder(
+    tiny_potential: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.pt"
+    path.write_bytes(tiny_potential.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    calc = PhysMLCalculator("mine.pt", device="cpu")
+    data = pickle.dumps(calc)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    atoms = rattled("H2O")
+    expected = calc.get_potential_energy(atoms)
+    for other in (pickle.loads(data), copy.deepcopy(calc)):
+        assert other.get_potential_energy(atoms) == expected
+    assert calc.todict()["potential"] == "mine.pt"
+    # Another file under the same name is another potential.
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(PotentialError, match=r"mine\.pt: not the file .* SHA-256"):
+        pickle.loads(data)
+    path.unlink()
+    with pytest.raises(PotentialError, match=r"mine\.pt: the calculator was made from"):
+        pickle.loads(data)

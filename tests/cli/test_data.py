@@ -144,13 +144,13 @@ def test_label_survives_a_kill(
         stderr=subprocess.DEVNULL,
     )
     results = tmp_path / "out.h5.partial" / "results"
-    _wait(lambda: results.exists() and results.stat().st_size > 1000, 60)
+    _wait(lambda: results.exists() and results.stat().st_size > 1000, 300)
     workers = _children(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
     # Workers do not outlive the command.
-    _wait(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), 20)
+    _wait(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), 120)
     monkeypatch.syspath_prepend(TOYS)
     text = run(*words)
     assert "results were there from an earlier run" in text

@@ -60,6 +60,15 @@ def test_unknown_potential() -> None:
     assert "nothing.pt" in str(result.exception)
 
 
+def test_says_what_it_is_not_for() -> None:
+    for name, words in (("qm9.pt", ("vibrations", "barriers")), ("esol.pt", ("ions",))):
+        result = CliRunner().invoke(app, ["info", name])
+        (line,) = [x for x in _lines(result.stdout) if x.startswith("not for")]
+        assert all(word in line for word in words)
+        card = json.loads(CliRunner().invoke(app, ["info", name, "--json"]).stdout)
+        assert set(words) <= set(card["not_for"])
+
+
 def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.stdout.split() == ["ase-physml", __version__]

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ase.build import molecule
+from ase.build import add_adsorbate, fcc100, molecule
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.io import read, write
+from ase.optimize import BFGS
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app
@@ -38,15 +41,58 @@ def two(tmp_path: Path) -> list[Path]:
 
 
 def test_two_files_to_a_path(run: Run, two: list[Path], tmp_path: Path) -> None:
-    result = run(*two, "--any-domain")
-    assert result.exit_code == 0, result.output
-    assert "r-p" in result.stdout and "barrier" in result.stdout
+    result = run(*two, "--any-domain", "--fmax", 1e3)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"r-p.traj", "r-p.png"}
+    assert "r-p: product aligned with reactant" in result.stdout
     images = read(tmp_path / "out" / "r-p.traj", ":")
     barrier = max(i.get_potential_energy() for i in images)
     barrier -= images[0].get_potential_energy()
     assert f"{barrier:.3f}" in result.stdout
+    # The small potential goes downhill all the way: no barrier, and a script is told.
+    assert result.exit_code == 1
+    assert "no maximum inside" in result.stdout
+    assert "no maximum inside" in images[0].info["verdict"]
+
+
+def test_a_band_that_has_not_converged_is_no_success(
+    run: Run, two: list[Path], tmp_path: Path
+) -> None:
+    result = run(*two, "--any-domain")
+    assert result.exit_code == 1
+    assert "r-p: not converged" in result.stdout and "±" not in result.stdout
+    (image, *_) = read(tmp_path / "out" / "r-p.traj", ":")
+    assert "not converged" in image.info["verdict"]
+
+
+def hop(tmp_path: Path) -> list[Path]:
+    """A gold atom from one hollow of a copper face to the next, across the edge."""
+    slab = fcc100("Cu", (3, 2, 1), vacuum=6.0)
+    add_adsorbate(slab, "Au", 1.8, "hollow")
+    slab.set_constraint(FixAtoms(range(6)))
+    ends = [slab, slab.copy()]
+    ends[1].positions[-1, 0] -= slab.cell[0, 0] / 3
+    ends[1].wrap()
+    for atoms, name in zip(ends, ("a", "b"), strict=True):
+        atoms.calc = EMT()
+        BFGS(atoms, logfile=None).run(fmax=0.05, steps=50)
+        write(tmp_path / f"{name}.traj", atoms)
+    return [tmp_path / "a.traj", tmp_path / "b.traj"]
+
+
+def test_a_slab_with_a_calculator_of_ase(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = ["neb", *hop(tmp_path), "--model", "emt", "--out", out, "--images", "5"]
+    result = CliRunner().invoke(app, [*map(str, line), "--no-relax-ends"])
+    assert result.exit_code == 0, result.output
+    assert "on the surface of emt" in result.stdout
+    assert "a-b: not aligned: periodic" in result.stdout
+    assert "FixAtoms kept" in result.stdout
+    images = read(out / "a-b.traj", ":")
+    assert {image.info["verdict"] for image in images} == {"converged"}
+    # Up over the bridge, not through the cell.
+    heights = [image.positions[-1, 2] for image in images]
+    assert heights[2] > heights[0] + 0.1
 
 
 def test_domain_is_asked_for(run: Run, two: list[Path]) -> None:

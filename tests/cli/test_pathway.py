@@ -32,7 +32,9 @@ def run(tiny_potential: Path, tiny_conformations: Path, tmp_path: Path) -> Run:
 
 def test_smiles_to_a_barrier(run: Run, tmp_path: Path) -> None:
     result = run(ENOL)
-    assert result.exit_code == 0, result.output
+    # Two steps are no converged band.
+    assert result.exit_code == 1, result.output
+    assert "reaction: not converged" in result.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     images = read(tmp_path / "out" / "path.traj", ":")
     assert len(images) == 4
@@ -65,7 +67,8 @@ def test_two_files_of_structures(run: Run, tmp_path: Path) -> None:
     write(tmp_path / "r.xyz", [molecule("CH3OH"), last])
     write(tmp_path / "p.xyz", last)
     result = run(tmp_path / "r.xyz", tmp_path / "p.xyz")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1
+    assert "the ends are one structure" in result.stdout
     assert "2 reactants, 1 products; the closest are 0.00 Å apart" in result.stdout
 
 

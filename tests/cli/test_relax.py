@@ -13,7 +13,7 @@ from ase.io import read, write
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app, main
-from ase_physml.cli.shared import share_of_the_way
+from ase_physml.cli.progress import share_of_the_way
 from ase_physml.errors import PotentialError, StructureError
 
 Run = Callable[..., Result]

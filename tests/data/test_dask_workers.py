@@ -171,10 +171,8 @@ def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:1", "nonsense", "foo://x"])
 def test_nobody_answers(scheduler: str) -> None:
-    began = time.monotonic()
     with pytest.raises(DataError, match=f"no Dask scheduler answers at {scheduler}"):
         DaskWorkers(scheduler, timeout=0.5).__enter__()
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("scheduler", ["local:", "local:0", "local:two"])

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import ase.io
+import lmdb
 import numpy as np
 import pytest
 import torch
@@ -24,8 +25,6 @@ from ase_physml.data.convert import convert
 from ase_physml.data.importers import Options, open_source
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
-
-lmdb = pytest.importorskip("lmdb")
 
 # Metadata as published: system, frame, reference energy in eV.
 LINES = "random1,frame0,-181.5\nrandom1,frame7,-181.5\nrandom2,frame3,-99.25\n"

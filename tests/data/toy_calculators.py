@@ -49,6 +49,12 @@ class Drifting(Spring):
 class Charged(Spring):
     """Has charges and a dipole as well."""
 
+    implemented_properties: ClassVar[list[str]] = [
+        *Spring.implemented_properties,
+        "charges",
+        "dipole",
+    ]
+
     def calculate(self, *args: Any, **kwargs: Any) -> None:
         super().calculate(*args, **kwargs)
         charges = self.atoms.positions[:, 0] - self.atoms.positions[:, 0].mean()

@@ -3,20 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import openmm
 import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from openmm import unit
 
 from ase_physml import PhysMLCalculator
+from ase_physml.engines.openmm import make_force, make_system, positions_of
 from ase_physml.errors import StructureError
 from ase_physml.tasks.relax import relax
-
-openmm = pytest.importorskip("openmm")
-
-from openmm import unit  # noqa: E402
-
-from ase_physml.engines.openmm import make_force, make_system, positions_of  # noqa: E402
 
 KJ_PER_MOL = units.kJ / units.mol
 

@@ -5,21 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch_sim
 from ase import Atoms
 from ase.build import bulk, molecule
+from torch_sim.models.interface import validate_model_outputs
 
 from ase_physml import PhysMLCalculator, relax_many
+from ase_physml.engines.torch_sim import PhysMLModel
 from ase_physml.errors import StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import save_potential
-
-torch_sim = pytest.importorskip("torch_sim")
-
-from torch_sim.models.interface import validate_model_outputs  # noqa: E402
-
-from ase_physml.engines.torch_sim import PhysMLModel  # noqa: E402
 
 CPU = torch.device("cpu")
 NAMES = ["CH3CH2OH", "CH3OH", "C2H6", "H2O", "CH3OH"]
@@ -52,6 +49,19 @@ def structures() -> list[Atoms]:
 @pytest.mark.filterwarnings("ignore:.*trained on molecules.*")
 def test_its_own_validation(of_solids: Path) -> None:
     validate_model_outputs(PhysMLModel(of_solids, device="cpu"), CPU, torch.float64)
+
+
+@pytest.mark.filterwarnings("ignore:.*trained on molecules.*")
+@pytest.mark.parametrize("periodic", [False, True])
+def test_inference_mode_of_the_caller(of_solids: Path, periodic: bool) -> None:
+    atoms = bulk("Si") if periodic else Atoms("Si2", [[0, 0, 0], [0, 0, 2.2]])
+    model = PhysMLModel(of_solids, device="cpu", compute_stress=periodic)
+    state = torch_sim.initialize_state([atoms], CPU, torch.float64)
+    expected = model(state)
+    with torch.inference_mode():
+        found = model(torch_sim.initialize_state([atoms], CPU, torch.float64))
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values)
 
 
 @pytest.mark.parametrize("equal", [False, True])
@@ -105,7 +115,7 @@ def test_the_same_minima(structures: list[Atoms]) -> None:
 
 def test_what_it_refuses(tiny_potential: Path) -> None:
     model = PhysMLModel(tiny_potential, device="cpu")
-    with pytest.raises(StructureError, match="does not know element 14"):
+    with pytest.raises(StructureError, match="knows H, C, N, O, not Si"):
         model(torch_sim.initialize_state([molecule("SiH4")], CPU, torch.float64))
     water = torch_sim.initialize_state([molecule("H2O")], CPU, torch.float64)
     model.compute_stress = True

@@ -16,6 +16,9 @@ def test_what_is_unseen() -> None:
     silane = featurise("C[SiH2]CO")
     assert unseen_elements(silane, ["C", "O"]) == ["Si"]
     assert unseen_elements(silane, ["C", "O", "Si"]) == []
+    salt = featurise("[Na+].[Pt].CC(=O)[O-]")
+    assert unseen_elements(salt, ["C", "O"]) == ["Na", "Pt"]
+    assert unseen_elements(salt, ["C", "O", "others"]) == []
     # A model of an earlier version does not say what it has seen.
     assert unseen_elements(silane, []) == []
 

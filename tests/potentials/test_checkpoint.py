@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def test_malicious_files_are_refused_and_not_run(tmp_path: Path) -> None:
     bare.write_bytes(pickle.dumps(Malice(proof)))
     with pytest.raises(PotentialError, match="nothing in it was run"):
         load_potential(zipped)
-    with pytest.raises(PotentialError, match="truncated or not a potential file"):
+    with pytest.raises(PotentialError, match="truncated or not a potential of"):
         load_potential(bare)
     assert not proof.exists()
 
@@ -176,3 +177,72 @@ def test_interrupted_writing_leaves_the_old_file(
         save_potential(path, PhysML(model.config), card)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"errors": "small"}, "errors: expected keys and values"),
+        ({"errors": {"mae": "x"}}, "errors: mae: expected float"),
+        ({"uncertainty": {"energy_scale": float("nan")}}, "expected a finite number"),
+        ({"name": ["tiny"]}, "name: expected str"),
+        ({"domain": "everything"}, "domain must be one of"),
+        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"architecture": 3}, "architecture: expected keys and values"),
+    ],
+)
+def test_metadata_of_the_wrong_type(
+    tiny_potential: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    saved = content(tiny_potential)
+    metadata = json.dumps({**json.loads(saved["metadata"]), **change})
+    torch.save({**saved, "metadata": metadata}, tmp_path / "wrong.pt")
+    with pytest.raises(PotentialError, match=message) as error:
+        load_potential(tmp_path / "wrong.pt")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 10**6}, "width must be at most"),
+        ({"depth": 10**6}, "depth must be at most"),
+        ({"width": 16_384}, "takes more than"),
+        ({"alpha": float("nan")}, "alpha: expected a finite number"),
+        ({"cutoff": "far"}, "cutoff: expected float"),
+        ({"heads": -2}, "heads must be at least 1"),
+        ({"elements": [[1]]}, "elements: expected int"),
+    ],
+)
+def test_claims_are_checked_before_anything_is_built(
+    tiny_potential: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    saved = content(tiny_potential)
+    metadata = json.loads(saved["metadata"])
+    metadata["architecture"] |= change
+    torch.save({**saved, "metadata": json.dumps(metadata)}, tmp_path / "wrong.pt")
+    with pytest.raises(PotentialError, match=message):
+        load_potential(tmp_path / "wrong.pt")
+
+
+def test_tensors_that_claim_more_than_they_hold(
+    tiny_potential: Path, tmp_path: Path
+) -> None:
+    saved = content(tiny_potential)
+    shape = saved["state"]["combine.weight"].shape
+    for size in (shape, (10**6, 10**6)):
+        saved["state"]["combine.weight"] = torch.zeros(()).expand(size)
+        torch.save(saved, tmp_path / "view.pt")
+        with pytest.raises(PotentialError, match=r"combine\.weight is no plain tensor"):
+            load_potential(tmp_path / "view.pt")
+
+
+def test_compressed_archives_are_refused(tiny_potential: Path, tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tiny_potential) as old,
+        zipfile.ZipFile(tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(PotentialError, match="get it again"):
+        load_potential(tmp_path / "small.pt")

@@ -1,6 +1,8 @@
 """Files of PhysChem and HamNet models."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ase_physml.potentials.checkpoint import (
     MOLECULAR_FORMAT,
     load_potential,
     read_file,
+    write_file,
 )
 from ase_physml.potentials.molecular import (
     Kind,
@@ -69,6 +72,21 @@ def test_predictions_survive_the_file(
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             assert torch.equal(one, other)
+
+
+def test_files_of_old_have_a_bias_that_did_nothing(
+    graph: MolecularGraph, tmp_path: Path
+) -> None:
+    """Without an LSTM; what is centred afterwards needs none."""
+    model = build_molecular("hamnet", {**HAMNET, "lstm": False}).eval()
+    card = MolecularCard("linear", "hamnet", model.config.to_dict())
+    biases = {f"encoders.{k}.linear.bias": torch.ones(8) for k in range(2)}
+    state = {**model.state_dict(), **biases}
+    path, about = tmp_path / "old.pt", json.dumps(asdict(card))
+    write_file(path, MOLECULAR_FORMAT, 1, about, state)
+    again, _ = load_molecular(path)
+    one, other = (predict(m, graph).trajectory for m in (model, again))
+    assert one is not None and other is not None and torch.equal(one, other)
 
 
 def test_parts_of_models() -> None:

@@ -17,7 +17,7 @@ from ase_physml.models.physchem.model import PhysChem
 from ase_physml.molecules.embed import Target, follow, heavy_atoms, vary, with_hydrogens
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, placed
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
-from ase_physml.tasks.conformer_choice import HeavyRMSD, boltzmann_weights, distinct
+from ase_physml.tasks.conformer_choice import RMSD, boltzmann_weights, distinct
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, conformers_of
@@ -63,7 +63,7 @@ def test_the_first_follows_the_prediction(smiles: str, near: float) -> None:
     target, truth = true_target(smiles)
     found = follow(target, seed=0)
     assert target.error(found) < 0.1
-    rmsd = HeavyRMSD(target.molecule)
+    rmsd = RMSD(target.molecule, polar=False)
     mirrored = truth * [1.0, 1.0, -1.0]
     assert min(rmsd(found, truth), rmsd(found, mirrored)) < near
 
@@ -76,7 +76,7 @@ def test_the_others_turn_but_keep_what_hardly_varies() -> None:
     for positions in found:
         lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
         assert np.abs(lengths - target.distances)[near].max() < 0.15
-    kept = distinct(found, HeavyRMSD(target.molecule), 0.2, 12)
+    kept = distinct(found, RMSD(target.molecule), 0.2, 12)
     assert len(kept) >= 5
 
 
@@ -158,7 +158,7 @@ def test_one_is_the_first_of_many_and_a_seed_repeats(tiny_conformations: Path) -
 
 def test_conformers_are_distinct(tiny_conformations: Path) -> None:
     conformers = generate_conformers("CCOCCN", 6, tiny_conformations, threshold=0.5)
-    rmsd = HeavyRMSD(with_hydrogens("CCOCCN"))
+    rmsd = RMSD(with_hydrogens("CCOCCN"))
     apart = [
         rmsd(a.positions, b.positions)
         for k, a in enumerate(conformers)
@@ -200,9 +200,9 @@ def test_symmetry_counts_for_rmsd_but_mirror_images_differ() -> None:
     positions = molecule.GetConformer().GetPositions()
     turned = positions.copy()
     turned[[2, 3, 6, 7]] = positions[[7, 6, 3, 2]]
-    assert HeavyRMSD(molecule)(positions, turned) < 0.1
+    assert RMSD(molecule, polar=False)(positions, turned) < 0.1
     gauche, butane = true_target("CCCC", seed=2)
-    rmsd = HeavyRMSD(gauche.molecule)
+    rmsd = RMSD(gauche.molecule)
     for seed in range(20):
         gauche, butane = true_target("CCCC", seed)
         if np.linalg.norm(butane[0] - butane[3]) < 3.4:

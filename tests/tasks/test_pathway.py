@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms, Hookean
 from ase.io import read, write
 
 from ase_physml import PhysMLCalculator
-from ase_physml.errors import DataError, PhysMLError, StructureError
+from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.molecules.reaction import read_reaction
 from ase_physml.tasks import pathway as module
 from ase_physml.tasks.conformer_ensemble import Settings
@@ -190,6 +191,43 @@ def test_a_side_without_structures_says_why(
         [Ends([molecule("SiH4")], [molecule("SiH4")])], calculator, settings.relaxation
     )
     assert isinstance(failed, StructureError) and "Si" in str(failed)
+
+
+def test_constraints_of_structures_are_kept_or_refused(
+    calculator: PhysMLCalculator, settings: PathwaySettings
+) -> None:
+    last = molecule("CH3OH")
+    last.positions[3] += 0.1
+    first = molecule("CH3OH")
+    for atoms in (first, last):
+        atoms.set_constraint(FixAtoms([0, 1]))
+    found = find_pathway(Ends([first], [last]), calculator, settings)
+    assert found.path is not None
+    assert found.path.remarks[0] == "not aligned: held by FixAtoms"
+    first.set_constraint(Hookean(0, 1, 5.0, 1.0))
+    with pytest.raises(StructureError, match="do not keep Hookean"):
+        find_pathway(Ends([first], [last]), calculator, settings)
+    with pytest.raises(StructureError, match="not a tuple"):
+        find_pathway((first, last), calculator, settings)
+
+
+def test_what_rdkit_cannot_embed_fails_alone(
+    calculator: PhysMLCalculator, settings: PathwaySettings
+) -> None:
+    salt, enol = find_pathways(
+        ["[Na+:1].[Cl-:2]>>[Na:1][Cl:2]", ENOL], calculator, settings, until="ends"
+    )
+    assert isinstance(salt, StructureError) and "RDKit cannot embed it" in str(salt)
+    assert isinstance(enol, Pathway)
+
+
+def test_names_of_calculators_and_a_lone_reaction(
+    tiny_potential: Path, settings: PathwaySettings
+) -> None:
+    (found,) = find_pathways(ENOL, str(tiny_potential), settings, until="conformers")
+    assert isinstance(found, Pathway)
+    with pytest.raises(PotentialError, match="no calculator"):
+        find_pathway(ENOL, None, settings)
 
 
 def test_settings_are_checked_before_any_work(

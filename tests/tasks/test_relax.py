@@ -12,11 +12,16 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from scipy.spatial.transform import Rotation
 
+from ase_physml.calculators.identity import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.tasks.plots import plot_relaxation
 from ase_physml.tasks.relax import relax, write_final
-from ase_physml.tasks.relaxation import Relaxation, finished
+from ase_physml.tasks.relaxation import (
+    Relaxation,
+    finished,
+    relaxation_identity,
+)
 
 
 class Broken(Calculator):
@@ -48,11 +53,12 @@ def test_reaches_the_threshold(methanol: Atoms, optimizer: str) -> None:
     )
     assert done.converged
     largest = np.linalg.norm(done.atoms.get_forces(), axis=1).max()
-    assert largest == pytest.approx(done.forces[-1]) and largest < 0.02
+    assert largest == pytest.approx(done.fmax_history[-1]) and largest < 0.02
+    np.testing.assert_array_equal(done.forces, done.atoms.get_forces())
     assert done.energies[-1] == pytest.approx(done.atoms.get_potential_energy())
     assert done.energies[-1] < done.energies[0]
-    assert len(done.energies) == len(done.forces) == done.steps + 1
-    assert seen == list(enumerate(done.forces))
+    assert len(done.energies) == len(done.fmax_history) == done.steps + 1
+    assert seen == list(enumerate(done.fmax_history))
     assert done.moved == pytest.approx(mean_displacement(done.atoms.positions, start))
     # The structure that came in is not the one that moved.
     np.testing.assert_array_equal(methanol.positions, start)
@@ -109,7 +115,7 @@ def test_files_hold_what_the_result_holds(methanol: Atoms, tmp_path: Path) -> No
     frames = read(tmp_path / "a.b.traj", ":")
     assert [f.get_potential_energy() for f in frames] == pytest.approx(done.energies)
     largest = [np.linalg.norm(f.get_forces(), axis=1).max() for f in frames]
-    assert largest == pytest.approx(done.forces)
+    assert largest == pytest.approx(done.fmax_history)
     final = read(tmp_path / "a.b.xyz")
     np.testing.assert_allclose(final.positions, done.atoms.positions, atol=1e-7)
     assert final.get_potential_energy() == pytest.approx(done.energies[-1])
@@ -149,10 +155,12 @@ def test_a_killed_run_goes_on_to_the_same_end(
     done = resumed.result()
     np.testing.assert_allclose(done.energies, whole.energies, atol=1e-9)
     assert len(read(path, ":")) == done.steps + 1
-    earlier = finished(methanol, path, 0.02)
+    made_of = relaxation_identity(methanol, identity_of(EMT()), optimizer, 0.02, 60)
+    earlier = finished(methanol, path, 0.02, made_of)
     assert earlier is not None
     assert (earlier.steps, earlier.converged) == (whole.steps, whole.converged)
-    assert finished(methanol, tmp_path / "none.traj", 0.02) is None
+    np.testing.assert_allclose(earlier.forces, done.forces, atol=1e-9)
+    assert finished(methanol, tmp_path / "none.traj", 0.02, made_of) is None
 
 
 def test_a_broken_unfinished_trajectory_is_started_over(

@@ -13,7 +13,7 @@ from ase.io import read
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.errors import StructureError
+from ase_physml.errors import PotentialError, StructureError
 from ase_physml.tasks.relax import relax
 from ase_physml.tasks.relaxation import Relaxed
 
@@ -187,3 +187,44 @@ def test_settings_are_checked(calculator: PhysMLCalculator) -> None:
     with pytest.raises(StructureError, match="batch_size"):
         relax_many([], calculator, batch_size=0)
     assert relax_many([], calculator) == []
+
+
+def test_a_name_a_lone_structure_and_what_is_no_structure(
+    tiny_potential: Path, structures: list[Atoms]
+) -> None:
+    (alone,) = relax_many(structures[0], str(tiny_potential), steps=1)
+    assert isinstance(alone, Relaxed)
+    given = [structures[0], structures[1:3], "CCO"]
+    done = relax_many(given, tiny_potential, steps=1)
+    assert isinstance(done[0], Relaxed)
+    assert "structure 1 is not an ase.Atoms but a list of 2" in str(done[1])
+    assert "structure 2 is not an ase.Atoms but a str" in str(done[2])
+    with pytest.raises(PotentialError, match="no calculator"):
+        relax_many(structures, 3)
+
+
+class Frail(EMT):
+    """Refuses some structures, and counts what it computes."""
+
+    computed = 0
+
+    def calculate(self, atoms: Atoms, *arguments: object) -> None:
+        if len(atoms) == 3:
+            raise RuntimeError("three atoms are too many")
+        Frail.computed += 1
+        super().calculate(atoms, *arguments)
+
+
+def test_one_that_fails_costs_the_others_nothing() -> None:
+    Frail.computed = 0
+    metals = [
+        Atoms(f"Cu{n}", [[0, 0, 2.3 * k] for k in range(n)]) for n in (2, 4, 3, 2)
+    ]
+    done = relax_many(metals, Frail(), steps=0)
+    assert [type(one) for one in done] == [Relaxed, Relaxed, RuntimeError, Relaxed]
+    assert Frail.computed == 3
+    # Each keeps its own results, though one calculator computed them all.
+    assert [one.atoms.get_potential_energy() for one in done if one is not done[2]] == [
+        one.energies[-1] for one in done if one is not done[2]
+    ]
+    assert Frail.computed == 3

@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ase_physml import MolecularFingerprint, fingerprints
 from ase_physml.errors import DataError
@@ -35,13 +40,6 @@ def test_transformer() -> None:
 
 
 def test_transformer_in_a_pipeline() -> None:
-    pytest.importorskip("sklearn")
-    from sklearn.base import clone
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     pipeline = make_pipeline(
         MolecularFingerprint(physchem()), StandardScaler(), Ridge(1e-6)
     )

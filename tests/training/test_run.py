@@ -1,5 +1,6 @@
 """Whole runs on tiny sets: learning, resuming, being killed, and refusing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,13 +13,15 @@ import torch
 
 from ase_physml.data.ragged import Metadata, RaggedSet
 from ase_physml.data.writer import write
-from ase_physml.errors import RecipeError
+from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.loop import Run
 from ase_physml.training.recipe import Recipe, load_recipe
+from ase_physml.training.resume import standing_of
 from ase_physml.training.run import fit
+from ase_physml.training.stopping import TrainingStopped
 
 RECIPE = """
 name: tiny
@@ -130,7 +133,7 @@ def test_killed_run_ends_where_the_whole_one_does(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     checkpoint = out / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -247,3 +250,178 @@ def test_compiled_evaluator_equals_the_plain_one() -> None:
             # Of the largest: an element that cancels to nearly nothing has no digits.
             worst = (a - b).abs().max() / (a.abs().max() + 1e-12)
             assert worst < 1e-7, (shape, worst)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_an_epoch_ends_in_a_checkpoint_that_is_gone_on_from(
+    recipe_file: Path, tmp_path: Path, signum: signal.Signals
+) -> None:
+    import lightning.pytorch as pl
+
+    class Send(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_others: object) -> None:
+            # In the middle of the second epoch, in the first stage.
+            if trainer.global_step == 10:
+                signal.raise_signal(signum)
+
+    whole = run(recipe_file, tmp_path / "whole")
+    before = signal.getsignal(signum)
+    with pytest.raises(TrainingStopped) as stopped:
+        run(recipe_file, tmp_path / "half", callbacks=[Send()])
+    assert (stopped.value.signal, stopped.value.steps) == (signum, 11)
+    assert signal.getsignal(signum) is before
+    last = tmp_path / "half" / "checkpoints" / "last.ckpt"
+    resumed = run(recipe_file, tmp_path / "half", resume=last)
+    assert_same_weights(whole, resumed)
+
+
+def test_a_finished_run_is_left_as_it_is(recipe_file: Path, tmp_path: Path) -> None:
+    path = run(recipe_file, tmp_path / "out")
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    contents = {p: p.read_bytes() for p in (path, last, path.parent / "recipe.yaml")}
+    said: list[str] = []
+    assert run(recipe_file, tmp_path / "out", resume=last, say=said.append) == path
+    assert "has finished, after 32 steps" in said[0]
+    assert {p: p.read_bytes() for p in contents} == contents
+    path.unlink()
+    with pytest.raises(RecipeError, match="is not there any more"):
+        run(recipe_file, tmp_path / "out", resume=last)
+
+
+def test_a_run_that_lost_patience_has_finished(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    # Nothing improves: the first validation is the best.
+    overrides = (
+        "patience=1", "stages.0.learning_rate=1e-12", "stages.1.learning_rate=1e-12",
+        "steps_per_epoch=4",
+    )  # fmt: skip
+    run(recipe_file, tmp_path / "out", *overrides)
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    standing = standing_of(last)
+    assert standing.finished and standing.steps < 32
+
+
+def test_another_recipe_is_not_gone_on_with(
+    recipe_file: Path, tmp_path: Path, sets: Path
+) -> None:
+    out = tmp_path / "out"
+    path = run(recipe_file, out)
+    contents = {p: p.read_bytes() for p in (path, out / "recipe.yaml")}
+    last = out / "checkpoints" / "last.ckpt"
+
+    def refused(*overrides: str) -> str:
+        with pytest.raises(RecipeError) as error:
+            run(recipe_file, out, *overrides, resume=last)
+        return str(error.value)
+
+    text = refused("seed=7", "stages.0.losses.energy=2", "level_of_theory=CCSD")
+    assert "seed was 0, is 7" in text
+    assert "stages.0.losses.energy was 1.0, is 2.0" in text
+    assert "level_of_theory was None, is 'CCSD'" in text
+    assert "stages.0.steps was 16, is 24" in refused("stages.0.steps=24")
+    # The same content elsewhere is the same; another content in the same place not.
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes((sets / "forces.h5").read_bytes())
+    elsewhere = f"sources.2.path={copy}"
+    assert run(recipe_file, out, elsewhere, resume=last) == path
+    frames = list(RaggedSet(copy))[:16]
+    write(tmp_path / "fewer.h5", frames, Metadata("EMT", equilibrium=False))
+    (tmp_path / "fewer.h5").replace(copy)
+    assert "sources.2.path has another content" in refused(elsewhere)
+    assert "has 32 steps already, more than the 24" in refused("stages.1.steps=8")
+    assert {p: p.read_bytes() for p in contents} == contents
+
+
+def test_more_steps_are_no_other_recipe(recipe_file: Path, tmp_path: Path) -> None:
+    run(recipe_file, tmp_path / "out")
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    path = run(recipe_file, tmp_path / "out", "stages.1.steps=24", resume=last)
+    assert load_potential(path)[1].training["steps"] == 40
+    recipe = (tmp_path / "out" / "recipe.yaml").read_text()
+    assert "steps: 24" in recipe
+
+
+def test_recipe_is_written_when_all_is_done(recipe_file: Path, tmp_path: Path) -> None:
+    _stopped_after(recipe_file, tmp_path / "half", epochs=1)
+    assert (tmp_path / "half" / "recipe.yaml").exists()
+    import lightning.pytorch as pl
+
+    class Fail(pl.Callback):
+        def on_train_epoch_end(self, *_all: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(WriteError, match="No space left on device"):
+        run(recipe_file, tmp_path / "full", callbacks=[Fail()])
+    assert not (tmp_path / "full" / "recipe.yaml").exists()
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    _stopped_after(recipe_file, out, epochs=1)
+    last = out / "checkpoints" / "last.ckpt"
+    kept = last.read_bytes()
+    sync = os.fsync
+
+    def full(number: int) -> None:
+        if Path(f"/proc/self/fd/{number}").resolve().name == "last.ckpt.part":
+            raise OSError(28, "No space left on device")
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=r"No space left.*--resume last"):
+        run(recipe_file, out, resume=last)
+    assert last.read_bytes() == kept
+    assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "malicious", "nan"])
+def test_unusable_checkpoints(recipe_file: Path, tmp_path: Path, damage: str) -> None:
+    _stopped_after(recipe_file, tmp_path / "out", epochs=1)
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    if damage == "truncated":
+        last.write_bytes(last.read_bytes()[:5000])
+    elif damage == "foreign":
+        torch.save({"state_dict": {}, "epoch": 3}, last)
+    elif damage == "malicious":
+        torch.save({"state_dict": _Touch(tmp_path / "proof")}, last)
+    else:
+        content = torch.load(last, weights_only=True)
+        content["state_dict"]["model.element_bias"][0] = float("nan")
+        torch.save(content, last)
+    with pytest.raises(RecipeError, match="start afresh") as error:
+        run(recipe_file, tmp_path / "out", resume=last)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "proof").exists()
+
+
+class _Touch:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_one_line_a_validation(recipe_file: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    run(recipe_file, tmp_path / "out", say=lines.append)
+    assert [line.split("  ")[0] for line in lines] == [
+        f"step {step} of 32" for step in (8, 16, 24, 32)
+    ]
+    for line in lines:
+        assert "losses: energy " in line and "mae_energy" in line and "left" in line
+
+
+def test_whatever_torch_is_set_to(recipe_file: Path, tmp_path: Path) -> None:
+    plain = run(recipe_file, tmp_path / "plain")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode():
+            other = run(recipe_file, tmp_path / "other")
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same_weights(plain, other)

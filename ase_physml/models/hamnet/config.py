@@ -1,16 +1,22 @@
 """Architecture of a HamNet model."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import Architecture
+from ase_physml.models.architecture import (
+    Architecture,
+    Dropout,
+    Layers,
+    Steps,
+    Targets,
+    Width,
+)
 from ase_physml.models.pooling import Pooling
 from ase_physml.models.property_head import Head
+from ase_physml.typed import Range
 
 Conformation = Literal["engine", "given", "none"]
-
-_CHOICES = {"conformation": Conformation, "pooling": Pooling, "head": Head}
 
 # What the weights of an engine mean depends on these.
 ENGINE_FIELDS = (
@@ -55,43 +61,30 @@ class HamNetConfig(Architecture):
 
     of = "HamNet"
 
-    atom_features: int = 39
-    edge_features: int = 10
-    state_width: int = 32
-    gcn_width: int = 128
-    gcn_layers: int = 2
-    steps: int = 20
-    step_size: float = 0.025
+    atom_features: Width = 39
+    edge_features: Width = 10
+    state_width: Width = 32
+    gcn_width: Width = 128
+    gcn_layers: Layers = 2
+    steps: Steps = 20
+    step_size: Annotated[float, Range(above=0.0)] = 0.025
     lstm: bool = True
     bidirectional: bool = False
     dissipation: bool = True
     repo: bool = False
-    width: int = 200
-    layers: int = 2
-    readouts: int = 2
+    width: Width = 200
+    layers: Layers = 2
+    readouts: Layers = 2
     pooling: Pooling = "mean"
-    fingerprint: int = 256
-    targets: int = 0
+    fingerprint: Width = 256
+    targets: Targets = 0
     head: Head = "regression"
-    classes: int = 4
-    dropout: float = 0.0
+    classes: Width = 4
+    dropout: Dropout = 0.0
     conformation: Conformation = "engine"
     frozen_engine: bool = False
 
     def __post_init__(self) -> None:
-        self.check_choices(_CHOICES)
-        for name in (
-            "atom_features", "edge_features", "state_width", "gcn_width", "width",
-            "fingerprint",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise PotentialError(f"{name} must be at least 1")
-        for name in ("gcn_layers", "steps", "layers", "readouts", "targets"):
-            if getattr(self, name) < 0:
-                raise PotentialError(f"{name} must not be negative")
+        super().__post_init__()
         if self.bidirectional and not self.lstm:
             raise PotentialError("bidirectional=True needs an LSTM: set lstm=True")
-        if self.step_size <= 0:
-            raise PotentialError(f"step_size must be positive, got {self.step_size}")
-        if not 0 <= self.dropout < 1:
-            raise PotentialError(f"dropout must be in [0, 1), got {self.dropout}")

@@ -7,6 +7,7 @@ backward.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,8 @@ class Encoder(nn.Module):
         elif config.lstm:
             self.lstm = nn.LSTM(total, width, batch_first=True)
         else:
-            self.linear = nn.Linear(total, width)
+            # No bias: centring would take it away.
+            self.linear = nn.Linear(total, width, bias=False)
         self.repo = config.repo
 
     def forward(self, graph: MolecularGraph, strength: Tensor) -> Tensor:
@@ -72,6 +74,13 @@ class Encoder(nn.Module):
         if self.lstm is not None:
             x = self._read(graph, x, self.lstm, self.backward_lstm)
         return centred(graph, x if self.linear is None else self.linear(x))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *rest: Any
+    ) -> None:
+        # Models without an LSTM used to have this bias; it never did anything.
+        state_dict.pop(f"{prefix}linear.bias", None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _spread(self, graph: MolecularGraph, strength: Tensor, x: Tensor) -> Tensor:
         """``D^-1/2 A D^-1/2 x``; in the authors' code ``(D + A) x``."""

@@ -1,12 +1,19 @@
 """Architecture of a PhysChem model: every variant of the paper is a switch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import Architecture
+from ase_physml.models.architecture import (
+    Architecture,
+    Dropout,
+    Layers,
+    Targets,
+    Width,
+)
 from ase_physml.models.pooling import Pooling
 from ase_physml.models.property_head import Head
+from ase_physml.typed import Range
 
 Variant = Literal[
     "physchem", "physnet", "chemnet", "chemnet_conformer", "chemnet_multitask"
@@ -14,6 +21,7 @@ Variant = Literal[
 Forces = Literal["paper", "bounded", "equivariant", "springs"]
 Integrator = Literal["euler", "symplectic"]
 Receiver = Literal["centre", "outer"]
+Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 
 
 @dataclass(frozen=True)
@@ -62,40 +70,31 @@ class PhysChemConfig(Architecture):
     of = "PhysChem"
 
     variant: Variant = "physchem"
-    atom_features: int = 39
-    bond_features: int = 10
-    atom_width: int = 128
-    bond_width: int = 64
-    molecule_width: int = 256
-    space: int = 3
-    blocks: int = 2
-    steps: int = 4
-    time_step: float = 0.25
-    global_layers: int = 1
+    atom_features: Width = 39
+    bond_features: Width = 10
+    atom_width: Width = 128
+    bond_width: Width = 64
+    molecule_width: Width = 256
+    space: Width = 3
+    blocks: Blocks = 2
+    steps: Annotated[int, Range(at_least=1, at_most=10_000)] = 4
+    time_step: Annotated[float, Range(above=0.0)] = 0.25
+    global_layers: Blocks = 1
     pooling: Pooling = "mean"
     shared: bool = True
     receiver: Receiver = "centre"
     forces: Forces = "paper"
     integrator: Integrator = "euler"
-    friction: float = 0.0
-    pair_width: int = 64
-    pair_layers: int = 3
-    targets: int = 0
+    friction: Annotated[float, Range(at_least=0.0, at_most=1.0)] = 0.0
+    pair_width: Width = 64
+    pair_layers: Layers = 3
+    targets: Targets = 0
     head: Head = "regression"
-    classes: int = 4
-    dropout: float = 0.0
+    classes: Width = 4
+    dropout: Dropout = 0.0
 
     def __post_init__(self) -> None:
-        self.check_choices(_CHOICES)
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise PotentialError(
-                    f"{name} must be at least 1, got {getattr(self, name)}"
-                )
-        if self.targets < 0 or self.pair_layers < 0:
-            raise PotentialError("targets and pair_layers must not be negative")
-        if not 0.0 <= self.friction <= 1.0:
-            raise PotentialError(f"friction must be in [0, 1], got {self.friction}")
+        super().__post_init__()
         if self.forces == "springs" and self.space != 3:
             raise PotentialError(
                 f"springs pull to distances in Å: they need space=3, got {self.space}"
@@ -119,17 +118,3 @@ class PhysChemConfig(Architecture):
     def passes_messages(self) -> bool:
         """Whether ChemNet updates atom and bond states."""
         return self.variant != "physnet"
-
-
-_CHOICES = {
-    "variant": Variant,
-    "forces": Forces,
-    "integrator": Integrator,
-    "receiver": Receiver,
-    "pooling": Pooling,
-    "head": Head,
-}
-_COUNTS = (
-    "atom_features", "bond_features", "atom_width", "bond_width", "molecule_width",
-    "space", "blocks", "steps", "global_layers", "pair_width", "classes",
-)  # fmt: skip

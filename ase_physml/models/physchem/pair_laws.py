@@ -37,9 +37,9 @@ class EquivariantLaw(nn.Module):
         self.strength = nn.Linear(width, 1)
         with torch.no_grad():  # from gentle forces on, however many the steps
             self.strength.weight.mul_(0.1)
-        self.register_buffer(
-            "centres", torch.linspace(0.0, _RADIUS, _RADIAL), persistent=False
-        )
+        # Of this dtype whatever torch's default is: a model is trained with these.
+        centres = torch.linspace(0.0, _RADIUS, _RADIAL, dtype=torch.float32)
+        self.register_buffer("centres", centres, persistent=False)
 
     def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Law:
         """The law for states v (N, atom_width) and e (E, bond_width)."""

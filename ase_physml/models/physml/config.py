@@ -1,11 +1,13 @@
 """Architecture of a PhysML model."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import Architecture
+from ase_physml.models.architecture import Architecture, Layers, Width
 from ase_physml.models.physml.attention import Cls
 from ase_physml.models.physml.elements import MAX_ATOMIC_NUMBER
+from ase_physml.typed import Range
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,12 @@ class PhysMLConfig(Architecture):
     of = "PhysML"
 
     elements: tuple[int, ...] = (1, 6, 7, 8)
-    cutoff: float = 5.0
-    width: int = 128
-    depth: int = 4
-    heads: int = 8
-    n_basis: int = 32
-    alpha: float = 1.0
+    cutoff: Annotated[float, Range(above=0.0, at_most=1_000.0)] = 5.0
+    width: Annotated[int, Range(at_least=2, at_most=16_384)] = 128
+    depth: Layers = 4
+    heads: Width = 8
+    n_basis: Annotated[int, Range(at_least=2, at_most=16_384)] = 32
+    alpha: Annotated[float, Range(above=0.0)] = 1.0
     cls: Cls = "none"
     cls_energy: bool = False
     pair_energy: bool = True
@@ -51,6 +53,7 @@ class PhysMLConfig(Architecture):
     mam: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "elements", tuple(sorted(set(self.elements))))
         if not self.elements:
             raise PotentialError("a PhysML model needs at least one element")
@@ -67,10 +70,6 @@ class PhysMLConfig(Architecture):
             raise PotentialError(
                 f"pair_cutoff={self.pair_cutoff} Å is below the cutoff of attention, "
                 f"{self.cutoff} Å"
-            )
-        if self.cls not in ("none", "one-way", "two-way"):
-            raise PotentialError(
-                f"cls must be 'none', 'one-way' or 'two-way', got {self.cls!r}"
             )
         if self.cls_energy and self.cls == "none":
             raise PotentialError("cls_energy needs cls='one-way' or 'two-way'")

@@ -91,9 +91,9 @@ class PhysML(nn.Module):
         radii.append(sum(radii) / len(radii))
         self.register_buffer("species_of", species, persistent=False)
         self.register_buffer(
-            "electronegativities", torch.tensor(chi).unsqueeze(-1), persistent=False
+            "electronegativities", _float32(chi).unsqueeze(-1), persistent=False
         )
-        self.register_buffer("radii", torch.tensor(radii), persistent=False)
+        self.register_buffer("radii", _float32(radii), persistent=False)
         self.register_buffer(
             "self_energies", torch.zeros(len(elements) + 1, dtype=torch.float64)
         )
@@ -215,6 +215,11 @@ class PhysML(nn.Module):
         species = self.species_of[graph.numbers]
         x, _ = self.encode(graph, species, graph.edge_distances())
         return self.pair_energy.parameters_of(graph, x, self.radii[species])
+
+
+def _float32(values: list[float]) -> Tensor:
+    """Element data, whatever torch's default dtype: a model is trained with these."""
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def _head(width: int, hidden: int, out: int) -> nn.Sequential:

@@ -19,7 +19,7 @@ from ase_physml.molecules.elements import element_names
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.training.batches import StepSampler
+from ase_physml.training.batches import StepSampler, steps_done
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.shares import Share, share_of
 from ase_physml.training.yaml_recipe import find
@@ -222,7 +222,7 @@ class MolecularData(pl.LightningDataModule):
         stream = MolecularStream(
             self.molecules, self.train, recipe.batch_size, recipe.seed, share
         )
-        sampler = StepSampler(recipe.steps_per_epoch)
+        sampler = StepSampler(recipe.steps_per_epoch, steps_done(self))
         return DataLoader(stream, batch_size=None, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[MolecularBatch]:

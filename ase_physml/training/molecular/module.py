@@ -152,6 +152,10 @@ class MolecularTraining(pl.LightningModule):
         """Log the metrics under ``val/``."""
         for name, value in self.metrics().items():
             self.log(f"val/{name}", value, prog_bar=name != "score")
+        self.forget()
+
+    def forget(self) -> None:
+        """Collect errors anew."""
         self.errors.clear()
         self.answers.clear()
 

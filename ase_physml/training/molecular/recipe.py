@@ -4,13 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.potentials.molecular import Kind
+from ase_physml.training.recipe import Count, Positive, Seed, Share, Weight
 from ase_physml.training.yaml_recipe import build, plain
+from ase_physml.typed import Range
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class MolecularLosses:
         decay: eta of Eq 13.
     """
 
-    conn: float = 0.0
-    distances: float = 0.0
-    kabsch: float = 0.0
-    adj: float = 0.0
-    properties: float = 0.0
-    hops: int | None = 3
-    decay: float = 0.625
+    conn: Weight = 0.0
+    distances: Weight = 0.0
+    kabsch: Weight = 0.0
+    adj: Weight = 0.0
+    properties: Weight = 0.0
+    hops: Count | None = 3
+    decay: Share = 0.625
 
     @property
     def of_positions(self) -> bool:
@@ -83,21 +85,21 @@ class MolecularRecipe(ABC):
     model: PhysChemConfig | HamNetConfig = field(default_factory=PhysChemConfig)
     losses: MolecularLosses = field(default_factory=MolecularLosses)
     start_from: str | None = None
-    share: float = 1.0
-    steps: int = 10_000
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    final: float = 0.01
+    share: Annotated[float, Range(above=0.0, at_most=1.0)] = 1.0
+    steps: Count = 10_000
+    batch_size: Count = 128
+    learning_rate: Positive = 1e-3
+    warmup: Annotated[int, Range(at_least=0)] = 200
+    final: Share = 0.01
     balance: bool = False
     keep_best: bool = False
-    steps_per_epoch: int = 500
-    validate: int = 2000
-    weight_decay: float = 0.0
-    clip: float = 5.0
-    ema: float = 0.999
-    patience: int | None = None
-    seed: int = 0
+    steps_per_epoch: Count = 500
+    validate: Annotated[int, Range(at_least=0)] = 2000
+    weight_decay: Weight = 0.0
+    clip: Positive = 5.0
+    ema: Annotated[float, Range(at_least=0.0, below=1.0)] = 0.999
+    patience: Count | None = None
+    seed: Seed = 0
 
     @property
     def total_steps(self) -> int:
@@ -198,7 +200,7 @@ def of_values(values: dict[str, Any], path: Path) -> MolecularRecipe:
     """
     kind = KINDS[values["kind"]]
     rest = {key: value for key, value in values.items() if key != "kind"}
-    recipe: MolecularRecipe = build(kind, _with_targets(rest), str(path))
+    recipe = build(kind, _with_targets(rest), path)
     for reason in _mistakes(recipe):
         raise RecipeError(f"{path}: {reason}")
     return recipe
@@ -230,11 +232,6 @@ def _mistakes(recipe: MolecularRecipe) -> Iterator[str]:
         )
     if not losses.properties and recipe.model.targets:
         yield "model.targets without losses.properties would never be learned"
-    for name in ("steps", "batch_size", "steps_per_epoch"):
-        if getattr(recipe, name) < 1:
-            yield f"{name} must be at least 1"
-    if not 0.0 < recipe.share <= 1.0:
-        yield f"share must be above 0 and at most 1, got {recipe.share}"
     if recipe.steps % recipe.steps_per_epoch:
         yield (
             f"steps={recipe.steps} is not a multiple of steps_per_epoch="

@@ -22,8 +22,8 @@ from ase_physml.potentials.molecular import (
     save_molecular,
 )
 from ase_physml.potentials.registry import shipped
-from ase_physml.training.callbacks import SaveWeights
-from ase_physml.training.loop import Run, train
+from ase_physml.training.callbacks import Metrics, SaveWeights
+from ase_physml.training.loop import Run, as_trained, train
 from ase_physml.training.molecular.data import MolecularData
 from ase_physml.training.molecular.module import MolecularTraining
 from ase_physml.training.molecular.recipe import MolecularRecipe
@@ -43,16 +43,19 @@ def fit(recipe: MolecularRecipe, path: Path, run: Run) -> Path:
         RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
         DataError: A data file cannot be used.
     """
-    run.check()
-    pl.seed_everything(recipe.seed, verbose=False)
-    data = MolecularData(recipe, path)
-    card = card_of(recipe, data)
-    model = build_model(recipe, card, data, path)
-    known = data.properties
-    known = None if known is None else known.select(data.train)
-    save = SaveMolecular(run.out, card, recipe.keep_best)
-    train(recipe, run, MolecularTraining(model, recipe, known), data, save)
-    return run.out / f"{recipe.name}.pt"
+    identity = run.identity(recipe, path)
+    if identity is None:
+        return run.result(recipe)
+    with as_trained(recipe.seed):
+        data = MolecularData(recipe, path)
+        card = card_of(recipe, data)
+        model = build_model(recipe, card, data, path)
+        known = data.properties
+        known = None if known is None else known.select(data.train)
+        save = SaveMolecular(run.out, card, recipe.keep_best)
+        module = MolecularTraining(model, recipe, known)
+        train(recipe, run, module, data, save, identity)
+    return run.result(recipe)
 
 
 def build_model(
@@ -150,25 +153,20 @@ class SaveMolecular(SaveWeights):
     """A PhysChem or HamNet model, the last or the best."""
 
     def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
+        super().__init__()
         self.path, self.card = out / f"{card.name}.pt", card
-        self.keep_best, self.best = keep_best, math.inf
+        self.keep_best = keep_best
+
+    def is_wanted(self, errors: Metrics) -> bool:
+        """Unless an earlier one was better and is wanted."""
+        # What cannot be scored is the worst of all, but better than no file.
+        best = self.written.get("score", math.inf)
+        best = math.inf if math.isnan(best) else best
+        better = errors.get("score", math.nan) < best
+        return better or not self.keep_best or not self.path.exists()
 
     def save(self, pl_module: pl.LightningModule, steps: int) -> None:
-        """Write ``OUT/NAME.pt``, unless an earlier one was better and is wanted."""
+        """Write ``OUT/NAME.pt``."""
         assert isinstance(pl_module, MolecularTraining)
-        # Callbacks come before the module logs its metrics.
-        score = pl_module.metrics().get("score", math.nan)
-        # What cannot be scored is the worst of all, but better than no file.
-        if self.keep_best and self.path.exists() and not score < self.best:
-            return
-        self.best = math.inf if math.isnan(score) else score
         card = replace(self.card, training={**self.card.training, "steps": steps})
         save_molecular(self.path, pl_module.model, card)
-
-    def state_dict(self) -> dict[str, float]:
-        """Goes into checkpoints."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Comes out of them."""
-        self.best = state_dict["best"]

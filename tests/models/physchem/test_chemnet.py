@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import elu, leaky_relu
 
 from ase_physml.models.physchem.chemnet import BondUpdate, ChemNet
 from ase_physml.models.physchem.readout import GlobalAttention
@@ -74,6 +75,35 @@ def test_centres_see_neighbours_and_outer_atoms_see_theirs(
     assert torch.equal(before[0], after[0]) is (receiver == "centre")
 
 
+def test_atoms_attend_to_their_bonds(graph: MolecularGraph) -> None:
+    """``v'_i = GRU(ELU(sum_j alpha_ij t_ij), v_i)``, alpha the softmax of the bonds."""
+    net, (v, e, q) = make("centre"), states(graph)
+    new, _ = net(graph, v, e, q)
+    messages = net.messages(graph, v, *net.geometry(graph, q))
+    for i in range(len(v)):
+        bonds = (graph.target == i).nonzero()[:, 0]
+        grown = [net.score(e[k]).exp() for k in bonds]
+        total = torch.zeros(WIDTH, dtype=torch.float64)
+        for weight, bond in zip(grown, bonds, strict=True):
+            total += weight / sum(grown) * messages[bond]
+        expected = leaky_relu(net.update_atom(input=elu(total), hx=v[i]))
+        torch.testing.assert_close(new[i], expected)
+
+
+def test_bonds_are_updated_from_both_atoms(graph: MolecularGraph) -> None:
+    """The message is the GRU's input, the old bond its state."""
+    net, (v, e, q) = make("centre"), states(graph)
+    lengths, _ = net.geometry(graph, q)
+    torch.manual_seed(0)
+    bonds = BondUpdate(WIDTH, BONDS).double()
+    found = bonds(graph, v, e, lengths)
+    for k, (i, j) in enumerate(zip(graph.target, graph.source, strict=True)):
+        ends = bonds.of_atoms(v[i]) + bonds.of_atoms(v[j])
+        message = leaky_relu(ends + bonds.of_length(lengths[k]))
+        expected = leaky_relu(bonds.update(input=message, hx=e[k]))
+        torch.testing.assert_close(found[k], expected)
+
+
 def test_a_bond_has_one_state(graph: MolecularGraph) -> None:
     net, (v, e, q) = make("centre"), states(graph)
     _, lengths = net(graph, v, e, q)
@@ -88,7 +118,7 @@ def test_atoms_without_bonds_receive_nothing(graph: MolecularGraph) -> None:
     alone = torch.bincount(graph.target, minlength=len(v)) == 0
     assert int(alone.sum()) == 4
     nothing = net.update_atom(torch.zeros_like(v), v)
-    expected = torch.nn.functional.leaky_relu(nothing)
+    expected = leaky_relu(nothing)
     torch.testing.assert_close(after[alone], expected[alone])
 
 

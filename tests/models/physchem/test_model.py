@@ -227,7 +227,7 @@ def test_config_as_dict(config: PhysChemConfig) -> None:
     [
         ({"variant": "physicschem"}, "variant must be one of 'physchem'"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"friction": 1.5}, "friction must be in"),
+        ({"friction": 1.5}, "friction must be at most 1"),
         ({"forces": "springs", "space": 8}, "need space=3"),
         ({"variant": "physnet", "targets": 2}, "predicts conformations alone"),
         ({"variant": "chemnet"}, "predicts properties alone"),

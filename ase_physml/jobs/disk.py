@@ -3,11 +3,12 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ase_physml.errors import DataError
+from ase_physml.errors import DataError, WriteError
 
 
 @contextmanager
@@ -21,12 +22,12 @@ def writing(
         then: What to do when there is room.
 
     Raises:
-        DataError: In place of any `OSError` of the block.
+        WriteError: In place of any `OSError` of the block.
     """
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise WriteError(
             f"{path}: cannot be written ({reason(error)}); finished results are kept: "
             f"make room, and {then}"
         ) from error
@@ -35,6 +36,25 @@ def writing(
 def reason(error: OSError) -> str:
     """Why, in a few words: HDF5 says it in many."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work, a file or folder that could not be made.
+
+    Makes nothing: the nearest folder above that exists is asked.
+
+    Raises:
+        DataError: And why.
+    """
+    above = next(one for one in path.absolute().parents if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            return
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({reason(error)}: {above}); choose another "
+            "place"
+        ) from error
 
 
 def check_room(path: Path, size: int) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ase_physml.calculators.byname import make_calculator
-from ase_physml.data import disk
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label
 from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
+from ase_physml.jobs import disk
 
 META = Metadata("EMT", equilibrium=False)
 # Files of the child may not grow beyond this: as full a disk as one can have anywhere.

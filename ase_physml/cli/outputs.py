@@ -1,0 +1,136 @@
+"""One rule for every ``--out``, and for verbs that are stopped.
+
+What is there already is refused, unless ``--resume`` keeps what is done or
+``--overwrite`` does it anew. What an interrupted run left goes on without being asked,
+as long as it is the same work; see `ase_physml.jobs.identity`.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from ase_physml.errors import DataError
+from ase_physml.jobs.disk import check_writable
+from ase_physml.jobs.locking import Claim
+
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Do anew, and replace, what OUT has already."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Keep what OUT has of the same inputs, settings and potential; what an "
+        "interrupted run left is kept anyway.",
+    ),
+]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, as from a queue whose time is over."""
+
+
+def check_file(out: Path | None, overwrite: bool, option: str = "") -> None:
+    """Refuse a file that is there or cannot be written.
+
+    Args:
+        out: To write, or None for nothing.
+        overwrite: Replace it.
+        option: That names it, if it is not ``OUT``.
+
+    Raises:
+        DataError: In one line.
+    """
+    if out is None:
+        return
+    where = f"{option} {out}" if option else str(out)
+    if out.is_dir():
+        raise DataError(f"{where}: is a folder; name the file to write")
+    if out.exists() and not overwrite:
+        raise DataError(f"{where}: exists; choose another name, or add --overwrite")
+    check_writable(out)
+
+
+@contextmanager
+def results_in(
+    folder: Path, results: Sequence[Path], *, resume: bool, overwrite: bool
+) -> Iterator[bool]:
+    """A folder of results, for this process alone.
+
+    Args:
+        folder: Made if missing.
+        results: Files in it that this run would write.
+        resume: Keep those.
+        overwrite: Do them anew.
+
+    Yields:
+        Whether to go on with what is there.
+
+    Raises:
+        DataError: Results that nobody asked to keep or replace, another process, or no
+            folder that can be written.
+    """
+    if resume and overwrite:
+        raise DataError("--resume keeps what is there, --overwrite does not: give one")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name the folder of results")
+    check_writable(folder / "any")
+    with Claim(folder) as claim:
+        there = [path for path in results if path.exists()]
+        if there and not (resume or overwrite or claim.interrupted):
+            more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
+            raise DataError(
+                f"{there[0]}{more}: exists; --resume keeps what is done, --overwrite "
+                "does it anew, or choose another --out"
+            )
+        claim.begin()
+        if overwrite:
+            for path in results:
+                path.unlink(missing_ok=True)
+                path.with_name(path.name + ".part").unlink(missing_ok=True)
+        yield not overwrite and (resume or claim.interrupted)
+
+
+@contextmanager
+def stoppable(kept: str) -> Iterator[None]:
+    """Stop at SIGTERM as at Ctrl-C, and say in a line what is kept.
+
+    Args:
+        kept: What is, and how to go on.
+
+    Raises:
+        typer.Exit: Of code 143 or 130, as shells know them.
+    """
+    with _terminable():
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            by_signal = isinstance(error, Terminated)
+            by = "SIGTERM" if by_signal else "Ctrl-C"
+            typer.echo(f"stopped by {by}: {kept}", err=True)
+            raise typer.Exit(143 if by_signal else 130) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are for the main thread
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    # A second one finds no patience.
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated

@@ -1,0 +1,51 @@
+"""What is shipped, at a glance."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ase.data import chemical_symbols
+
+from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of, load_committee
+from ase_physml.potentials.molecular import load_molecular
+from ase_physml.potentials.registry import entries, resolve
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A potential, or a model of molecules.
+
+    Attributes:
+        name: Of its file.
+        elements: Symbols; of models of molecules, of heavy atoms.
+        level_of_theory: Of its energies; "-" where it has none.
+        purpose: What it is for.
+        not_for: What it is not for.
+    """
+
+    name: str
+    elements: tuple[str, ...]
+    level_of_theory: str
+    purpose: str
+    not_for: tuple[str, ...]
+
+
+def catalogue() -> list[Shipped]:
+    """All that is shipped, by name; potentials first.
+
+    Raises:
+        PotentialError: A file is not the one that was published.
+    """
+    found = [_shipped(name, entry) for name, entry in sorted(entries().items())]
+    return sorted(found, key=lambda one: one.level_of_theory == "-")
+
+
+def _shipped(name: str, entry: dict[str, Any]) -> Shipped:
+    path, level = resolve(name), "-"
+    if format_of(path) == MOLECULAR_FORMAT:
+        elements = tuple(load_molecular(path)[1].elements)
+    else:
+        card = load_committee(path)[1]
+        elements = tuple(chemical_symbols[z] for z in card.elements)
+        level = card.level_of_theory
+    unfit = tuple(entry.get("not_for", ()))
+    return Shipped(name, elements, level, entry.get("for", ""), unfit)

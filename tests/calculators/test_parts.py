@@ -1,0 +1,115 @@
+"""Parts that attention does not link: found in every layout, warned of once."""
+
+import copy
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, graphene, molecule
+
+from ase_physml import PhysMLCalculator, relax_many
+from ase_physml.calculators.graphs import graph_of
+from ase_physml.calculators.parts import unlinked_atoms
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.neighbours import images_within
+
+CONFIG = PhysMLConfig(elements=(1, 6, 8), cutoff=4.0, pair_cutoff=9.0)
+WARNS = "more than 5 Å from each other"
+
+
+def parts(atoms: Atoms, config: PhysMLConfig = CONFIG) -> tuple[int, int] | None:
+    graph = graph_of([atoms], config, torch.device("cpu"), "float64", images_within)
+    return unlinked_atoms(graph, config)
+
+
+def two(gap: float, name: str = "CH4") -> Atoms:
+    one, other = molecule(name), molecule(name)
+    extent = np.ptp(one.positions[:, 0])
+    other.positions[:, 0] += extent + gap
+    return one + other
+
+
+def chain(count: int, step: float) -> Atoms:
+    return Atoms("C" * count, [[step * k, 0, 0] for k in range(count)])
+
+
+def boxed(atoms: Atoms, edge: float) -> Atoms:
+    atoms.set_cell([edge] * 3)
+    atoms.pbc = True
+    return atoms
+
+
+LINKED = {
+    "alone": Atoms("C"),
+    "molecule": molecule("CH4"),
+    "near": two(3.0),
+    # Longer than the cutoff by far, each atom a neighbour of the next.
+    "chain": chain(9, 3.5),
+    "long chain": chain(120, 3.5),
+    "crystal": bulk("C"),
+    "crystal of one atom": Atoms("C", cell=[2.5] * 3, pbc=True),
+    "sheet": graphene(vacuum=8.0),
+    "in a large box": boxed(molecule("CH4"), 20.0),
+    "crystal of molecules": boxed(molecule("CH4"), 4.5),
+}  # fmt: skip
+APART = {
+    "far": two(6.0),
+    "beyond the pair terms": two(30.0),
+    "two chains": chain(3, 3.5) + Atoms("C", [[30, 0, 0]]),
+    "many": chain(120, 3.5) + Atoms("C", [[0, 6, 0]]),
+    "image": boxed(molecule("CH4"), 8.0),
+    "two in a box": boxed(two(6.0), 40.0),
+    "layers": Atoms("C2", [[0, 0, 0], [1.4, 0, 0]], cell=[2.8, 2.8, 7], pbc=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("atoms", LINKED.values(), ids=LINKED.keys())
+def test_linked(atoms: Atoms) -> None:
+    assert parts(atoms) is None
+
+
+@pytest.mark.parametrize("atoms", APART.values(), ids=APART.keys())
+def test_apart(atoms: Atoms) -> None:
+    found = parts(atoms)
+    assert found is not None
+    assert all(0 <= place < len(atoms) for place in found)
+
+
+def test_the_second_of_a_batch_and_its_own_numbers() -> None:
+    for pbc in (False, True):
+        batch = [boxed(molecule("CH4"), 30.0), boxed(two(6.0), 30.0)]
+        for atoms in batch:
+            atoms.pbc = pbc
+        graph = graph_of(batch, CONFIG, torch.device("cpu"), "float64", images_within)
+        assert unlinked_atoms(graph, CONFIG) == (0, 5)
+
+
+def test_terms_that_reach_no_farther() -> None:
+    short = PhysMLConfig(elements=(1, 6), cutoff=4.0, pair_cutoff=4.0)
+    none = PhysMLConfig(elements=(1, 6), cutoff=4.0, pair_energy=False)
+    assert parts(two(6.0), short) is None
+    assert parts(two(6.0), none) is None
+    endless = PhysMLConfig(elements=(1, 6), cutoff=4.0, pair_cutoff=None)
+    assert parts(two(6.0), endless) is not None
+
+
+def test_a_calculator_warns_once(tiny_potential: Path) -> None:
+    calculator = PhysMLCalculator(tiny_potential, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calculator.calculate_many([molecule("C6H6"), two(2.0)])
+    images = [two(gap) for gap in (2.0, 6.0, 7.0)]
+    for atoms in images:
+        atoms.calc = copy.copy(calculator)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for atoms in images:
+            atoms.get_forces()
+        calculator.calculate_many(images)
+        relax_many(images, calculator, steps=1)
+    assert len([one for one in said if WARNS in str(one.message)]) == 1
+    with pytest.warns(UserWarning, match=r"tiny.pt: atoms 0 and 5 .* up to 20 Å"):
+        PhysMLCalculator(tiny_potential, device="cpu").get_forces(two(6.0))

@@ -1,0 +1,26 @@
+"""`physml list`: a line for each shipped potential and model."""
+
+from typer.testing import CliRunner
+
+from ase_physml.cli import app
+from ase_physml.cli.list import short
+from ase_physml.potentials.registry import entries
+
+
+def test_a_line_each() -> None:
+    result = CliRunner().invoke(app, ["list"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = {line.split()[0]: line for line in lines[1 : 1 + len(entries())]}
+    assert rows.keys() == entries().keys()
+    assert "H C N O" in rows["qm9.pt"]
+    assert "B3LYP/6-31G(2df,p)" in rows["qm9.pt"]
+    start = lines[0].index("not for")
+    assert rows["qm9.pt"][start:].startswith("vibrations, barriers")
+    assert "vibrations" not in rows["qm9.pt"][:start]
+
+
+def test_many_elements_in_short() -> None:
+    assert short(("H", "C")) == "H C"
+    assert short(("H", "C", "O", "Pt", "Au", "Ag")) == "H C O +3"

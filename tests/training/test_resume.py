@@ -1,0 +1,80 @@
+"""What tells one run from another."""
+
+from pathlib import Path
+
+import pytest
+
+from ase_physml.training import resume
+from ase_physml.training.recipe import load_recipe
+from ase_physml.training.resume import _differences, content_hash, identity_of
+
+RECIPE = """
+sources: [{path: a.h5, split: a.json}]
+stages: [{steps: 10}, {steps: 20, losses: {forces: 1}}]
+steps_per_epoch: 10
+"""
+LONGER = "stages=[{steps: 10}, {steps: 20, losses: {forces: 1}}, {steps: 10}]"
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    (tmp_path / "a.h5").write_bytes(b"content")
+    (tmp_path / "a.json").write_bytes(b"{}")
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def differences(path: Path, done: int, *overrides: str) -> list[str]:
+    before = identity_of(load_recipe(path), path)
+    return list(
+        _differences(before, identity_of(load_recipe(path, overrides), path), done)
+    )
+
+
+def test_equal_recipes_are_the_same_run(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.h5").write_bytes(b"content")
+    assert differences(recipe_file, 0) == []
+    assert differences(recipe_file, 0, "sources.0.path=b.h5", "seed=0") == []
+
+
+@pytest.mark.parametrize(
+    ("done", "overrides", "expected"),
+    [
+        (10, ["stages.1.steps=40"], []),
+        (20, ["stages.1.steps=10"], []),
+        (30, ["stages.1.steps=10"], ["stages.1.steps was 20, is 10"]),
+        (10, ["stages.0.steps=20"], ["stages.0.steps was 10, is 20"]),
+        (30, [LONGER], []),
+        (0, ["stages.1.losses.forces=2"], ["stages.1.losses.forces was 1.0, is 2.0"]),
+        (0, ["model.width=64"], ["model.width was 128, is 64"]),
+    ],
+)  # fmt: skip
+def test_more_steps_are_the_same_run(
+    recipe_file: Path, done: int, overrides: list[str], expected: list[str]
+) -> None:
+    assert differences(recipe_file, done, *overrides) == expected
+
+
+def test_fewer_stages_are_another_run(recipe_file: Path) -> None:
+    assert "stages.1.steps was 20, is None" in differences(
+        recipe_file, 10, "stages=[{steps: 10}]"
+    )
+
+
+def test_large_files_are_looked_at_all_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "_WHOLE", 100)
+    monkeypatch.setattr(resume, "_PIECE", 8)
+    path = tmp_path / "large"
+    whole = bytearray(4096)
+    path.write_bytes(whole)
+    first = content_hash(path)
+    for place in (0, 2048, 4095):
+        changed = bytearray(whole)
+        changed[place] = 1
+        path.write_bytes(changed)
+        assert content_hash(path) != first
+    path.write_bytes(whole + b"\0")
+    assert content_hash(path) != first
