@@ -94,8 +94,9 @@ def evaluate(
             [*written, *(journals if overwrite else [])],
             resume=resume,
             overwrite=overwrite,
-        ),
+        ) as place,
     ):
+        place.begin()
         tables = _measure(subjects, names, out, scheduler)
     failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
     if failed:

@@ -7,6 +7,7 @@ import typer
 
 from ase_physml.cli.outputs import (
     Overwrite,
+    Place,
     Resume,
     check_file,
     results_in,
@@ -103,9 +104,9 @@ def neb(
     written = [beside(out / name, kind) for name in ends for kind in _WRITTEN]
     with (
         stoppable(f"bands are kept in {out}/ every 20 steps; go on with --resume"),
-        results_in(out, written, resume=resume, overwrite=overwrite) as going_on,
+        results_in(out, written, resume=resume, overwrite=overwrite) as place,
     ):
-        results = _search(ends, out, calculator, search, going_on)
+        results = _search(ends, out, calculator, search, place)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
@@ -120,7 +121,7 @@ def _search(
     out: Path,
     calculator: "Calculator",
     search: "Search",
-    resume: bool,
+    place: Place,
 ) -> "dict[str, Outcome]":
     """Search all paths together, and write what comes of each."""
     from ase_physml.tasks.neb import find_paths, path_identities, read_images
@@ -128,16 +129,17 @@ def _search(
     pairs = list(ends.values())
     made_of = path_identities(pairs, calculator, search)
     states = [beside(out / name, ".state.traj") for name in ends]
-    if resume:
+    if place.going_on:
         # A path that is there is the band to start from, and at its end already.
         for k, name in enumerate(ends):
             done = beside(out / name, ".traj")
             if read_images(done, made_of[k]) and not states[k].exists():
                 states[k].write_bytes(done.read_bytes())
             read_images(states[k], made_of[k])
+    place.begin()
     with falling("searching", len(ends), search.fmax) as show:
         found = find_paths(
-            pairs, calculator, search, show, states, resume, made_of=made_of
+            pairs, calculator, search, show, states, place.going_on, made_of=made_of
         )
     results = dict(zip(ends, found, strict=True))
     for name, state, made in zip(ends, states, made_of, strict=True):

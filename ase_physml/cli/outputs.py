@@ -7,11 +7,11 @@ as long as it is the same work; see `ase_physml.jobs.identity`.
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -38,6 +38,18 @@ _EITHER = "--resume keeps what is there, --overwrite does not: give one of them"
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came, as from a queue whose time is over."""
+
+
+class Place(NamedTuple):
+    """Of results.
+
+    Attributes:
+        going_on: Keep what is there.
+        begin: To call before any work: from then on it may be interrupted.
+    """
+
+    going_on: bool
+    begin: Callable[[], None]
 
 
 def check_file(
@@ -67,10 +79,21 @@ def check_file(
     check_writable(out)
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder, or one that cannot be written.
+
+    Raises:
+        DataError: In one line.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name the folder of results")
+    check_writable(folder / "any")
+
+
 @contextmanager
 def results_in(
     folder: Path, results: Sequence[Path], *, resume: bool, overwrite: bool
-) -> Iterator[bool]:
+) -> Iterator[Place]:
     """A folder of results, for this process alone.
 
     Args:
@@ -80,7 +103,8 @@ def results_in(
         overwrite: Do them anew.
 
     Yields:
-        Whether to go on with what is there.
+        Whether to go on with what is there; who has compared that with what is asked
+        for says that work begins.
 
     Raises:
         DataError: Results that nobody asked to keep or replace, another process, or no
@@ -88,9 +112,7 @@ def results_in(
     """
     if resume and overwrite:
         raise DataError(_EITHER)
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file; name the folder of results")
-    check_writable(folder / "any")
+    check_folder(folder)
     with Claim(folder) as claim:
         there = [path for path in results if path.exists()]
         if there and not (resume or overwrite or claim.interrupted):
@@ -99,12 +121,12 @@ def results_in(
                 f"{there[0]}{more}: exists; --resume keeps what is done, --overwrite "
                 "does it anew, or choose another --out"
             )
-        claim.begin()
         if overwrite:
+            claim.begin()
             for path in results:
                 path.unlink(missing_ok=True)
                 path.with_name(path.name + ".part").unlink(missing_ok=True)
-        yield not overwrite and (resume or claim.interrupted)
+        yield Place(not overwrite and (resume or claim.interrupted), claim.begin)
 
 
 def kept_beside(out: Path) -> str:

@@ -130,15 +130,16 @@ def pathway(
     written = [folder / name for folder in folders.values() for name in _WRITTEN]
     with (
         stoppable(f"finished steps are kept in {out}/; go on with --resume"),
-        results_in(out, written, resume=resume, overwrite=overwrite) as going_on,
+        results_in(out, written, resume=resume, overwrite=overwrite) as place,
         falling("searching", len(reactions), fmax) as show,
     ):
+        place.begin()
         found = find_pathways(
             list(reactions.values()),
             calculator,
             settings,
             folders=list(folders.values()),
-            resume=going_on,
+            resume=place.going_on,
             until=until.value,
             on_stage=lambda step: console.print(f"{step} ..."),
             on_step=show,

@@ -117,12 +117,13 @@ def relax(
     stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
     with (
         stoppable(f"finished structures are kept in {out}/; {_GO_ON}"),
-        results_in(out, stems, resume=resume, overwrite=overwrite) as going_on,
+        results_in(out, stems, resume=resume, overwrite=overwrite) as place,
     ):
-        if going_on:
+        if place.going_on:
             results.update(_earlier(starts, out, calculator, how))
+        place.begin()
         missing = {n: start for n, start in starts.items() if results[n] is None}
-        _relax(missing, out, potential, calculator, how, results, going_on)
+        _relax(missing, out, potential, calculator, how, results, place.going_on)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import check_folder
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -64,6 +66,7 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     loaded = load(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
+    check_folder(folder)
     checkpoint = None
     if resume == "last":
         newest = folder / "checkpoints" / "last.ckpt"

@@ -190,7 +190,7 @@ def label(
         jobs = ((i, f) for i, f in enumerate(frames) if not journal.has(i, f))
         places = workers or Processes(processes)
         units = in_units(jobs, 1 if isinstance(places, Processes) else _UNIT)
-        work = partial(compute_each, make, calculator)
+        work = partial(compute_each, make, calculator, job.sha256)
         for _, unit, results in places.map_units(work, units):
             for (index, frame), result in zip(unit, results, strict=True):
                 said = result.reason if isinstance(result, Lost) else result

@@ -96,16 +96,17 @@ def in_units(
 
 
 def compute_each(
-    make: Maker, name: str, frames: Sequence[tuple[int, Frame]]
+    make: Maker, name: str, version: str, frames: Sequence[tuple[int, Frame]]
 ) -> list[Result]:
     """Energy and forces of every one of numbered structures.
 
     Args:
         make: Builds the calculator, once in each process.
         name: Of the calculator, for ``make``.
+        version: Tells it from an earlier one of its name, which a process may have.
         frames: Number and structure.
     """
-    return [compute(make, name, frame) for _, frame in frames]
+    return [compute(make, name, version, frame) for _, frame in frames]
 
 
 def run_all(
@@ -130,9 +131,9 @@ def run_all(
         yield from _in_processes(jobs, work, processes)
 
 
-def compute(make: Maker, name: str, frame: Frame) -> Result:
+def compute(make: Maker, name: str, version: str, frame: Frame) -> Result:
     """What a calculator says of one structure, or the reason why it says nothing."""
-    calculator = _calculator(make, name)
+    calculator = _calculator(make, name, version)
     atoms = to_atoms(frame, labels=False)
     atoms.calc = calculator
     try:
@@ -159,7 +160,7 @@ def _at_hand(calculator: Any, name: str) -> Array | None:
 
 
 @lru_cache(maxsize=1)
-def _calculator(make: Maker, name: str) -> Any:
+def _calculator(make: Maker, name: str, version: str) -> Any:  # noqa: ARG001 - a key
     return make(name)
 
 

@@ -55,7 +55,7 @@ def check_writable(path: Path) -> None:
             return
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written ({reason(error)}: {above}); choose another "
+            f"{path}: cannot be written ({above}: {reason(error)}); choose another "
             "place"
         ) from error
 

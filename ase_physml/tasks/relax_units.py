@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_physml.calculators.identity import model_identity
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import PhysMLError, StructureError
@@ -35,12 +36,14 @@ class Potential:
         device: Of theirs.
         dtype: Of the calculation.
         compiled: Compile first.
+        version: Tells it from an earlier one of its name, which a worker may have.
     """
 
     model: str
     device: str = "auto"
     dtype: Literal["float64", "float32"] = "float64"
     compiled: bool = False
+    version: str = ""
 
     def calculator(self) -> PhysMLCalculator:
         """It, new.
@@ -123,10 +126,10 @@ def _units(structures: Sequence[Atoms]) -> Iterator[tuple[int, Sequence[Atoms]]]
 
 def _located(potential: Potential) -> Potential:
     """Files by their whole path: workers are in folders of their own."""
+    version = model_identity(potential.model)["sha256"]
     path = Path(potential.model)
-    return (
-        replace(potential, model=str(path.resolve())) if path.is_file() else potential
-    )
+    model = str(path.resolve()) if path.is_file() else potential.model
+    return replace(potential, model=model, version=version)
 
 
 def _relax_unit(

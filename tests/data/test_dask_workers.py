@@ -186,3 +186,18 @@ def test_processes_are_workers_too() -> None:
         n: d for n, _, d in Processes().map_units(lambda j: [-i for i in j], UNITS)
     }
     assert found[8] == [-8, -9, -10, -11]
+
+
+def test_local_workers_listen_to_this_machine_only() -> None:
+    psutil = pytest.importorskip("psutil")
+    with DaskWorkers("local:1", timeout=60.0) as workers:
+        while not workers.threads:
+            time.sleep(0.05)
+        here = psutil.Process()
+        addresses = [
+            connection.laddr.ip
+            for process in (here, *here.children(recursive=True))
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    assert addresses and set(addresses) == {"127.0.0.1"}
