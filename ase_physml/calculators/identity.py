@@ -62,8 +62,10 @@ def model_identity(name: str | Path) -> dict[str, Any]:
 def _potential(calculator: PhysMLCalculator) -> dict[str, Any]:
     files = [_of_file(path) for path in calculator.sources]
     weights = files or [_weights(member) for member in calculator.members]
+    below = calculator.card.baseline if calculator.card is not None else ""
     return {
         CALLED: calculator.potential,
+        **({"baseline": identity_of(below)} if below else {}),
         "sha256": weights[0] if len(weights) == 1 else digest(weights),
         "dtype": calculator.dtype,
         "charge": calculator.charge,

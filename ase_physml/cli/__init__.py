@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import typer
 
@@ -18,7 +18,8 @@ from ase_physml.cli.pathway import pathway
 from ase_physml.cli.predict import predict
 from ase_physml.cli.relax import relax
 from ase_physml.cli.train import train
-from ase_physml.errors import PhysMLError
+from ase_physml.errors import PhysMLError, WriteError
+from ase_physml.jobs.disk import FULL, reason
 
 app = typer.Typer(
     help="Physics-driven potentials for ASE.",
@@ -71,10 +72,22 @@ def main() -> None:
     warnings.showwarning = _warn
     try:
         app()
+    except WriteError as error:
+        _fail(str(error), 1)
     except PhysMLError as error:
-        from rich.console import Console
+        _fail(str(error), 2)
+    except OSError as error:
+        if error.errno in FULL:
+            _fail(f"{error.filename or 'the disk'}: {reason(error)}; make room", 1)
+        if error.filename is None:
+            raise  # not about a file that anybody named
+        _fail(f"{error.filename}: {reason(error)}", 2)
 
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print("[bold red]error:[/]", end=" ")
-        console.print(str(error), markup=False)
-        sys.exit(2)
+
+def _fail(message: str, code: int) -> NoReturn:
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print("[bold red]error:[/]", end=" ")
+    console.print(message, markup=False)
+    sys.exit(code)

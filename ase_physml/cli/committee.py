@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, check_file
+
 
 def committee(
     members: Annotated[list[str], typer.Argument(help="Potentials trained apart.")],
@@ -19,6 +21,7 @@ def committee(
     frames: Annotated[
         int, typer.Option(min=1, help="So many, drawn at random.")
     ] = 2000,
+    overwrite: Overwrite = False,
 ) -> None:
     """Join potentials to a committee that says how far it can be trusted.
 
@@ -31,6 +34,7 @@ def committee(
     from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of
     from ase_physml.potentials.registry import resolve
 
+    check_file(out, overwrite=overwrite)
     # Absolute: "./qm9.pt" must not become the shipped one further down.
     files = [resolve(member).absolute() for member in members]
     if format_of(files[0]) == MOLECULAR_FORMAT:

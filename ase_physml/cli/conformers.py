@@ -1,19 +1,21 @@
 """`physml conformers`: SMILES in, conformers out."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
+    MaxAtoms,
     Scheduler,
     SmilesColumn,
     make_console,
     make_table,
     open_workers,
 )
-from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,10 +51,12 @@ def conformers(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     scheduler: Scheduler = None,
     smiles_column: SmilesColumn = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT.")
-    ] = False,
+    max_atoms: MaxAtoms = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Of a molecule's embeddings, s [60].")
+    ] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
 ) -> None:
     """Make conformers from predicted distances, with the SMILES' stereochemistry.
@@ -62,12 +66,20 @@ def conformers(
     from ase_physml.tasks.conformer_ensemble import Settings
     from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
-    settings = Settings(n, seed, threshold, fmax=fmax, steps=steps)
+    check_file(out, overwrite=overwrite, resume=resume)
+    settings = Settings(
+        n,
+        seed,
+        threshold,
+        fmax=fmax,
+        steps=steps,
+        max_atoms=max_atoms or Settings.max_atoms,
+        timeout=timeout or Settings.timeout,
+    )
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
     with (
+        stoppable(kept_beside(out)),
         open_workers(scheduler, jobs) as workers,
         counting("conformers", len(molecules)) as advance,
     ):
@@ -78,7 +90,8 @@ def conformers(
             relax,
             settings,
             workers=workers,
-            resume=resume,
+            resume=True,
+            afresh=overwrite,
             on_molecules=advance,
         )
     if len(molecules) <= _LISTED:
@@ -101,7 +114,8 @@ def _print_table(console: "Console", report: "Report") -> None:
     for column in ("energy (eV)", "spread (eV)", "weight of first") if relaxed else ():
         table.add_column(column, justify="right")
     for row in report.rows:
-        cells = [escape(row.name), row.formula, str(row.count), f"{row.error:.3f}"]
+        error = "" if row.error is None else f"{row.error:.3f}"
+        cells = [escape(row.name), row.formula, str(row.count), error]
         if row.energy is not None:
             cells += [f"{row.energy:.4f}", f"{row.spread:.4f}", f"{row.weight:.3f}"]
         table.add_row(*cells)
@@ -113,6 +127,13 @@ def _print_totals(console: "Console", report: "Report", out: Path) -> None:
     if count:
         console.print(
             f"{out}: {count:,} conformers of {len(report.rows):,} molecules",
+            markup=False,
+            soft_wrap=True,
+        )
+    for note, times in Counter(row.note for row in report.rows if row.note).items():
+        console.print(
+            f"{times:,} of {len(report.rows):,} molecules: {note}",
+            style="yellow",
             markup=False,
             soft_wrap=True,
         )

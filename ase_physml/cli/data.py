@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import check_file
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     Scheduler,
@@ -34,7 +34,6 @@ class Precision(StrEnum):
 
 
 Out = Annotated[Path, typer.Argument(help="HDF5 set to write.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")]
 Floats = Annotated[Precision, typer.Option(help="Of positions and forces.")]
 Level = Annotated[
     str | None, typer.Option(help="Method and basis, where the file does not say.")
@@ -115,7 +114,7 @@ def import_(
     from ase_physml.data.convert import convert
     from ase_physml.data.importers import Options, open_source
 
-    check_file(out, overwrite)
+    check_file(out, overwrite=overwrite)
     options = Options(
         energy=energy,
         exclude=exclude,
@@ -132,7 +131,10 @@ def import_(
     stated = {"level_of_theory": level_of_theory, "equilibrium": equilibrium}
     changes = {k: v for k, v in stated.items() if v is not None}
     total = opened.count()
-    with counting("importing", total if limit is None else limit) as advance:
+    with (
+        stoppable(f"{out} is not written; nothing of it is kept, import again"),
+        counting("importing", total if limit is None else limit) as advance,
+    ):
         written = convert(
             opened,
             out,
@@ -189,6 +191,7 @@ def label(
     scheduler: Scheduler = None,
     level_of_theory: Level = None,
     precision: Floats = Precision.f8,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Add energies and forces with an ASE calculator, or subtract them from a set's.
@@ -196,6 +199,7 @@ def label(
     Run again to resume.
     """
     from ase_physml.calculators.byname import make_calculator
+    from ase_physml.calculators.identity import identity_of
     from ase_physml.data.importers import open_source
     from ase_physml.data.label import label as run
     from ase_physml.data.label import plan
@@ -203,12 +207,13 @@ def label(
     if (calculator is None) == (less is None):
         raise typer.BadParameter("give either --calculator or --less")
     name = calculator or less or ""
-    check_file(out, overwrite)
+    check_file(out, overwrite=overwrite, resume=resume)
     opened = open_source(source)
     metadata, combine = plan(
         opened.metadata, source.name, name, level_of_theory, subtract=less is not None
     )
     with (
+        stoppable(kept_beside(out)),
         open_workers(scheduler, processes) as workers,
         counting("labelling", opened.count()) as advance,
     ):
@@ -221,6 +226,8 @@ def label(
             combine=combine,
             workers=workers,
             precision=precision.value,
+            made_of=identity_of(name),
+            afresh=overwrite,
             on_frames=advance,
         )
     _print_labels(out, report)
@@ -246,7 +253,7 @@ def split(
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.splits import groups_of, make_split
 
-    check_file(out, overwrite)
+    check_file(out, overwrite=overwrite)
     data = RaggedSet(source)
     groups = None if by is None else groups_of(data, by)
     drawn = make_split(len(data), (val, test), seed, groups)

@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, Resume, results_in, stoppable
+from ase_physml.cli.progress import Progress
 from ase_physml.cli.shared import Scheduler, make_console, open_workers
 from ase_physml.errors import PhysMLError
+from ase_physml.jobs.disk import writing
 
 if TYPE_CHECKING:
     from ase_physml.evaluation.subject import Molecule, Subject
@@ -51,26 +54,26 @@ def evaluate(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Reactions at most.")] = 100,
     scheduler: Scheduler = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure calculators side by side; write one page to read, and JSON.
 
     A run that was killed goes on where it was when it is started again.
     """
-    from rich.markup import escape
-    from rich.progress import Progress
-
     from ase_physml.calculators.byname import make_calculator
+    from ase_physml.calculators.identity import identity_of
     from ase_physml.evaluation import run
-    from ase_physml.evaluation.report import write_report
     from ase_physml.evaluation.subject import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
     tried = _molecules(data, split, part, molecules)
     held_to = None if reference is None else make_calculator(reference)
     settings = {
-        "molecules": str(data or "listed"),
-        "reactions": str(reactions or "listed"),
-        "reference": str(reference),
+        "molecules": tried,
+        "reactions": _reactions(reactions or REACTIONS),
+        "reference": None if reference is None else identity_of(reference),
+        "limit": limit,
     }
     subjects: list[Subject] = []
     for name in dict.fromkeys(calculators):
@@ -80,28 +83,60 @@ def evaluate(
         subject.count = limit
         subjects.append(subject)
     console = make_console()
-    with Progress(console=console, disable=not console.is_terminal) as bars:
-        tasks = {
-            (s.name, suite): bars.add_task(escape(f"{suite}: {s.name}"), total=None)
-            for suite in names
-            for s in subjects
-        }
-
-        def show(subject: str, suite: str, done: int, total: int) -> None:
-            bars.update(tasks[subject, suite], completed=done, total=total)
-
-        if scheduler is None:
-            found = run.evaluate(subjects, names, out / "cases", show)
-        else:
-            with open_workers(scheduler) as workers:
-                found = run.evaluate(subjects, names, out / "cases", show, workers)
-    tables = run.tables(found)
-    run.write_json(out / "report.json", tables)
-    write_report(out / "report.html", found, tables)
+    written = [out / "report.json", out / "report.html"]
+    journals = [
+        run.journal(out / "cases", s, suite) for suite in names for s in subjects
+    ]
+    with (
+        stoppable(f"measured cases are kept in {out}/; run the same command again"),
+        results_in(
+            out,
+            [*written, *(journals if overwrite else [])],
+            resume=resume,
+            overwrite=overwrite,
+        ),
+    ):
+        tables = _measure(subjects, names, out, scheduler)
     failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
     if failed:
         console.print(f"[yellow]{failed} cases failed; the report says which[/]")
     console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _measure(
+    subjects: "list[Subject]", suites: list[str], out: Path, scheduler: str | None
+) -> "dict[str, dict[str, Any]]":
+    """Measure, and write the report."""
+    from ase_physml.evaluation import run
+    from ase_physml.evaluation.report import write_report
+
+    done: dict[tuple[str, str], float] = {}
+    with Progress("measuring", len(subjects) * len(suites)).shown() as progress:
+
+        def show(subject: str, suite: str, count: int, total: int) -> None:
+            done[subject, suite] = count / total if total else 1.0
+            through = sum(share == 1.0 for share in done.values())
+            state = f"{suite} of {subject}: {count:,} of {total:,} cases"
+            progress.reach(through, sum(done.values()) - through, state)
+
+        cases = out / "cases"
+        if scheduler is None:
+            found = run.evaluate(subjects, suites, cases, show)
+        else:
+            with open_workers(scheduler) as workers:
+                found = run.evaluate(subjects, suites, cases, show, workers)
+    tables = run.tables(found)
+    with writing(out, "run the same command again to go on"):
+        run.write_json(out / "report.json", tables)
+        write_report(out / "report.html", found, tables)
+    return tables
+
+
+def _reactions(path: Path) -> dict[str, Any]:
+    from ase_physml.jobs.identity import CALLED
+    from ase_physml.potentials.registry import sha256
+
+    return {CALLED: path.name, "sha256": sha256(path) if path.is_file() else ""}
 
 
 def _molecules(
@@ -121,16 +156,13 @@ def _molecules(
 
 
 def _subject(
-    name: str, molecules: "list[Molecule]", settings: dict[str, str]
+    name: str, molecules: "list[Molecule]", settings: dict[str, Any]
 ) -> "Subject":
     """A calculator, and what tells its results from those of another."""
     from ase_physml.calculators.byname import make_calculator
-    from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.calculators.identity import identity_of
     from ase_physml.evaluation.subject import Subject
-    from ase_physml.potentials.registry import sha256
+    from ase_physml.jobs.identity import Identity
 
-    calculator = make_calculator(name)
-    settings = {**settings, "calculator": name}
-    if isinstance(calculator, PhysMLCalculator):
-        settings["sha256"] = " ".join(map(sha256, calculator.sources))
-    return Subject(name, calculator, molecules, settings=settings)
+    about = Identity.of("evaluate", 1, calculator=identity_of(name), **settings)
+    return Subject(name, make_calculator(name), molecules, settings=about)

@@ -5,6 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import (
+    Overwrite,
+    Resume,
+    check_file,
+    results_in,
+    stoppable,
+)
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
@@ -17,13 +24,17 @@ from ase_physml.cli.shared import (
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import StructureError
+from ase_physml.errors import StructureError, WriteError
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
 
-    from ase_physml.tasks.neb import Outcome, ReactionPath
+    from ase_physml.jobs.identity import Identity
+    from ase_physml.tasks.neb import Outcome, ReactionPath, Search
+
+_WRITTEN = (".traj", ".png", ".state.traj")
 
 Ends = dict[str, "tuple[Atoms, Atoms]"]
 
@@ -58,7 +69,8 @@ def neb(
         Path | None,
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
 ) -> None:
@@ -67,12 +79,13 @@ def neb(
     Exit code 1 if a reaction failed or its path gives no barrier: not converged, no
     maximum inside, both ends one structure. The others are searched all the same.
     """
-    from ase_physml.tasks.neb import ReactionPath, Search, find_paths
+    from ase_physml.tasks.neb import ReactionPath, Search
 
     if not fmax > 0:
         raise typer.BadParameter(
             f"must be above 0 eV/Å, got {fmax}", param_hint="--fmax"
         )
+    check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
     calculator = make_calculator_for(model, device, dtype)
     search = Search(
@@ -86,17 +99,13 @@ def neb(
         any_domain=any_domain,
     )
     check_export(calculator, uncertain)
-    out.mkdir(parents=True, exist_ok=True)
     console = make_console()
-    states = [beside(out / name, ".state.traj") for name in ends]
-    with falling("searching", len(ends), fmax) as show:
-        found = find_paths(
-            list(ends.values()), calculator, search, show, states, resume
-        )
-    results = dict(zip(ends, found, strict=True))
-    for name, state in zip(ends, states, strict=True):
-        results[name] = _write(results[name], out / name, fmax)
-        state.unlink(missing_ok=True)
+    written = [beside(out / name, kind) for name in ends for kind in _WRITTEN]
+    with (
+        stoppable(f"bands are kept in {out}/ every 20 steps; go on with --resume"),
+        results_in(out, written, resume=resume, overwrite=overwrite) as going_on,
+    ):
+        results = _search(ends, out, calculator, search, going_on)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
@@ -104,6 +113,37 @@ def neb(
     print_doubts(console, doubts, calculator, uncertain)
     if print_errors(results) or flawed:
         raise typer.Exit(1)
+
+
+def _search(
+    ends: Ends,
+    out: Path,
+    calculator: "Calculator",
+    search: "Search",
+    resume: bool,
+) -> "dict[str, Outcome]":
+    """Search all paths together, and write what comes of each."""
+    from ase_physml.tasks.neb import find_paths, path_identities, read_images
+
+    pairs = list(ends.values())
+    made_of = path_identities(pairs, calculator, search)
+    states = [beside(out / name, ".state.traj") for name in ends]
+    if resume:
+        # A path that is there is the band to start from, and at its end already.
+        for k, name in enumerate(ends):
+            done = beside(out / name, ".traj")
+            if read_images(done, made_of[k]) and not states[k].exists():
+                states[k].write_bytes(done.read_bytes())
+            read_images(states[k], made_of[k])
+    with falling("searching", len(ends), search.fmax) as show:
+        found = find_paths(
+            pairs, calculator, search, show, states, resume, made_of=made_of
+        )
+    results = dict(zip(ends, found, strict=True))
+    for name, state, made in zip(ends, states, made_of, strict=True):
+        results[name] = _write(results[name], out / name, search.fmax, made)
+        state.unlink(missing_ok=True)
+    return results
 
 
 def _read(inputs: list[Path], limit: int | None) -> Ends:
@@ -131,16 +171,22 @@ def _read(inputs: list[Path], limit: int | None) -> Ends:
     return {f"{inputs[0].stem}-{inputs[1].stem}": (reactant, product)}
 
 
-def _write(outcome: "Outcome", stem: Path, fmax: float) -> "Outcome":
+def _write(
+    outcome: "Outcome", stem: Path, fmax: float, made_of: "Identity"
+) -> "Outcome":
     """Write path and plot; the error if there is none."""
+    from ase_physml.jobs.disk import writing
     from ase_physml.tasks.neb import write_images
     from ase_physml.tasks.plots import plot_path
 
     if isinstance(outcome, Exception):
         return outcome
     try:
-        write_images(outcome.images, beside(stem, ".traj"))
-        plot_path(outcome, beside(stem, ".png"), fmax)
+        with writing(stem.parent, "go on with --resume"):
+            plot_path(outcome, beside(stem, ".png"), fmax)
+        write_images(outcome.images, beside(stem, ".traj"), made_of)
+    except WriteError:
+        raise
     except Exception as error:
         return error
     return outcome

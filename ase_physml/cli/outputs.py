@@ -33,16 +33,22 @@ Resume = Annotated[
 ]
 
 
+_EITHER = "--resume keeps what is there, --overwrite does not: give one of them"
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came, as from a queue whose time is over."""
 
 
-def check_file(out: Path | None, overwrite: bool, option: str = "") -> None:
+def check_file(
+    out: Path | None, *, overwrite: bool, resume: bool = False, option: str = ""
+) -> None:
     """Refuse a file that is there or cannot be written.
 
     Args:
         out: To write, or None for nothing.
         overwrite: Replace it.
+        resume: Replace it if an interrupted run was about to.
         option: That names it, if it is not ``OUT``.
 
     Raises:
@@ -51,9 +57,12 @@ def check_file(out: Path | None, overwrite: bool, option: str = "") -> None:
     if out is None:
         return
     where = f"{option} {out}" if option else str(out)
+    if resume and overwrite:
+        raise DataError(_EITHER)
     if out.is_dir():
         raise DataError(f"{where}: is a folder; name the file to write")
-    if out.exists() and not overwrite:
+    begun = resume and out.with_name(out.name + ".partial").exists()
+    if out.exists() and not (overwrite or begun):
         raise DataError(f"{where}: exists; choose another name, or add --overwrite")
     check_writable(out)
 
@@ -78,7 +87,7 @@ def results_in(
             folder that can be written.
     """
     if resume and overwrite:
-        raise DataError("--resume keeps what is there, --overwrite does not: give one")
+        raise DataError(_EITHER)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; name the folder of results")
     check_writable(folder / "any")
@@ -96,6 +105,14 @@ def results_in(
                 path.unlink(missing_ok=True)
                 path.with_name(path.name + ".part").unlink(missing_ok=True)
         yield not overwrite and (resume or claim.interrupted)
+
+
+def kept_beside(out: Path) -> str:
+    """What is kept of a file that is put together at the end."""
+    return (
+        f"finished results are kept in {out.name}.partial beside {out}; run the same "
+        "command again to go on"
+    )
 
 
 @contextmanager

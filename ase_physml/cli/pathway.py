@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_physml.cli.neb import print_paths
+from ase_physml.cli.outputs import (
+    Overwrite,
+    Resume,
+    check_file,
+    results_in,
+    stoppable,
+)
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
@@ -18,7 +25,7 @@ from ase_physml.cli.shared import (
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import StructureError
+from ase_physml.errors import DataError, StructureError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +33,17 @@ if TYPE_CHECKING:
     from ase_physml.tasks.neb import ReactionPath
     from ase_physml.tasks.pathway import Outcome
     from ase_physml.tasks.pathway_ends import Ends
+
+
+_WRITTEN = (
+    "steps.json",
+    "reactant.xyz",
+    "product.xyz",
+    "ends.traj",
+    "path.traj",
+    "path.state.traj",
+    "path.png",
+)
 
 
 class Step(StrEnum):
@@ -76,9 +94,8 @@ def pathway(
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
     ] = None,
     smiles_column: SmilesColumn = None,
-    resume: Annotated[
-        bool, typer.Option(help="Leave out what is done with the same settings.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
@@ -93,7 +110,8 @@ def pathway(
     from ase_physml.tasks.neb import Search
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
-    reactions = _read(inputs, smiles_column)
+    check_file(uncertain, overwrite=True, option="--uncertain")
+    reactions, unread = _read(inputs, smiles_column)
     calculator = make_calculator_for(model, device, dtype)
     search = Search(
         images=images,
@@ -109,20 +127,25 @@ def pathway(
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
     console = make_console()
-    with falling("searching", len(reactions), fmax) as show:
+    written = [folder / name for folder in folders.values() for name in _WRITTEN]
+    with (
+        stoppable(f"finished steps are kept in {out}/; go on with --resume"),
+        results_in(out, written, resume=resume, overwrite=overwrite) as going_on,
+        falling("searching", len(reactions), fmax) as show,
+    ):
         found = find_pathways(
             list(reactions.values()),
             calculator,
             settings,
             folders=list(folders.values()),
-            resume=resume,
+            resume=going_on,
             until=until.value,
             on_stage=lambda step: console.print(f"{step} ..."),
             on_step=show,
         )
-    results = dict(zip(reactions, found, strict=True))
-    for name, folder in folders.items():
-        results[name] = _plotted(results[name], folder, fmax)
+        results = dict(zip(reactions, found, strict=True))
+        for name, folder in folders.items():
+            results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
     flawed = False
     if until is Step.path:
@@ -131,29 +154,37 @@ def pathway(
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
-    if print_errors(results) or flawed:
+    if print_errors({**results, **unread}) or flawed:
         raise typer.Exit(1)
 
 
-def _read(inputs: list[str], column: str | None) -> "dict[str, str | Ends]":
-    """Reactions by unique names that can be names of folders."""
+def _read(
+    inputs: list[str], column: str | None
+) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
+    """Reactions by unique names that can be names of folders, and bad rows."""
     from ase_physml.tasks.conformer_runs import read_molecules
     from ase_physml.tasks.pathway_ends import Ends
     from ase_physml.tasks.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
-        return {"reaction": Ends(*map(read_structures, files))}
+        return {"reaction": Ends(*map(read_structures, files))}, {}
     for file in files:
         if not file.is_file():
             raise StructureError(
                 f"{file}: no such file, and no reaction; write REACTANTS>>PRODUCTS"
             )
     found: dict[str, str | Ends] = {}
+    unread: dict[str, DataError] = {}
     for named in read_molecules(inputs, column):
+        if named.problem:
+            unread[named.where] = DataError(named.problem)
+            continue
         name = "reaction" if named.name == named.smiles else file_safe(named.name)
         found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
-    return found
+    if not found:
+        raise next(iter(unread.values()))
+    return found, unread
 
 
 def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":

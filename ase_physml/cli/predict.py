@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     SmilesColumn,
@@ -12,7 +13,6 @@ from ase_physml.cli.shared import (
     name_some,
     print_lines,
 )
-from ase_physml.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,10 +31,8 @@ def predict(
         bool, typer.Option("--fingerprints", help="Fingerprints instead.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict properties of molecules; all columns of the table are kept.
 
@@ -48,17 +46,20 @@ def predict(
     from ase_physml.tasks.property_runs import run_properties
     from ase_physml.tasks.smiles_tables import read_smiles_table
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists; choose another name, or add --overwrite")
+    check_file(out, overwrite=overwrite, resume=resume)
     rows = read_smiles_table(table, smiles_column)
-    with counting("predicting", len(rows.smiles)) as tell:
+    with (
+        stoppable(kept_beside(out)),
+        counting("predicting", len(rows.smiles)) as tell,
+    ):
         report = run_properties(
             rows,
             out,
             model,
             fingerprints=fingerprints,
             processes=jobs,
-            resume=resume,
+            resume=True,
+            afresh=overwrite,
             on_molecules=tell,
         )
     _print_total(report, out)

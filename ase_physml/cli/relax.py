@@ -17,6 +17,7 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    MaxAtoms,
     Optimizer,
     Scheduler,
     SmilesColumn,
@@ -73,6 +74,7 @@ def relax(
         Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
     ] = None,
     smiles_column: SmilesColumn = None,
+    max_atoms: MaxAtoms = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -85,6 +87,7 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
+    from ase_physml.molecules.etkdg import MAX_ATOMS
     from ase_physml.tasks.relax import write_relaxed
     from ase_physml.tasks.relax_units import Potential
     from ase_physml.tasks.relaxation import Relaxed
@@ -104,7 +107,7 @@ def relax(
     console = make_console()
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
-    for name, start in read_inputs(inputs, seed, smiles_column):
+    for name, start in read_inputs(inputs, seed, smiles_column, max_atoms or MAX_ATOMS):
         results[name] = None  # keeps the order of the table
         if isinstance(start, PhysMLError):
             results[name] = start

@@ -38,6 +38,11 @@ SmilesColumn = Annotated[
     ),
 ]
 
+MaxAtoms = Annotated[
+    int | None,
+    typer.Option(min=1, help="Without hydrogens, that a SMILES may have [200]."),
+]
+
 
 class Optimizer(StrEnum):
     """Optimizers of ASE."""

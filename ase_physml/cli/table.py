@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import check_file
+from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
     SmilesColumn,
@@ -56,9 +56,8 @@ def table(
     ] = Draw.random,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT.")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a set of molecules and their properties, and a split: OUT with .json.
 
@@ -71,11 +70,19 @@ def table(
     from ase_physml.molecules.properties import import_table
     from ase_physml.molecules.splits import random_split, scaffold_split
 
-    check_file(out, overwrite)
+    check_file(out, overwrite=overwrite, resume=resume)
     read = _read(source, target, smiles_column, task, classes, unit)
-    with counting("molecules", len(read.smiles)) as advance:
+    with (
+        stoppable(kept_beside(out)),
+        counting("molecules", len(read.smiles)) as advance,
+    ):
         found, failures = import_table(
-            read, out, conformers=conformers, processes=jobs, on_items=advance
+            read,
+            out,
+            conformers=conformers,
+            processes=jobs,
+            afresh=overwrite,
+            on_items=advance,
         )
     store = found.store
     drawn = scaffold_split(store) if split == "scaffold" else random_split(store, seed)

@@ -171,7 +171,11 @@ class DaskWorkers:
         cluster = self._dask.LocalCluster(
             n_workers=int(count),
             threads_per_worker=1,
-            dashboard_address=":0",
+            # Whoever reaches a scheduler can have anything computed: of this machine
+            # only, the page about it too.
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs="CRITICAL",
         )
         address: str = stack.enter_context(cluster).scheduler_address

@@ -5,7 +5,6 @@ order in which they come in). A record that a kill cut short fails its checksum,
 off at the next start and computed again.
 """
 
-import json
 import os
 import shutil
 import struct
@@ -21,6 +20,7 @@ import numpy as np
 from ase_physml.data.frame import Array, Evaluation, Frame
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.jobs.locking import lock
 
 Result = Evaluation | str
@@ -29,6 +29,8 @@ Result = Evaluation | str
 # Frame index, checksum of the frame, kind of the record, length of what follows.
 _HEAD = struct.Struct("<QIBI")
 _TAIL = struct.Struct("<I")
+AFRESH = "finish that run, or start over with --overwrite or remove the folder"
+
 # Kinds: text of a failure; energy and forces; these with charges and dipole.
 _FAILURE, _FORCES, _CHARGES = range(3)
 
@@ -38,19 +40,21 @@ class Journal:
 
     Args:
         folder: Made if missing.
-        job: What is computed; a journal of another job is refused.
+        job: What is computed; a journal of anything else is refused.
+        afresh: Forget what an earlier run left.
 
     Raises:
         DataError: The folder holds another job, or another process is at it.
     """
 
-    def __init__(self, folder: Path, job: dict[str, str]) -> None:
+    def __init__(self, folder: Path, job: Identity, *, afresh: bool = False) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = (folder / "results").open("a+b")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = (folder / "results").open("a+b")
         try:
-            self._claim(job)
-        except DataError:
+            self._claim(job, afresh)
+        except BaseException:
             self._file.close()
             raise
         # Where each frame's record starts, -1 for none: 8 bytes a frame.
@@ -111,24 +115,17 @@ class Journal:
         self._file.close()
         shutil.rmtree(self.folder)
 
-    def _claim(self, job: dict[str, str]) -> None:
+    def _claim(self, job: Identity, afresh: bool) -> None:
         if not lock(self._file):
             raise DataError(
                 f"{self.folder}: another process is working on this job; wait for it"
             )
         path = self.folder / "job.json"
-        text = json.dumps(job, indent=1, sort_keys=True)
-        if path.exists() and path.read_text() != text:
-            stored = json.loads(path.read_text())
-            key = next(k for k in {**job, **stored} if job.get(k) != stored.get(k))
-            raise DataError(
-                f"{self.folder}: holds an interrupted job with {key} "
-                f"{stored.get(key)!r}, not {job.get(key)!r}; finish that one, or "
-                "remove the folder to start over"
-            )
-        partial = path.with_suffix(".part")
-        partial.write_text(text)
-        partial.replace(path)
+        if afresh:
+            path.unlink(missing_ok=True)
+            self._file.truncate(0)
+        with writing(self.folder):
+            job.claim(path, AFRESH)
 
     def _replay(self) -> None:
         """Find the records, and cut off what a kill left incomplete."""
@@ -188,7 +185,14 @@ def _unpacked(kind: int, payload: bytes) -> Result:
 
 
 def checksum(frame: Frame) -> int:
-    """Of elements and positions."""
-    positions = np.ascontiguousarray(frame.positions, dtype="<f8")
+    """Of the structure: elements, positions, cell."""
     numbers = np.ascontiguousarray(frame.numbers, dtype="<i8")
-    return zlib.crc32(positions.tobytes(), zlib.crc32(numbers.tobytes()))
+    found = zlib.crc32(numbers.tobytes())
+    for values, kind in (
+        (frame.positions, "<f8"),
+        (frame.cell, "<f8"),
+        (frame.pbc, "?"),
+    ):
+        if values is not None:
+            found = zlib.crc32(np.ascontiguousarray(values, kind).tobytes(), found)
+    return found

@@ -8,10 +8,11 @@ was interrupted and whatever the number of processes.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,10 @@ from ase_physml.data.workers import (
 )
 from ase_physml.data.writer import Precision, RaggedWriter
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import CALLED, Identity
 
+_FORMAT = 1
 # Frames that travel together to a worker elsewhere: enough to pay for the way.
 _UNIT = 16
 
@@ -141,6 +145,8 @@ def label(
     processes: int = 1,
     workers: Workers | None = None,
     precision: Precision = "f8",
+    made_of: Mapping[str, Any] | None = None,
+    afresh: bool = False,
     on_frames: Callable[[int], None] | None = None,
 ) -> Report:
     """Label frames and write them as a set.
@@ -158,6 +164,9 @@ def label(
             More need ``if __name__ == "__main__":`` in a script.
         workers: To compute elsewhere instead, such as `DaskWorkers`.
         precision: dtype of positions and forces in the set.
+        made_of: What tells the calculator from another of its name, as
+            `ase_physml.calculators.identity.identity_of` says; by default the name.
+        afresh: Forget what an interrupted run left.
         on_frames: Called with the number of frames just finished.
 
     Raises:
@@ -173,7 +182,9 @@ def label(
     # Fails here, with a plain message, rather than in every worker.
     make(calculator)
     folder = out.with_name(out.name + ".partial")
-    with Journal(folder, {"calculator": calculator}) as journal:
+    about = {CALLED: calculator, **(made_of or {"name": calculator})}
+    job = Identity.of("label", _FORMAT, calculator=about)
+    with Journal(folder, job, afresh=afresh) as journal:
         resumed = journal.count
         tell(resumed)
         jobs = ((i, f) for i, f in enumerate(frames) if not journal.has(i, f))
@@ -234,9 +245,10 @@ def list_failures(
     if not failures:
         path.unlink(missing_ok=True)
         return
-    with path.open(
-        "w", newline="", encoding="utf-8", errors="backslashreplace"
-    ) as file:
+    with (
+        writing(path),
+        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         rows = csv.writer(file)
         rows.writerow([counted, "name", "reason"])
         rows.writerows([f.index, f.name, f.reason] for f in failures)

@@ -6,10 +6,8 @@ interrupted and whatever the number of processes.
 """
 
 import json
-import pickle
 import shutil
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +15,11 @@ from typing import Any, Self
 from ase_physml.data.workers import Processes, Workers
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity, digest
 from ase_physml.jobs.locking import lock
 
+AFRESH = "finish that run, or start over with --overwrite or remove the folder"
+_GO_ON = "run the same command again to go on"
 # At least so many slabs where the input has as many items: all processes have work.
 _SLABS = 8
 
@@ -32,21 +33,26 @@ class Slabs:
 
     Args:
         out: File that is made of them in the end.
-        job: What is done, of JSON's types.
+        job: What is done.
         resume: Go on with an interrupted run of the same job; else refuse one.
+        afresh: Forget an interrupted run.
 
     Raises:
         DataError: The folder holds another job, or one that shall not be resumed, or
             another process is at it.
     """
 
-    def __init__(self, out: Path, job: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, out: Path, job: Identity, *, resume: bool, afresh: bool = False
+    ) -> None:
         self.folder = out.with_name(out.name + ".partial")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("ab")
+        with writing(self.folder, _GO_ON):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / "lock").open("ab")
         try:
-            self._claim(job, resume)
-        except DataError:
+            with writing(self.folder, _GO_ON):
+                self._claim(job, resume, afresh)
+        except BaseException:
             self._lock.close()
             raise
 
@@ -97,10 +103,10 @@ class Slabs:
         missing = self._missing(items, starts, tell)
         places = workers or Processes(processes)
         for start, slab, result in places.map_units(work, missing):
-            with writing(self.folder, "resume the run"):
+            with writing(self.folder, _GO_ON):
                 record = keep(self._stem(start), start, slab, result)
                 # Last, since its presence says that the slab is done.
-                content = {"checksum": _checksum(slab), "record": record}
+                content = {"checksum": digest(list(slab)), "record": record}
                 _write_json(_record(self._stem(start)), content)
             tell(len(slab))
         stems = map(self._stem, starts)
@@ -114,27 +120,22 @@ class Slabs:
     def _stem(self, start: int) -> Path:
         return self.folder / f"{start}"
 
-    def _claim(self, job: Mapping[str, Any], resume: bool) -> None:
+    def _claim(self, job: Identity, resume: bool, afresh: bool) -> None:
         if not lock(self._lock):
             raise DataError(
                 f"{self.folder}: another process is at this job; wait for it"
             )
         path = self.folder / "job.json"
-        if not path.exists():
-            _write_json(path, job)
-            return
-        if not resume:
+        if afresh:
+            for each in self.folder.iterdir():
+                if each.name != "lock":
+                    each.unlink()
+        if path.exists() and not resume:
             raise DataError(
                 f"{self.folder}: holds an interrupted run; resume it, or remove the "
                 "folder to start over"
             )
-        earlier, now = _read_json(path), json.loads(json.dumps(job))
-        for key in {**now, **earlier}:
-            if earlier.get(key) != now.get(key):
-                raise DataError(
-                    f"{self.folder}: holds an interrupted run with other {key}; finish "
-                    "that one, or remove the folder to start over"
-                )
+        job.claim(path, AFRESH)
 
     def _missing(
         self, items: Sequence[Any], starts: range, tell: Callable[[int], None]
@@ -145,7 +146,7 @@ class Slabs:
             path = _record(self._stem(start))
             if not path.exists():
                 yield start, slab
-            elif _read_json(path)["checksum"] == _checksum(slab):
+            elif _read_json(path)["checksum"] == digest(list(slab)):
                 tell(len(slab))
             else:
                 raise DataError(
@@ -166,7 +167,3 @@ def _write_json(path: Path, content: object) -> None:
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(content), "utf-8")
     partial.replace(path)
-
-
-def _checksum(slab: Sequence[Any]) -> int:
-    return zlib.crc32(pickle.dumps(list(slab), protocol=4))

@@ -6,6 +6,7 @@ here, those of a cluster in `ase_physml.data.dask_workers`.
 
 import multiprocessing as mp
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -167,14 +168,22 @@ def _in_processes(
 ) -> Iterator[tuple[int, Job, Done]]:
     # Spawned, since a fork copies locked threads and open files of this process.
     context = mp.get_context("spawn")
+    others = set(mp.active_children())
     with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
         pending: dict[Future[Done], tuple[int, Job]] = {}
-        for index, job in jobs:
-            pending[pool.submit(work, job)] = (index, job)
-            if len(pending) >= _PENDING_PER_PROCESS * processes:
+        try:
+            for index, job in jobs:
+                pending[pool.submit(work, job)] = (index, job)
+                if len(pending) >= _PENDING_PER_PROCESS * processes:
+                    yield from _collect(pending)
+            while pending:
                 yield from _collect(pending)
-        while pending:
-            yield from _collect(pending)
+        except (KeyboardInterrupt, GeneratorExit):
+            # Nobody waits for what they are at.
+            for process in set(mp.active_children()) - others:
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _collect(
@@ -196,6 +205,8 @@ def _collect(
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would otherwise wait for work forever."""
+    # Ctrl-C is for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = mp.parent_process()
 
     def watch() -> None:

@@ -51,11 +51,16 @@ def evaluate(
     found: Found = {}
     for suite in suites:
         for subject in subjects:
-            journal = folder / f"{safe(subject.name)}.{suite}.jsonl"
             report = _report(on_case, subject.name, suite)
-            records = run_suite(SUITES[suite], subject, journal, report, workers)
+            place = journal(folder, subject, suite)
+            records = run_suite(SUITES[suite], subject, place, report, workers)
             found.setdefault(suite, {})[subject.name] = records
     return found
+
+
+def journal(folder: Path, subject: Subject, suite: str) -> Path:
+    """Of the cases of one subject and suite."""
+    return folder / f"{safe(subject.name)}.{suite}.jsonl"
 
 
 def _report(

@@ -13,6 +13,7 @@ from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import PhysMLError
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.relax import relax
 from ase_physml.tasks.relaxation import Relaxed
 from ase_physml.tasks.structures import from_smiles
@@ -104,7 +105,7 @@ class Subject:
     held_to: str = ""
     count: int = 100
     seed: int = 0
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: Identity = field(default_factory=lambda: Identity({"kind": "evaluate"}))
     _minima: dict[str, Relaxed | Exception] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:

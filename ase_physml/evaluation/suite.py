@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ase_physml.data.workers import Lost, Workers
-from ase_physml.errors import DataError
 from ase_physml.evaluation.subject import Subject
 from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 
 Record = dict[str, Any]
 Records = Mapping[str, Record]
@@ -135,21 +135,20 @@ def _subject(pickled: bytes) -> Subject:
 
 
 def _earlier(
-    journal: Path, settings: Record
+    journal: Path, settings: Identity
 ) -> tuple[dict[str, Record], dict[str, int]]:
     """Records of finished cases, and how often others were begun."""
     if not journal.exists():
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        with journal.open("w") as file:
-            _append(file, {"settings": settings})
+        with writing(journal):
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            with journal.open("w") as file:
+                _append(file, {"settings": dict(settings.values)})
         return {}, {}
     entries = list(_entries(journal))
     earlier = entries[0].get("settings") if entries else None
-    if earlier != settings:
-        raise DataError(
-            f"{journal}: holds results of other settings ({earlier}, now {settings}); "
-            "choose another folder, or delete it"
-        )
+    settings.check(
+        earlier, journal, "start over with --overwrite, or choose another folder"
+    )
     records: dict[str, Record] = {}
     begun: dict[str, int] = {}
     for entry in entries[1:]:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ase_physml.errors import DataError, WriteError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk, a quota or a limit says when it takes no more."""
+
 
 @contextmanager
 def writing(

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AnySet
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 import numpy as np
@@ -71,7 +71,7 @@ class Identity:
         Args:
             stored: ``values`` of an earlier identity, or whatever lies in its place.
         """
-        if not isinstance(stored, Mapping) or not stored:
+        if not isinstance(stored, Mapping) or "kind" not in stored:
             return "nothing says what they were made of"
         return "; ".join(_differences(stored, self.values, ""))
 
@@ -89,6 +89,30 @@ class Identity:
         found = self.difference(stored)
         if found:
             raise DataError(f"{where}: holds results of other work ({found}); {afresh}")
+
+    def claim(self, path: Path, afresh: str) -> None:
+        """Write a file that says whose results lie beside it, or compare with it.
+
+        Args:
+            path: JSON file.
+            afresh: How to start over.
+
+        Raises:
+            DataError: As of `check`.
+        """
+        if path.exists():
+            self.check(_read(path), path.parent, afresh)
+            return
+        partial = path.with_name(path.name + ".part")
+        partial.write_text(json.dumps(dict(self.values), indent=1), "utf-8")
+        partial.replace(path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None  # cut short, or not ours
 
 
 def digest(value: object) -> str:

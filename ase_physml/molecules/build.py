@@ -18,10 +18,12 @@ from ase_physml.data.frame import Array, Frame
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
 from ase_physml.errors import DataError
+from ase_physml.jobs.identity import Identity
 from ase_physml.molecules.featurise import Featurised
 from ase_physml.molecules.store import MoleculeStore
 
 _SLAB = 500
+_FORMAT = 1
 
 Work = Callable[[Any], Featurised]
 """From one item of the input to a molecule; raises `DataError` where there is none."""
@@ -50,6 +52,7 @@ def build(
     *,
     columns: dict[str, Array] | None = None,
     processes: int = 1,
+    afresh: bool = False,
     on_items: Callable[[int], None] | None = None,
 ) -> Built:
     """Featurise items and save the store.
@@ -62,6 +65,7 @@ def build(
             same facts and the same items.
         columns: Of the store, one value for each item.
         processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
+        afresh: Forget what an interrupted run left.
         on_items: Called with the number of items just finished.
 
     Raises:
@@ -70,7 +74,8 @@ def build(
     """
     out = Path(out)
     facts = {**facts, "rdkit": rdkit.__version__}
-    slabs = Slabs(out, facts, resume=True)
+    job = Identity.of("molecules", _FORMAT, facts=facts, items=len(items))
+    slabs = Slabs(out, job, resume=True, afresh=afresh)
     with slabs:
         parts = slabs.run(
             items,

@@ -104,6 +104,7 @@ def import_table(
     seed: int = 0,
     order: Order = "smiles",
     processes: int = 1,
+    afresh: bool = False,
     on_items: Callable[[int], None] | None = None,
 ) -> tuple[PropertySet, list[Failure]]:
     """Featurise the molecules of a table and save the set.
@@ -116,6 +117,7 @@ def import_table(
         seed: Of the conformations.
         order: Of atoms, as of `ase_physml.molecules.featurise.featurise`.
         processes: As of `ase_physml.molecules.build.build`, as is ``on_items``.
+        afresh: Forget what an interrupted run left.
         on_items: Called with the number of rows just finished.
 
     Values of one molecule that contradict each other are left out, unless the set is a
@@ -145,6 +147,7 @@ def import_table(
         facts,
         columns={"targets": table.targets},
         processes=processes,
+        afresh=afresh,
         on_items=on_items,
     )
     found = PropertySet.load(out)

@@ -50,6 +50,7 @@ def _filled(make: Callable[[torch.dtype], Model], state: State) -> Model:
     elements = sum(value.numel() for value in state.values())
     with at_most(2 * elements + _BESIDE):
         model = make(min((v.dtype for v in state.values()), key=lambda d: d.itemsize))
+    state = _without_retired(model, state)
     _check_shapes(state, {k: v.shape for k, v in model.state_dict().items()})
     if not all(value.isfinite().all() for value in state.values()):
         raise PotentialError("has weights that are not finite: its training diverged")
@@ -114,6 +115,16 @@ def _is_whole(value: Tensor) -> bool:
         return False
     size = value.numel() * value.element_size()
     return value.dtype in _DTYPES and size <= value.untyped_storage().nbytes()
+
+
+def _without_retired(model: nn.Module, state: State) -> State:
+    """Less the weights that a module says it once had, to no effect."""
+    gone = {
+        f"{name}.{weight}".removeprefix(".")
+        for name, module in model.named_modules()
+        for weight in getattr(module, "retired", ())
+    }
+    return {name: value for name, value in state.items() if name not in gone}
 
 
 def _check_shapes(state: State, claimed: dict[str, torch.Size]) -> None:

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.data.files.smiles import read_smiles
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
 from ase_physml.data.workers import Lost, Workers
 from ase_physml.errors import DataError, PhysMLError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.conformer_files import check_kind, join, write_conformers
 from ase_physml.tasks.conformer_targets import DistanceModel
 from ase_physml.tasks.conformers import Conformers, conformers_of
 
+_FORMAT = 1
 # Molecules predicted and relaxed together.
 _SLAB = 16
 
@@ -52,8 +56,9 @@ class Row:
         energy: Lowest, eV, if relaxed.
         spread: Highest above it, eV, if relaxed.
         weight: Boltzmann weight of the first, if relaxed.
-        error: Of the first one's distances from the prediction, Å.
+        error: Of the first one's distances from the prediction, Å, if there is one.
         dropped: Why conformers were left out.
+        note: Why there is no prediction, "" if there is one.
     """
 
     index: int
@@ -63,8 +68,9 @@ class Row:
     energy: float | None
     spread: float | None
     weight: float | None
-    error: float
+    error: float | None
     dropped: list[str]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ def run_conformers(
     processes: int = 1,
     workers: Workers | None = None,
     resume: bool = False,
+    afresh: bool = False,
     on_molecules: Callable[[int], None] | None = None,
 ) -> Report:
     """Make conformers of all molecules and write one file.
@@ -127,7 +134,9 @@ def run_conformers(
         settings: Of each molecule.
         processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
         workers: To work elsewhere instead, such as `DaskWorkers`.
-        resume: Go on with an interrupted run of the same molecules and settings.
+        resume: Go on with an interrupted run of the same molecules, settings, model
+            and calculator.
+        afresh: Forget an interrupted run.
         on_molecules: Called with the number of molecules just finished.
 
     Raises:
@@ -136,8 +145,16 @@ def run_conformers(
     """
     check_kind(out)
     _check_names(model, relax)
-    job = {"model": model, "relax": relax, **asdict(settings)}
-    with Slabs(out, job, resume=resume) as slabs:
+    job = Identity.of(
+        "conformers",
+        _FORMAT,
+        model=model_identity(model),
+        relax=None if relax is None else identity_of(relax),
+        settings=settings,
+        molecules=molecules,
+        file=out.suffix,
+    )
+    with Slabs(out, job, resume=resume, afresh=afresh) as slabs:
         parts = slabs.run(
             molecules,
             _SLAB,
@@ -147,7 +164,8 @@ def run_conformers(
             workers=workers,
             tell=on_molecules,
         )
-        report = _together(parts, out)
+        with writing(out):
+            report = _together(parts, out)
         list_failures(out, report.failures)
         slabs.remove()
     return report
@@ -207,8 +225,9 @@ def _row(index: int, name: str, found: Conformers) -> Row:
         energy=None if first.calc is None else first.get_potential_energy(),
         spread=last.info.get("relative_energy"),
         weight=first.info.get("boltzmann_weight"),
-        error=first.info["distance_error"],
+        error=first.info.get("distance_error"),
         dropped=found.dropped,
+        note=found.note,
     )
 
 

@@ -25,6 +25,9 @@ from ase_physml.tasks.conformer_ensemble import (
 from ase_physml.tasks.conformer_starts import Start, ensemble_of
 from ase_physml.tasks.conformer_targets import DistanceModel
 
+# Longer SMILES are cut short in messages.
+_LONG = 100
+
 
 @dataclass(frozen=True)
 class Conformers:
@@ -200,9 +203,11 @@ def _smiles(molecule: Chem.Mol) -> str:
 
 def _as_ours(smiles: str, error: Exception) -> PhysMLError:
     """RDKit raises anything; the other molecules should not pay for it."""
-    if isinstance(error, PhysMLError):
-        return error
-    return StructureError(f"{smiles}: {type(error).__name__}: {error}")
+    named = smiles if len(smiles) <= _LONG else f"{smiles[:_LONG]}..."
+    if not isinstance(error, PhysMLError):
+        return StructureError(f"{named}: {type(error).__name__}: {error}")
+    known = smiles in str(error) or repr(smiles) in str(error)
+    return error if known else type(error)(f"{named}: {error}")
 
 
 def _start(

@@ -10,14 +10,19 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
+from ase.io.ulm import InvalidULMFileError as UlmError
 
 from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
 from ase_physml.calculators.committee import energy_spread
+from ase_physml.calculators.identity import identity_of
 from ase_physml.errors import StructureError
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.band import BatchedNEB, interpolate, run_bands
 from ase_physml.tasks.ends import align_ends, placement_of
 from ase_physml.tasks.relax_many import relax_many
 from ase_physml.tasks.relaxation import (
+    AFRESH,
     OPTIMIZERS,
     Relaxed,
     check_is_atoms,
@@ -29,6 +34,7 @@ from ase_physml.tasks.verdict import judge, one_structure
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
 _SAVE_EVERY = 20
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ def find_paths(
     on_step: Progress | None = None,
     states: Sequence[Path] | None = None,
     resume: bool = False,
+    made_of: Sequence[Identity] | None = None,
 ) -> list[Outcome]:
     """Search the paths of many reactions, all images of all of them in one batch.
 
@@ -135,6 +142,8 @@ def find_paths(
         on_step: Called with the index of a reaction, the step and its largest force.
         states: A trajectory for each, where its images are kept every 20 steps.
         resume: Start from those.
+        made_of: What the images of each are of, see `path_identities`; kept with them,
+            and compared before they are used again.
 
     Returns:
         For each reaction its path, whose `ReactionPath.verdict` says what it is worth,
@@ -154,8 +163,13 @@ def find_paths(
     about: dict[int, tuple[str, ...]] = {}
     outcomes: dict[int, Outcome] = {}
     for index, pair in enumerate(_relaxed_ends(ends, calculator, search)):
+        made = None if made_of is None else made_of[index]
         try:
-            earlier = _images(states[index]) if states is not None and resume else []
+            earlier = (
+                read_images(states[index], made)
+                if states is not None and resume
+                else []
+            )
             images = earlier or _interpolated(pair, search)
             bands[index] = _band(images, calculator)
             about[index] = _about(pair, images)
@@ -166,7 +180,8 @@ def find_paths(
     def step_taken(index: int, step: int, force: float) -> None:
         history[index].append(force)
         if states is not None and step % _SAVE_EVERY == 0:
-            write_images(bands[index].images, states[index])
+            made = None if made_of is None else made_of[index]
+            write_images(bands[index].images, states[index], made)
         if on_step is not None:
             on_step(index, step, force)
 
@@ -348,17 +363,52 @@ def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
     return energy_spread(members[1] - members[0], first.calc.calibration)
 
 
-def write_images(images: Sequence[Atoms], path: Path) -> None:
-    """An ASE trajectory of a path, in place once it is complete."""
+def path_identities(
+    ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
+) -> list[Identity]:
+    """What tells the search of each path from another."""
+    potential = identity_of(calculator)
+    return [
+        Identity.of(
+            "neb",
+            _FORMAT,
+            reactant=reactant,
+            product=product,
+            potential=potential,
+            search=search,
+        )
+        for reactant, product in ends
+    ]
+
+
+def write_images(
+    images: Sequence[Atoms], path: Path, made_of: Identity | None = None
+) -> None:
+    """An ASE trajectory of a path, in place once it is complete.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
     partial = path.with_name(path.name + ".part")
-    with TrajectoryWriter(partial, "w") as out:
+    with writing(path, "go on with --resume"), TrajectoryWriter(partial, "w") as out:
+        if made_of is not None:
+            out.set_description({"made_of": dict(made_of.values)})
         for image in images:
             out.write(image)
     partial.replace(path)
 
 
-def _images(path: Path) -> list[Atoms]:
-    if not path.is_file():
+def read_images(path: Path, made_of: Identity | None = None) -> list[Atoms]:
+    """Images that `write_images` wrote; none where there is no file, or a broken one.
+
+    Raises:
+        DataError: They are of other work than ``made_of``.
+    """
+    try:
+        with TrajectoryReader(path) as frames:
+            stored, found = frames.description or {}, list(frames)
+    except (OSError, ValueError, UlmError):
         return []
-    with TrajectoryReader(path) as frames:
-        return list(frames)
+    if made_of is not None:
+        made_of.check(stored.get("made_of"), path, AFRESH)
+    return found

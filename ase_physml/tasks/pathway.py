@@ -1,19 +1,19 @@
 """From a mapped reaction SMILES to its path and barrier."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
-from ase_physml.data.atoms import Labels, from_atoms
-from ase_physml.data.journal import checksum
+from ase_physml.calculators.byname import CalculatorLike, as_calculator
+from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.errors import StructureError
+from ase_physml.jobs.identity import Identity
 from ase_physml.molecules.reaction import MappedReaction, read_reaction
 from ase_physml.tasks.conformer_ensemble import Settings
 from ase_physml.tasks.constraints import check_kept
@@ -35,6 +35,8 @@ from ase_physml.tasks.pathway_ends import (
 )
 from ase_physml.tasks.pathway_files import StepFiles
 from ase_physml.tasks.relaxation import check_is_atoms
+
+_FORMAT = 1
 
 Step = Literal["conformers", "ends", "path"]
 
@@ -213,24 +215,25 @@ def _check_ends(ends: object) -> None:
 
 def _made_with(
     reaction: str | Ends, calculator: Calculator, settings: PathwaySettings
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Identity]:
     """What the files of each step depend on."""
     given: object = reaction
     if isinstance(reaction, Ends):
-        structures = reaction.reactants + reaction.products
-        frames = [from_atoms(atoms, Labels()) for atoms in structures]
-        given = [len(reaction.reactants), *map(checksum, frames)]
-    potential = name_of(calculator)
-    relaxation = asdict(settings.relaxation)
+        given = {"reactants": reaction.reactants, "products": reaction.products}
+    potential = identity_of(calculator)
     return {
-        "conformers": {
-            "reaction": given,
-            "potential": potential,
-            "model": settings.model,
-            **relaxation,
-        },
-        "ends": {"match": settings.match},
-        "path": {"potential": potential, **asdict(settings.search)},
+        "conformers": Identity.of(
+            "conformers",
+            _FORMAT,
+            reaction=given,
+            potential=potential,
+            model=model_identity(settings.model),
+            settings=settings.relaxation,
+        ),
+        "ends": Identity.of("ends", _FORMAT, match=settings.match),
+        "path": Identity.of(
+            "path", _FORMAT, potential=potential, search=settings.search
+        ),
     }
 
 

@@ -1,6 +1,7 @@
 """The files of a pathway: what each step left, and whether it can be used again."""
 
 import json
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.conformer_files import write_conformers
 from ase_physml.tasks.neb import ReactionPath, write_images
 from ase_physml.tasks.pathway_ends import Ends
@@ -29,25 +32,26 @@ class StepFiles:
     The files are ``reactant.xyz`` and ``product.xyz``, ``ends.traj``, ``path.traj``.
     A step counts as done if its files are there, were made with the same settings, and
     the files of the step before are what they were then: whoever edits or replaces one
-    has the later steps done anew.
+    has the later steps done anew. What is done anew for other settings is warned of.
 
     Args:
         folder: Made if missing.
-        settings: Of each step, of JSON's types.
+        settings: What each step depends on.
         resume: Keep what is done; else everything is done anew.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Mapping[str, Any]], resume: bool
+        self, folder: Path, settings: Mapping[str, Identity], resume: bool
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._path, self._state = folder / "path.traj", folder / "path.state.traj"
-        self._settings = json.loads(json.dumps(settings))
+        self._settings = settings
         self._record = folder / "steps.json"
         self._done: dict[str, Any] = {}
         if resume and self._record.exists():
-            self._done = json.loads(self._record.read_text("utf-8"))
+            self._done = _read(self._record)
+            self._warn()
         else:
             self._record.unlink(missing_ok=True)
 
@@ -68,7 +72,8 @@ class StepFiles:
         """Structures of both sides."""
         sides = (ends.reactants, ends.products)
         for name, structures in zip(_FILES["conformers"], sides, strict=True):
-            write_conformers(self.folder / name, structures)
+            with writing(self.folder / name, "go on with --resume"):
+                write_conformers(self.folder / name, structures)
         self._finish("conformers")
 
     def read_pair(self) -> tuple[Atoms, Atoms]:
@@ -103,13 +108,35 @@ class StepFiles:
         before = STEPS[: STEPS.index(step)][-1:]
         files = [self.folder / name for each in before for name in _FILES[each]]
         made_of = [zlib.crc32(f.read_bytes()) if f.is_file() else None for f in files]
-        return {"settings": self._settings[step], "made_of": made_of}
+        return {"settings": self._settings[step].sha256, "made_of": made_of}
+
+    def _warn(self) -> None:
+        stored = self._done.get("values", {})
+        for step in STEPS:
+            differs = self._settings[step].difference(stored.get(step))
+            if step in self._done and differs:
+                warnings.warn(
+                    f"{self.folder}: {step} and what follows are done anew ({differs})",
+                    stacklevel=2,
+                )
+                return
 
     def _finish(self, step: str) -> None:
+        values = self._done.get("values", {})
+        self._done["values"] = {**values, step: dict(self._settings[step].values)}
         self._note(step, self._about(step))
 
     def _note(self, key: str, about: dict[str, Any]) -> None:
         self._done[key] = about
         partial = self._record.with_suffix(".part")
-        partial.write_text(json.dumps(self._done, indent=1), "utf-8")
-        partial.replace(self._record)
+        with writing(self._record, "go on with --resume"):
+            partial.write_text(json.dumps(self._done, indent=1), "utf-8")
+            partial.replace(self._record)
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(record.read_text("utf-8"))
+    except ValueError:
+        return {}  # cut short: everything is done anew
+    return found if isinstance(found, dict) else {}

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ase_physml.calculators.identity import model_identity
 from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
+from ase_physml.jobs.disk import writing
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.properties import (
     PropertyPredictions,
     fingerprint_columns,
@@ -22,6 +25,7 @@ from ase_physml.tasks.smiles_tables import SmilesTable
 
 # Enough to find batches of equal size among them, few enough to lose to a kill.
 _SLAB = 2048
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def run_properties(
     fingerprints: bool = False,
     processes: int = 1,
     resume: bool = False,
+    afresh: bool = False,
     on_molecules: Callable[[int], None] | None = None,
 ) -> Report:
     """Predict properties of all molecules of a table and write it with them.
@@ -63,6 +68,7 @@ def run_properties(
         fingerprints: The model's fingerprints instead, a column for each number.
         processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
         resume: Go on with an interrupted run of the same table and model.
+        afresh: Forget an interrupted run.
         on_molecules: Called with the number of molecules just finished.
 
     Raises:
@@ -73,8 +79,14 @@ def run_properties(
     work = partial(predict, model=model)
     # Refuses, before any file is made, what no process could use.
     about = work(())
-    job = {"model": model, "fingerprints": fingerprints}
-    with Slabs(out, job, resume=resume) as slabs:
+    job = Identity.of(
+        "predict",
+        _FORMAT,
+        model=model_identity(model),
+        fingerprints=fingerprints,
+        molecules=table.smiles,
+    )
+    with Slabs(out, job, resume=resume, afresh=afresh) as slabs:
         parts = slabs.run(
             table.smiles, _SLAB, work, _keep, processes=processes, tell=on_molecules
         )
@@ -84,7 +96,8 @@ def run_properties(
             for kind in ("failures", "unseen")
         )
         columns = about.names if fingerprints else _columns(about)
-        table.with_columns(columns, values).write(out)
+        with writing(out):
+            table.with_columns(columns, values).write(out)
         list_failures(out, failures, counted="line")
         list_failures(out, unseen, "unseen", "line")
         slabs.remove()

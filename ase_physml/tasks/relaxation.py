@@ -269,7 +269,7 @@ def _checked(trajectory: Path, identity: Identity) -> list[Atoms]:
     """
     try:
         with TrajectoryReader(trajectory) as frames:
-            stored, found = dict(frames.description), list(frames)
+            stored, found = frames.description or {}, list(frames)
     except (OSError, ValueError, UlmError):
         return []
     if found:

@@ -1,7 +1,8 @@
 """Structures from what people type: SMILES strings and files."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from ase import Atoms
@@ -12,7 +13,9 @@ from ase_physml.errors import DataError, PhysMLError, StructureError
 from ase_physml.molecules.atoms import to_atoms
 from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
 from ase_physml.molecules.geometry import some_geometry
-from ase_physml.molecules.smiles import parse_smiles
+from ase_physml.molecules.smiles import parse_smiles, shown
+
+_Build = Callable[[str], Atoms | PhysMLError]
 
 
 def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms:
@@ -36,7 +39,7 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     except DataError as error:
         raise StructureError(str(error)) from error
     if mol is None or mol.GetNumAtoms() == 0:
-        raise StructureError(f"{smiles!r} is neither a file nor a valid SMILES")
+        raise StructureError(f"{shown(smiles)} is neither a file nor a valid SMILES")
     if len(Chem.GetMolFrags(mol)) > 1:
         raise StructureError(f"{smiles}: several molecules; give them one by one")
     charge = Chem.GetFormalCharge(mol)
@@ -58,7 +61,10 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
 
 
 def read_inputs(
-    inputs: Iterable[str], seed: int = 0, column: str | None = None
+    inputs: Iterable[str],
+    seed: int = 0,
+    column: str | None = None,
+    max_atoms: int = MAX_ATOMS,
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     """A unique file-safe name and a structure, or its error, for each input.
 
@@ -67,14 +73,16 @@ def read_inputs(
             line and every frame counts.
         seed: Of structures from SMILES.
         column: Of the SMILES in tables.
+        max_atoms: As of `from_smiles`.
     """
+    build = partial(_try_smiles, seed=seed, max_atoms=max_atoms)
     used: set[str] = set()
     for text in inputs:
         path = Path(text)
         if path.is_file():
-            found = list(_of_file(path, seed, column))
+            found = list(_of_file(path, build, column))
         else:
-            found = [(file_safe(text), _try_smiles(text, seed))]
+            found = [(file_safe(text), build(text))]
         for name, atoms in found:
             unique, number = name, 2
             # c1ccccc1 and C1CCCCC1 are one name where file systems ignore case.
@@ -100,21 +108,21 @@ def read_structures(file: Path) -> list[Atoms]:
     return found
 
 
-def _try_smiles(text: str, seed: int) -> Atoms | PhysMLError:
+def _try_smiles(text: str, seed: int, max_atoms: int) -> Atoms | PhysMLError:
     try:
-        return from_smiles(text, seed)
+        return from_smiles(text, seed, max_atoms)
     except PhysMLError as error:
         return error
 
 
 def _of_file(
-    path: Path, seed: int, column: str | None
+    path: Path, build: _Build, column: str | None
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
-    return _lines(path, seed, column) if is_smiles_file(path) else _frames(path)
+    return _lines(path, build, column) if is_smiles_file(path) else _frames(path)
 
 
 def _lines(
-    path: Path, seed: int, column: str | None
+    path: Path, build: _Build, column: str | None
 ) -> Iterator[tuple[str, Atoms | PhysMLError]]:
     try:
         rows = read_smiles(path, column).rows
@@ -126,7 +134,7 @@ def _lines(
         if row.problem:
             found: Atoms | PhysMLError = StructureError(row.problem)
         else:
-            found = _try_smiles(row.smiles, seed)
+            found = build(row.smiles)
         if isinstance(found, Exception):
             found = StructureError(f"{where}: {found}")
         elif row.name:

@@ -139,9 +139,8 @@ def test_a_killed_run_is_resumed(
         kept.setattr(property_runs, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     assert not out.exists() and len(asked) == 25
-    assert "interrupted run" in str(predict(model, table, "-o", out).exception)
     other = predict(model, table, "-o", out, "--resume", "--fingerprints")
-    assert "other fingerprints" in str(other.exception)
+    assert "fingerprints was false, is true" in str(other.exception)
     asked.clear()
 
     def counts(smiles: Sequence[str], model: Any) -> Any:
@@ -170,7 +169,7 @@ def test_another_table_is_not_resumed(
         assert predict(model, table, "-o", out).exit_code == 130
     table.write_text("N\nCC\nCCC")
     result = predict(model, table, "-o", out, "--resume")
-    assert "item 0 or one soon after is not what it was" in str(result.exception)
+    assert 'molecules was ["C", "CC", "CCC"], is ["N"' in str(result.exception)
 
 
 def test_fingerprints(model: Path, tmp_path: Path) -> None:

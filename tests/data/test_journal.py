@@ -1,5 +1,6 @@
 """The journal survives whatever cuts it short."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.data.journal import Journal
 from ase_physml.errors import DataError
+from ase_physml.jobs.identity import Identity
 
-JOB = {"calculator": "emt"}
+JOB = Identity.of("label", 1, calculator="emt")
 
 
 @pytest.fixture
@@ -74,8 +76,25 @@ def test_a_flipped_bit_is_noticed(folder: Path, frames: list[Frame]) -> None:
 
 
 def test_another_job_is_refused(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"calculator 'emt', not 'lj'.*remove the fold"):
-        Journal(folder, {"calculator": "lj"})
+    with pytest.raises(DataError, match=r"calculator was emt, is lj.*start over"):
+        Journal(folder, Identity.of("label", 1, calculator="lj"))
+
+
+def test_a_journal_that_says_not_whose_it_is(folder: Path) -> None:
+    # As versions before this one wrote it.
+    (folder / "job.json").write_text('{"calculator": "emt"}')
+    with pytest.raises(DataError, match=r"nothing says what.*start over with --ov"):
+        Journal(folder, JOB)
+    with Journal(folder, JOB, afresh=True) as journal:
+        assert journal.count == 0
+
+
+def test_another_cell_is_another_structure(folder: Path, frames: list[Frame]) -> None:
+    other = replace(frames[2], cell=5 * np.eye(3), pbc=np.ones(3, dtype=bool))
+    with Journal(folder, JOB) as journal:
+        assert journal.has(2, frames[2])
+        with pytest.raises(DataError, match="frame 2 of the input is not what it was"):
+            journal.has(2, other)
 
 
 def test_other_structures_are_refused(folder: Path, frames: list[Frame]) -> None:

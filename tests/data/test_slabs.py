@@ -8,8 +8,10 @@ import pytest
 
 from ase_physml.data.slabs import Slabs
 from ase_physml.errors import DataError
+from ase_physml.jobs.identity import Identity
 
 ITEMS = list(range(30))
+JOB = Identity.of("t", 1, do="squares")
 
 
 def squares(slab: Sequence[int]) -> list[int]:
@@ -22,7 +24,7 @@ def keep(stem: Path, start: int, slab: Sequence[int], result: list[int]) -> list
 
 
 def run(out: Path, items: Sequence[int] = ITEMS, **named: Any) -> list[Any]:
-    with Slabs(out, {"do": "squares"}, resume=True) as slabs:
+    with Slabs(out, JOB, resume=True) as slabs:
         return slabs.run(items, 4, squares, keep, **named)
 
 
@@ -46,7 +48,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return squares(slab)
 
-    slabs = Slabs(out, {"do": "squares"}, resume=False)
+    slabs = Slabs(out, JOB, resume=False)
     with slabs, pytest.raises(KeyboardInterrupt):
         slabs.run(ITEMS, 4, until_ten, keep)
     asked: list[int] = []
@@ -56,7 +58,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
         return squares(slab)
 
     counts: list[int] = []
-    with Slabs(out, {"do": "squares"}, resume=True) as slabs:
+    with Slabs(out, JOB, resume=True) as slabs:
         slabs.run(ITEMS, 4, count, keep, tell=counts.append)
         slabs.remove()
     assert asked == ITEMS[9:] and sum(counts) == 30
@@ -67,20 +69,20 @@ def test_another_job_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(out)
     with pytest.raises(DataError, match="holds an interrupted run; resume it"):
-        Slabs(out, {"do": "squares"}, resume=False)
-    with pytest.raises(DataError, match="interrupted run with other do"):
-        Slabs(out, {"do": "cubes"}, resume=True)
+        Slabs(out, JOB, resume=False)
+    with pytest.raises(DataError, match=r"do was squares, is cubes.*start over"):
+        Slabs(out, Identity.of("t", 1, do="cubes"), resume=True)
     with pytest.raises(DataError, match="item 6 or one soon after is not what it was"):
         run(out, [*ITEMS[:7], 100, *ITEMS[8:]])
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        Slabs(tmp_path / "out", {}, resume=True),
+        Slabs(tmp_path / "out", JOB, resume=True),
         pytest.raises(DataError, match="another process"),
     ):
-        Slabs(tmp_path / "out", {}, resume=True)
-    with Slabs(tmp_path / "out", {}, resume=True) as again:
+        Slabs(tmp_path / "out", JOB, resume=True)
+    with Slabs(tmp_path / "out", JOB, resume=True) as again:
         again.remove()
 
 

@@ -30,6 +30,7 @@ from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
 from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
 from ase_physml.evaluation.subject import REACTIONS, Molecule, Subject, listed
 from ase_physml.evaluation.suite import Record, Suite, run_suite
+from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.structures import from_smiles
 
 
@@ -247,7 +248,7 @@ def test_goes_on_where_it_was(tmp_path: Path) -> None:
         calls.append("work")
         return {"x": 1}
 
-    subject = Subject("toy", EMT(), [], settings={"file": "1"})
+    subject = Subject("toy", EMT(), [], settings=Identity.of("evaluate", 1, file="1"))
     with pytest.raises(KeyboardInterrupt):
         run_suite(_suite({"a": works, "b": stops}), subject, journal)
     with journal.open("a") as file:
@@ -256,8 +257,8 @@ def test_goes_on_where_it_was(tmp_path: Path) -> None:
     found = run_suite(_suite({"a": works, "b": works}), subject, journal)
     assert found == {"a": {"x": 1}, "b": {"x": 1}}
     assert calls == ["work", "stop", "work"]
-    subject.settings = {"file": "2"}
-    with pytest.raises(DataError, match="other settings"):
+    subject.settings = Identity.of("evaluate", 1, file="2")
+    with pytest.raises(DataError, match="file was 1, is 2"):
         run_suite(_suite({"a": works}), subject, journal)
 
 

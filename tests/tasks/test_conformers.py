@@ -357,6 +357,66 @@ def test_one_failure_leaves_the_others(
         assert one.structures[0].info["smiles"] == "CN"
 
 
+def test_hydrogens_of_oh_turn_without_a_relaxation(tiny_conformations: Path) -> None:
+    found = generate_conformers("OCCO", 12, tiny_conformations)
+    heavy = RMSD(with_hydrogens("OCCO"), polar=False)
+    families = distinct([a.positions for a in found], heavy, 0.2, 12)
+    assert len(families) < len(found) == 12
+
+
+def test_mirror_images_get_mirror_images(tiny_conformations: Path) -> None:
+    left = generate_conformers("C[C@H](O)C(=O)O", 4, tiny_conformations)
+    right = generate_conformers("C[C@@H](O)C(=O)O", 4, tiny_conformations)
+    written = generate_conformers("OC(=O)[C@H](C)O", 4, tiny_conformations)
+    for a, b, c in zip(left, right, written, strict=True):
+        np.testing.assert_array_equal(a.positions * [1.0, 1.0, -1.0], b.positions)
+        lengths = [np.sort(x.get_all_distances().ravel()) for x in (b, c)]
+        np.testing.assert_allclose(*lengths, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def knows_no_sulphur(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = PhysChemConfig(variant="physnet", forces="springs", atom_width=8)
+    path = tmp_path_factory.mktemp("models") / "cno.pt"
+    card = MolecularCard("cno", "physchem", config.to_dict(), elements=["C", "N", "O"])
+    save_molecular(path, PhysChem(config), card)
+    return path
+
+
+def test_unknown_elements_fall_back_on_etkdg_and_it_is_said(
+    knows_no_sulphur: Path,
+) -> None:
+    known, other = conformers_of(
+        ["CCO", "CS(=O)(=O)NCCl"], knows_no_sulphur, None, Settings(n=2)
+    )
+    assert isinstance(known, Conformers)
+    assert isinstance(other, Conformers)
+    assert "distance_error" in known.structures[0].info
+    assert not known.note
+    assert "cno.pt was not trained on S, Cl" in other.note
+    assert "distance_error" not in other.structures[0].info
+    assert keeps_bonds(with_hydrogens("CS(=O)(=O)NCCl"), other.structures[0].positions)
+    with pytest.warns(UserWarning, match=r"CCS: cno\.pt was not trained on S"):
+        assert len(generate_conformers("CCS", 3, knows_no_sulphur)) > 1
+
+
+def test_isotopes_weigh_what_they_weigh(tiny_conformations: Path) -> None:
+    (atoms,) = generate_conformers("[2H]C([2H])([2H])O", 1, tiny_conformations)
+    assert sorted(atoms.get_masses())[1:4] == pytest.approx([2.014] * 3, abs=1e-3)
+
+
+def test_impossible_isomers_and_large_molecules_are_one_line(
+    tiny_conformations: Path,
+) -> None:
+    settings = Settings(n=2, max_atoms=8)
+    bridge, large, late = conformers_of(
+        ["C1C[C@H]2CC[C@H]1O2", "C" * 9, "CC"], tiny_conformations, None, settings
+    )
+    assert "C1C[C@H]2CC[C@H]1O2: this stereoisomer cannot exist" in str(bridge)
+    assert "CCCCCCCCC: 9 atoms" in str(large)
+    assert isinstance(late, Conformers)
+
+
 def test_a_model_without_conformations_is_refused(tmp_path: Path) -> None:
     config = PhysChemConfig(
         variant="chemnet", targets=1, atom_width=8, bond_width=8, molecule_width=8

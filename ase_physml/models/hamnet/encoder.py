@@ -7,7 +7,6 @@ backward.
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +45,9 @@ class Encoder(nn.Module):
         width: Of the result.
     """
 
+    # Models without an LSTM used to have this bias; it never did anything.
+    retired = ("linear.bias",)
+
     def __init__(self, config: HamNetConfig, width: int) -> None:
         super().__init__()
         widths = [config.atom_features] + [config.gcn_width] * config.gcn_layers
@@ -74,13 +76,6 @@ class Encoder(nn.Module):
         if self.lstm is not None:
             x = self._read(graph, x, self.lstm, self.backward_lstm)
         return centred(graph, x if self.linear is None else self.linear(x))
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *rest: Any
-    ) -> None:
-        # Models without an LSTM used to have this bias; it never did anything.
-        state_dict.pop(f"{prefix}linear.bias", None)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _spread(self, graph: MolecularGraph, strength: Tensor, x: Tensor) -> Tensor:
         """``D^-1/2 A D^-1/2 x``; in the authors' code ``(D + A) x``."""
