@@ -42,6 +42,8 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
         raise StructureError(f"{shown(smiles)} is neither a file nor a valid SMILES")
     if len(Chem.GetMolFrags(mol)) > 1:
         raise StructureError(f"{smiles}: several molecules; give them one by one")
+    if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+        raise StructureError(f"{smiles}: a dummy atom; give a molecule of elements")
     charge = Chem.GetFormalCharge(mol)
     if charge:
         raise StructureError(

@@ -52,6 +52,7 @@ def test_the_seed_decides() -> None:
         ("CC(=O)[O-]", "total charge -1"),
         ("[CH3]", "a radical"),
         ("[CH2]", "a radical"),
+        ("*CC", "a dummy atom"),
     ],
 )
 def test_refusals(smiles: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
