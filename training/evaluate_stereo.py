@@ -45,7 +45,7 @@ ORGANIC = {"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"}
 def isomers(tables: list[Path], count: int, largest: int) -> list[str]:
     """Canonical SMILES with all stereochemistry, of different molecules."""
     random = Random(0)
-    smiles = {s for table in tables for s in read_smiles_table(table).smiles}
+    smiles = {s for table in tables for s in read_smiles_table(table).smiles if s}
     shuffled = sorted(smiles)
     random.shuffle(shuffled)
     found: dict[str, None] = {}

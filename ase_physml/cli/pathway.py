@@ -25,7 +25,7 @@ from ase_physml.cli.shared import (
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import StructureError
+from ase_physml.errors import DataError, StructureError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,7 +111,7 @@ def pathway(
     from ase_physml.tasks.pathway import PathwaySettings, find_pathways
 
     check_file(uncertain, overwrite=True, option="--uncertain")
-    reactions = _read(inputs, smiles_column)
+    reactions, unread = _read(inputs, smiles_column)
     calculator = make_calculator_for(model, device, dtype)
     search = Search(
         images=images,
@@ -155,29 +155,37 @@ def pathway(
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
-    if print_errors(results) or flawed:
+    if print_errors({**results, **unread}) or flawed:
         raise typer.Exit(1)
 
 
-def _read(inputs: list[str], column: str | None) -> "dict[str, str | Ends]":
-    """Reactions by unique names that can be names of folders."""
+def _read(
+    inputs: list[str], column: str | None
+) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
+    """Reactions by unique names that can be names of folders, and bad rows."""
     from ase_physml.tasks.conformer_runs import read_molecules
     from ase_physml.tasks.pathway_ends import Ends
     from ase_physml.tasks.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
-        return {"reaction": Ends(*map(read_structures, files))}
+        return {"reaction": Ends(*map(read_structures, files))}, {}
     for file in files:
         if not file.is_file():
             raise StructureError(
                 f"{file}: no such file, and no reaction; write REACTANTS>>PRODUCTS"
             )
     found: dict[str, str | Ends] = {}
+    unread: dict[str, DataError] = {}
     for named in read_molecules(inputs, column):
+        if named.problem:
+            unread[named.where] = DataError(named.problem)
+            continue
         name = "reaction" if named.name == named.smiles else file_safe(named.name)
         found[name if name not in found else f"{name}-{len(found) + 1}"] = named.smiles
-    return found
+    if not found:
+        raise next(iter(unread.values()))
+    return found, unread
 
 
 def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":

@@ -8,7 +8,7 @@ from rdkit.rdBase import BlockLogs
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.molecules.smiles import parse_smiles
+from ase_physml.molecules.smiles import parse_smiles, shown
 
 
 def canonical(molecule: str | Chem.Mol) -> tuple[str, Chem.Mol, Array]:
@@ -44,8 +44,8 @@ def _parsed(molecule: str | Chem.Mol) -> Chem.Mol:
     parsed = parse_smiles(molecule)
     if parsed is None:
         raise DataError(
-            f"{molecule!r} is not a valid SMILES (syntax, valence or aromaticity); "
-            "correct it or leave it out"
+            f"{shown(molecule)} is not a valid SMILES (syntax, valence or "
+            "aromaticity); correct it or leave it out"
         )
     return parsed
 

@@ -17,7 +17,7 @@ from rdkit import Chem, DistanceGeometry
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
 from ase_physml.molecules.etkdg import Clock, bounds_of, embedded, etkdg
-from ase_physml.molecules.smiles import parse_smiles
+from ase_physml.molecules.smiles import parse_smiles, shown
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 
 # Distances across one and two bonds hardly vary between conformers, Å.
@@ -65,7 +65,7 @@ def with_hydrogens(smiles: str) -> Chem.Mol:
     molecule = parse_smiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise DataError(
-            f"{smiles!r} is not a valid SMILES (syntax, valence or aromaticity); "
+            f"{shown(smiles)} is not a valid SMILES (syntax, valence or aromaticity); "
             "correct it or leave it out"
         )
     if len(Chem.GetMolFrags(molecule)) > 1:

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.molecules.smiles import parse_smiles
+from ase_physml.molecules.smiles import parse_smiles, shown
 
 # Costs beside squared distances, Å^2: of a hydrogen that changes its owner though it
 # need not, and of one that would be another than the map numbers say.
@@ -97,7 +97,7 @@ def read_reaction(smiles: str) -> MappedReaction:
     sides = smiles.strip().split(">>")
     if len(sides) != 2 or not all(sides):
         raise DataError(
-            f"{smiles!r} is no reaction; write REACTANTS>>PRODUCTS, without agents"
+            f"{shown(smiles)} is no reaction; write REACTANTS>>PRODUCTS, without agents"
         )
     parsed = [_parsed(side) for side in sides]
     _check_same_atoms(*map(_maps, parsed))
@@ -124,7 +124,7 @@ def _parsed(side: str) -> Chem.Mol:
     parameters.removeHs = False
     molecule = parse_smiles(side, parameters)
     if molecule is None:
-        raise DataError(f"{side!r} is not a valid SMILES (syntax, valence)")
+        raise DataError(f"{shown(side)} is not a valid SMILES (syntax, valence)")
     if Chem.GetFormalCharge(molecule):
         raise DataError(f"{side}: potentials here are for neutral reactions, not ions")
     for atom in molecule.GetAtoms():

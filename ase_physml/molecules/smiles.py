@@ -9,8 +9,14 @@ from rdkit.rdBase import BlockLogs
 from ase_physml.errors import DataError
 
 _LONGEST = 10_000
+_SHOWN = 200
 # What ChemAxon's extension says of polymers and of bonds that may be elsewhere.
 _OPEN = re.compile(r"\|(?:[^|]*,)?(?:Sg|SgD|m|LN):")
+
+
+def shown(smiles: str) -> str:
+    """A SMILES in quotes for messages, cut if it is long."""
+    return repr(smiles if len(smiles) <= _SHOWN else smiles[: _SHOWN - 3] + "...")
 
 
 def parse_smiles(smiles: str, parameters: Any = None) -> Chem.Mol | None:
@@ -38,7 +44,7 @@ def parse_smiles(smiles: str, parameters: Any = None) -> Chem.Mol | None:
         )
     if _OPEN.search(text):
         raise DataError(
-            f"{text!r} is a polymer or has bonds that may be elsewhere; write one "
+            f"{shown(text)} is a polymer or has bonds that may be elsewhere; write one "
             "molecule"
         )
     # Its stubs know no None.

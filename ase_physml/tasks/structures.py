@@ -13,7 +13,7 @@ from ase_physml.errors import DataError, PhysMLError, StructureError
 from ase_physml.molecules.atoms import to_atoms
 from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
 from ase_physml.molecules.geometry import some_geometry
-from ase_physml.molecules.smiles import parse_smiles
+from ase_physml.molecules.smiles import parse_smiles, shown
 
 _Build = Callable[[str], Atoms | PhysMLError]
 
@@ -39,9 +39,11 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     except DataError as error:
         raise StructureError(str(error)) from error
     if mol is None or mol.GetNumAtoms() == 0:
-        raise StructureError(f"{smiles!r} is neither a file nor a valid SMILES")
+        raise StructureError(f"{shown(smiles)} is neither a file nor a valid SMILES")
     if len(Chem.GetMolFrags(mol)) > 1:
         raise StructureError(f"{smiles}: several molecules; give them one by one")
+    if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+        raise StructureError(f"{smiles}: a dummy atom; give a molecule of elements")
     charge = Chem.GetFormalCharge(mol)
     if charge:
         raise StructureError(

@@ -9,7 +9,8 @@ from ase.io import read, write
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app
-from ase_physml.errors import StructureError
+from ase_physml.cli.pathway import _read as read_reactions
+from ase_physml.errors import DataError, StructureError
 
 Run = Callable[..., Result]
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
@@ -78,3 +79,14 @@ def test_inputs_that_are_no_reactions(run: Run, tmp_path: Path) -> None:
         assert isinstance(result.exception, StructureError)
         assert "no such file" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_bad_rows_of_a_table_are_named(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("name,reaction_smiles\none,[CH4:1]>>[CH4:1]\ntwo,C>>C,3\n")
+    reactions, unread = read_reactions([str(table)], None)
+    assert reactions == {"one": "[CH4:1]>>[CH4:1]"}
+    assert list(unread) == [f"{table}, line 3"]
+    table.write_text("name,reaction_smiles\ntwo,C>>C,3\n")
+    with pytest.raises(DataError, match="3 cells under 2"):
+        read_reactions([str(table)], None)

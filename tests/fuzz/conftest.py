@@ -9,8 +9,8 @@ import pytest
 
 from ase_physml.errors import PhysMLError
 
-# Of one input, also on a machine with much else to do.
-SECONDS = 30.0
+# Of a processor, for one input.
+SECONDS = 10.0
 
 Check = Callable[[Callable[[], Any]], Any]
 
@@ -20,12 +20,12 @@ def check() -> Check:
     """Calls, and returns the answer or the error, which must be ours and one line."""
 
     def call(work: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             found = work()
         except PhysMLError as error:
             found = error
-        assert time.perf_counter() - start < SECONDS
+        assert time.process_time() - start < SECONDS
         for one in found if isinstance(found, list) else [found]:
             if isinstance(one, Exception):
                 assert isinstance(one, PhysMLError)

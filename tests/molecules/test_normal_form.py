@@ -16,6 +16,8 @@ WRITTEN = [
     ("[2H]C([2H])([2H])O", "OC([2H])([2H])[2H]"),
     ("[O-][n+]1ccccc1", "c1cc[n+]([O-])cc1"),
     ("C[CH2]", "[CH2]C"),
+    ("C1C[C@@H]2CC[C@H]1O2", "C1C[C@H]2CC[C@@H]1O2"),
+    ("C[C@H]1CC[C@@H](O)CC1", "O[C@@H]1CC[C@H](C)CC1"),
 ]
 
 

@@ -52,6 +52,7 @@ def test_the_seed_decides() -> None:
         ("CC(=O)[O-]", "total charge -1"),
         ("[CH3]", "a radical"),
         ("[CH2]", "a radical"),
+        ("*CC", "a dummy atom"),
     ],
 )
 def test_refusals(smiles: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +99,8 @@ def test_bad_inputs_are_reported_beside_good_ones(tmp_path: Path) -> None:
 def test_files_of_smiles(tmp_path: Path) -> None:
     (tmp_path / "some.smi").write_text("CO methanol\n\nO\nnonsense\n")
     (tmp_path / "none.smi").write_text("\n")
+    (tmp_path / "some.txt").write_text("smiles;name\nC;methane\n")
+    assert list(found(tmp_path / "some.txt")) == ["methane"]
     (tmp_path / "binary.smi").write_bytes(b"\xff\xfe\x00")
     names = [tmp_path / f"{name}.smi" for name in ("some", "none", "binary")]
     result = found(*names)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ase_physml.data.files.kinds import refuse_structures
+from ase_physml.data.files.kinds import kind_of, refuse_structures
 from ase_physml.data.files.table import Row, has_names, read_text_table
 from ase_physml.data.files.text import read_lines
 from ase_physml.errors import DataError
@@ -88,8 +88,14 @@ def read_smiles(path: Path, column: str | None = None) -> SmilesFile:
 
 
 def is_smiles_file(path: Path) -> bool:
-    """Whether a file holds SMILES by its ending; others are read as structures."""
-    return path.suffix.lower() in (*_LINES, *_TABLES)
+    """Whether a file holds SMILES by its ending; others are read as structures.
+
+    Of a .txt the content decides.
+    """
+    ending = path.suffix.lower()
+    if ending == ".txt":
+        return kind_of(path) is None
+    return ending in (*_LINES, *_TABLES)
 
 
 def is_table(path: Path, column: str | None = None) -> bool:
