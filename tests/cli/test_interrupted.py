@@ -197,9 +197,12 @@ STOPS = """
 import os, signal, sys
 from ase_physml.tasks import relax
 original = relax.write_final
+name = getattr(signal, sys.argv.pop())
+# Ignored from the start where a shell runs the tests in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def stop(done, stem):
     original(done, stem)
-    os.kill(os.getpid(), getattr(signal, sys.argv.pop()))
+    os.kill(os.getpid(), name)
 relax.write_final = stop
 from ase_physml.cli import main
 main()

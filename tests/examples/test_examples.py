@@ -85,7 +85,7 @@ def test_example(
             assert made.is_file(), done.stdout
     if name == "own_property.py":
         header = (tmp_path / "predicted.csv").read_text().splitlines()[0]
-        assert header.endswith(",predicted_boiling,boiling_std")
+        assert header.endswith(",predicted_boiling,predicted_boiling_std")
 
 
 @pytest.mark.slow
