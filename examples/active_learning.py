@@ -1,9 +1,11 @@
 """Active learning in three commands: relax, label what is uncertain, train on it.
 
-    python examples/active_learning.py "CC(=O)ON" --model reactions.pt
+    python examples/active_learning.py "ON=NO" --model reactions.pt
 
-The model must be a committee with a measured threshold. Labels are GFN2-xTB's, by
-tblite, since that is what reactions.pt was trained on; use the method of your model.
+The model must be a committee with a measured threshold. Of structures like those that
+it was trained on, such as "CC(=O)ON", it is sure: there is nothing to learn. Labels are
+GFN2-xTB's, by tblite, since that is what reactions.pt was trained on; use the method
+of your model.
 """
 
 import argparse
@@ -30,11 +32,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="of training")
     options = parser.parse_args()
     structures = shlex.join(options.structures)
-    run(f"physml relax {structures} --model {options.model} --uncertain doubtful.h5")
+    # What an earlier round left is no part of this one.
+    Path("doubtful.h5").unlink(missing_ok=True)
+    run(
+        f"physml relax {structures} --model {options.model} --overwrite "
+        "--uncertain doubtful.h5"
+    )
     if not Path("doubtful.h5").exists():
         print("The committee is sure of all of them: nothing to learn here.")
         return
-    run(f"physml data label doubtful.h5 labelled.h5 --calculator {options.labels}")
+    run(
+        f"physml data label doubtful.h5 labelled.h5 --calculator {options.labels} "
+        "--overwrite"
+    )
     # Each member anew, with its own seed, makes the next committee.
     for member in (0, 1):
         run(

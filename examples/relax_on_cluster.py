@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ase import Atoms
+
 from ase_physml.data.dask_workers import DaskWorkers
 from ase_physml.errors import PhysMLError
 from ase_physml.tasks.relax import write_relaxed
 from ase_physml.tasks.relax_units import Potential, relax_on
 from ase_physml.tasks.relaxation import Relaxed
-from ase_physml.tasks.structures import from_smiles
+from ase_physml.tasks.structures import read_inputs
 
 # One thread each; and Dask is kept from trimming memory and from its profiler, which
 # take a third of the time of a worker that has small molecules.
@@ -57,14 +59,19 @@ def here(workers: int) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("smiles", type=Path, help="file of SMILES, one a line")
+    parser.add_argument("smiles", type=Path, help="file of lines `SMILES name`")
     parser.add_argument("--model", default="qm9.pt")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--slurm", metavar="PARTITION")
     parser.add_argument("--out", type=Path, default=Path("relaxed.h5"))
     options = parser.parse_args()
-    names = options.smiles.read_text().split()
-    starts = [from_smiles(name) for name in names]
+    # Each line has a SMILES, perhaps a name; one that cannot be read is no end of all.
+    read = dict(read_inputs([str(options.smiles)]))
+    starts = {name: one for name, one in read.items() if isinstance(one, Atoms)}
+    for name, error in read.items():
+        if name not in starts:
+            print(f"{name}: failed: {error}", flush=True)
+    names = list(starts)
     found: dict[str, Relaxed] = {}
 
     def done(index: int, outcome: Relaxed | Exception) -> None:
@@ -78,11 +85,17 @@ def main() -> None:
     workers = options.workers
     cluster = slurm(options.slurm, workers) if options.slurm else here(workers)
     with cluster as scheduler, DaskWorkers(scheduler, timeout=60.0) as pool:
-        relax_on(pool, starts, Potential(options.model), fmax=0.02, on_done=done)
+        relax_on(
+            pool,
+            list(starts.values()),
+            Potential(options.model),
+            fmax=0.02,
+            on_done=done,
+        )
     if not found:
         raise PhysMLError("nothing was relaxed")
     write_relaxed(options.out, found, options.model)
-    print(f"{len(found)} of {len(names)} written to {options.out}")
+    print(f"{len(found)} of {len(read)} written to {options.out}")
 
 
 if __name__ == "__main__":

@@ -130,6 +130,8 @@ def plan(
         equilibrium=False,
         source=f"{origin}, less {calculator}",
         baseline=calculator,
+        # Forces there are labels now, but nothing else was seen than minima.
+        extra={**given.extra, **({"minima": True} if given.equilibrium else {})},
     )
     return metadata, less_at_rest if given.equilibrium else less
 

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,11 +163,26 @@ DRAWN = {
 }
 
 
-def as_image(figure: "Figure") -> str:
-    """The source of an ``<img>``: nothing is fetched when the page is read."""
+def picture(suite: str, found: BySubject) -> str:
+    """The source of an ``<img>``: nothing is fetched when the page is read.
+
+    Args:
+        suite: Of `DRAWN`.
+        found: Its records, by subject.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    # Names are names: a dollar in them, as of SMILES, begins no formula.
+    with _plain_texts():
+        DRAWN[suite](found).savefig(buffer, format="png", dpi=110)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _plain_texts() -> AbstractContextManager[Any]:
+    try:
+        from matplotlib import rc_context
+    except ImportError:
+        return nullcontext()  # `_figure` will say so
+    return rc_context({"text.parse_math": False})
 
 
 def _figure(columns: int, height: float = 3.4) -> "Figure":

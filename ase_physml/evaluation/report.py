@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ase_physml.evaluation.figures import DRAWN, as_image
+from ase_physml.evaluation.figures import picture
 from ase_physml.evaluation.run import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
 
@@ -70,7 +70,7 @@ def _section(
     ]
     measured = {n: r for n, r in records.items() if tables[n]["rows"]}
     if measured:
-        image = as_image(DRAWN[suite.name](measured))
+        image = picture(suite.name, measured)
         parts.append(f'<img alt="{escape(suite.title)}" src="{image}">')
     for name, table in tables.items():
         parts.append(_errors(name, table["errors"], table["cases"]))

@@ -116,7 +116,8 @@ class FrameStore:
             `groups_of`.
 
     Attributes:
-        equilibrium: They are minima.
+        equilibrium: They are minima, where forces are zero.
+        minima: They are minima, if only of the sum of a baseline and their labels.
         periodic: Some structure of the set repeats; `Batch.cell` is then there for all.
         relative: Its energies are differences within a group, of no use as totals.
     """
@@ -137,6 +138,7 @@ class FrameStore:
         self.frames = frames
         self.n_atoms = data.n_atoms[frames]
         self.equilibrium = bool(data.metadata.equilibrium)
+        self.minima = self.equilibrium or bool(data.metadata.extra.get("minima"))
         self.relative = data.metadata.energy_kind.startswith("relative")
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
         self.groups: Ints | None = None

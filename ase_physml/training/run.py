@@ -103,7 +103,7 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
 def card_of(recipe: Recipe, data: Data) -> PotentialCard:
     """What a potential trained by this recipe says of itself."""
     level = recipe.level_of_theory or data.level_of_theory
-    equilibrium = all(s.equilibrium for s in data.stores)
+    equilibrium = all(s.minima for s in data.stores)
     return PotentialCard.for_model(
         recipe.model,
         name=recipe.name,

@@ -59,7 +59,7 @@ RELAX = ("relax", "set.xyz", "--model", "tiny.pt", "--steps", "2", "--no-plot")
     ("change", "said"),
     [
         (lambda: another(Path("tiny.pt")), "potential was tiny.pt (sha256 "),
-        (lambda: write("set.xyz", [molecule("H2S")] * 3), "structure was H2O ("),
+        (lambda: write("set.xyz", [molecule("CO2")] * 3), "structure was H2O ("),
         (lambda: ["--fmax", "0.5"], "fmax was 0.01, is 0.5"),
         (lambda: ["--optimizer", "FIRE"], "optimizer was BFGS, is FIRE"),
         (lambda: ["--dtype", "float32"], "dtype float64), is tiny.pt (dtype float32)"),

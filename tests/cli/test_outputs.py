@@ -110,7 +110,7 @@ def test_a_misspelt_option(
     assert "--otu" in refused([*verb.split(), "--otu"], monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("verb", FOLDERS.keys() | FILES.keys())
+@pytest.mark.parametrize("verb", FOLDERS | FILES)
 @pytest.mark.parametrize("place", ["water.xyz/below/out.sdf", "/proc/none/out.sdf"])
 def test_a_place_that_cannot_be_written(
     verb: str,

@@ -74,6 +74,7 @@ def test_what_a_baseline_leaves_over(
     assert data.metadata.baseline == name
     assert data.metadata.level_of_theory == "DFT"
     assert data.metadata.equilibrium is False
+    assert data.metadata.extra == ({"minima": True} if equilibrium else {})
     for k, (found, frame) in enumerate(zip(data, own, strict=True)):
         if k == 4:
             assert found.energy is None

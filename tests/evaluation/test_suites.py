@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from typer.testing import CliRunner
 
 from ase_physml import PhysMLCalculator
@@ -23,9 +24,11 @@ from ase_physml.data.reactions import reactions
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
+from ase_physml.evaluation import run
 from ase_physml.evaluation.assembly import ASSEMBLY, cuttable
 from ase_physml.evaluation.masked import MASKED, slide
 from ase_physml.evaluation.reaction import REACTION
+from ase_physml.evaluation.report import write_report
 from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
 from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
 from ase_physml.evaluation.subject import REACTIONS, Molecule, Subject, listed
@@ -265,6 +268,7 @@ def test_goes_on_where_it_was(tmp_path: Path) -> None:
 KILLER = """
 import os, signal
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 class Killer(EMT):
     def calculate(self, atoms, *rest):
         if len(atoms) == 3:
@@ -320,6 +324,26 @@ def test_the_page(tiny_potential: Path, reaction_set: Path, tmp_path: Path) -> N
     assert "emt: 1 of 1 cases failed" in page
     result = CliRunner().invoke(app, ["evaluate", "emt", "--suites", "beauty"])
     assert "no suite beauty" in str(result.exception)
+
+
+def test_names_are_text_in_the_page(tmp_path: Path) -> None:
+    bad = "<script>alert('$x')</script>"
+    molecules = [Molecule(name, molecule("H2O")) for name in (bad, "<b>&$_{")]
+    subject = Subject("<i>lj$", LennardJones(), molecules)
+    broken = Subject("<u>$", Refuses(), molecules)
+    found = run.evaluate([subject, broken], ["structure", "assembly"], tmp_path)
+    write_report(tmp_path / "r.html", found, run.tables(found))
+    page = (tmp_path / "r.html").read_text("utf-8")
+    for tag in ("<script", "<b>", "<i>", "<u>"):
+        assert tag not in page
+    assert "&lt;i&gt;lj$" in page and "&lt;script&gt;" in page
+
+
+class Refuses(LennardJones):
+    """Says what nobody should run."""
+
+    def calculate(self, *_: object) -> None:
+        raise ValueError("<script>no</script>")
 
 
 @pytest.mark.parametrize(("options", "name"), [([], "N2"), (["--part", "val"], "H2O")])

@@ -1,6 +1,8 @@
 """The examples run, with a small potential."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +57,7 @@ def test_example(
         pytest.importorskip("tblite")
     if name == "relax_on_cluster.py":
         pytest.importorskip("distributed")
-        (tmp_path / "few.smi").write_text("O\nC\nCO\n")
+        (tmp_path / "few.smi").write_text("O water\nC\nnonsense bad\nCO the alcohol\n")
     other = {
         "active_learning.py": tiny_committee,
         "fingerprints.py": tiny_properties,
@@ -75,6 +77,8 @@ def test_example(
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 3
+    if name == "relax_on_cluster.py":
+        assert "3 of 4 written" in done.stdout and "bad: failed" in done.stdout
     if name == "active_learning.py":
         for member in ("member0", "member1"):
             made = tmp_path / "runs" / member / f"{member}.pt"
@@ -82,6 +86,30 @@ def test_example(
     if name == "own_property.py":
         header = (tmp_path / "predicted.csv").read_text().splitlines()[0]
         assert header.endswith(",predicted_boiling,boiling_std")
+
+
+@pytest.mark.slow
+def test_active_learning_as_it_says_itself(tmp_path: Path) -> None:
+    pytest.importorskip("tblite")
+    source = (FOLDER / "active_learning.py").read_text("utf-8")
+    (line,) = (one for one in source.splitlines() if "python examples/" in one)
+    _, _, *arguments = shlex.split(line)
+    for _ in range(2):  # the second time over the files of the first
+        done = subprocess.run(
+            [
+                sys.executable,
+                FOLDER / "active_learning.py",
+                *arguments,
+                "--steps",
+                "100",
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "runs" / "member1" / "member1.pt").is_file(), done.stdout
+        shutil.rmtree(tmp_path / "runs")
 
 
 @pytest.mark.parametrize(
