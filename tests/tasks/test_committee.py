@@ -124,7 +124,10 @@ def test_relaxations_and_paths_know_their_doubt(
     (last,) = calculator.calculate_many([done.atoms])
     # Not only of the last structure: the worst on the way.
     assert done.doubt.largest >= np.linalg.norm(last["forces_std"], axis=1).max()
-    search = Search(images=4, steps=1, relax_ends=False)
+    # Two hydrogens change places: there is a maximum between.
+    end = start.copy()
+    end.positions[[4, 5]] = end.positions[[5, 4]]
+    search = Search(images=4, fmax=1e6, steps=1, relax_ends=False)
     (path,) = find_paths([(start, end)], calculator, search)
     assert not isinstance(path, Exception)
     assert path.doubt is not None and path.flaws and path.barrier_std is None
@@ -155,8 +158,8 @@ def test_a_member_may_be_named_like_a_shipped_potential(
     monkeypatch.chdir(tmp_path)
     members[0].rename("qm9.pt")
     line = ["committee", str(members[1]), "--data", str(labelled.path)]
-    line += ["--out", str(tmp_path / "joined.pt")]
-    result = CliRunner().invoke(app, [*line, "./qm9.pt"])
+    out = str(tmp_path / "joined.pt")
+    result = CliRunner().invoke(app, [*line, "--out", out, "./qm9.pt"])
     assert result.exit_code == 0, result.output
     # The shipped one is of another level of theory.
     result = CliRunner().invoke(app, [*line, "qm9.pt", "--overwrite"])
