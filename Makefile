@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-THREADS := 1
-TEST = OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --numprocesses auto
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 # Tests whose numbers another processor may round otherwise.
 NUMERIC := --ignore-glob="*_scripts.py" $(addprefix tests/, models calculators engines \
@@ -24,7 +23,6 @@ demo: $(STAMPS)/core
 test: lint
 	$(TEST) -m "not slow and not scatter"
 
-test-portable: THREADS := 2
 test-portable: $(STAMPS)/dev
 	ATEN_CPU_CAPABILITY=$$($(BIN)/python -c '$(OTHER)') \
 		$(TEST) -m "not slow and not scatter" $(NUMERIC)

@@ -129,8 +129,8 @@ def multiplicity(atoms: Atoms) -> Stated | None:
         return stated
     # One moment per atom, or a vector where the spins are not collinear.
     moments = atoms.get_initial_magnetic_moments()
+    moments = moments[:, None] if moments.ndim == 1 else moments
     if moments.any():
-        moments = moments.reshape(len(atoms), -1)
         sizes = np.linalg.norm(moments, axis=1)
         largest = int(sizes.argmax())
         return Stated(

@@ -15,8 +15,9 @@ Array = npt.NDArray[np.float64]
 
 # From here on, cell lists beat measuring all distances.
 _LARGE = 300
-# Å, and atoms per Å^3: the shortest bond has 0.74 Å, and diamond 0.18 of them.
-_THINNEST, _DENSEST = 0.3, 1.0
+# Å, atoms per Å^3, and cells. The shortest bond has 0.74 Å, diamond 0.18 atoms in
+# 1 Å^3, and a cube of 1 Å has 69,000 images within 20 Å.
+_SHORTEST, _DENSEST, _IMAGES = 0.3, 1.0, 200_000
 _SPACE = 3
 # Distances measured at a time, so that memory does not grow with their number.
 _AT_ONCE = 2_000_000
@@ -67,7 +68,7 @@ def images_within(
 
     Raises:
         StructureError: A cell has so many images of an atom within reach that no
-            structure can be meant: see `_check_density`.
+            structure can be meant: see `_check_cell`.
 
     Returns:
         Atoms of each pair, int64 (2, P), and shifts, whole numbers in the dtype of the
@@ -78,7 +79,7 @@ def images_within(
     boxes = np.where(along[..., None], cell.detach().cpu().double().numpy(), 0.0)
     nearby = NeighborList(cutoff=cutoff, full_list=False, sorted=True)
     for box, repeats, count in zip(boxes, along, n_atoms.tolist(), strict=True):
-        _check_density(box[repeats], count)
+        _check_cell(box[repeats], count, cutoff)
     pairs, shifts = [], []
     starts, counts = offsets(n_atoms).tolist(), n_atoms.tolist()
     for start, count, box, repeats in zip(starts, counts, boxes, along, strict=True):
@@ -91,34 +92,42 @@ def images_within(
     )
 
 
-def _check_density(vectors: Array, count: int) -> None:
+def _check_cell(vectors: Array, count: int, cutoff: float) -> None:
     """Refuse cells whose images would be searched for minutes, and fill the memory.
 
     Args:
         vectors: Lattice vectors along which a structure repeats, (K, 3) Å.
         count: Atoms in the cell.
+        cutoff: Å.
 
     Raises:
-        StructureError: Lattice planes are nearer than `_THINNEST`, the cell has no
-            extent, or it holds more atoms than `_DENSEST`.
+        StructureError: A vector is shorter than `_SHORTEST`, `_IMAGES` are within
+            reach, or the cell holds more atoms than `_DENSEST`.
     """
     if not len(vectors):
         return
+    shortest = np.linalg.norm(vectors, axis=1).min()
+    if not shortest >= _SHORTEST:
+        raise StructureError(
+            f"the periodic cell has a vector of {shortest:.2g} Å, shorter than "
+            f"{_SHORTEST} Å, so that images of an atom lie on top of it: correct the "
+            "cell, or atoms.pbc"
+        )
     gram = vectors @ vectors.T
     try:
-        inverse = np.linalg.inv(gram)
+        reciprocal = np.linalg.inv(gram)
     except np.linalg.LinAlgError:
-        inverse = np.full_like(gram, np.inf)
-    with np.errstate(invalid="ignore"):
-        planes = 1.0 / np.sqrt(np.diag(inverse).max())
-    if not planes >= _THINNEST:
+        reciprocal = np.full_like(gram, np.inf)
+    # Each way as far as the cutoff, in steps from one lattice plane to the next.
+    images = np.prod(2.0 * cutoff * np.sqrt(np.abs(np.diag(reciprocal))) + 1.0)
+    if not images <= _IMAGES:
         raise StructureError(
-            f"planes of the periodic cell are {planes:.2g} Å apart, where at least "
-            f"{_THINNEST} Å are needed: correct the cell, or reduce it if it is skewed "
-            "(ase.geometry.minkowski_reduce)"
+            f"the periodic cell has {images:.2g} images to search for neighbours "
+            f"within {cutoff:g} Å, more than {_IMAGES:,}: correct the cell, or reduce "
+            "it if it is skewed (ase.geometry.minkowski_reduce)"
         )
     volume = np.sqrt(np.linalg.det(gram))
-    if len(vectors) == _SPACE and count > _DENSEST * volume:
+    if len(vectors) == _SPACE and not count <= _DENSEST * volume:
         raise StructureError(
             f"the periodic cell has {count} atoms in {volume:.3g} Å^3, more than "
             f"{_DENSEST:g} in 1 Å^3, which no solid reaches: correct the cell or the "

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from ase_physml.charges import (
     Stated,
@@ -21,13 +19,9 @@ from ase_physml.charges import (
 from ase_physml.errors import StructureError
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.neighbours import images_within
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
-
-# Å; every structure has pairs that near.
-_BOND = 1.5
 
 # Of the volume of a box with edges as long; below it the cell is flat.
 _FLAT = 1e-6
@@ -43,8 +37,8 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
 
     Raises:
         StructureError: No atoms, unknown elements, positions that are not finite, a
-            periodic cell without extent, or two atoms of a molecule in one place; of a
-            cell, `check_images` and `check_apart` say so.
+            periodic cell without extent, or two atoms of a molecule in one place (of a
+            cell, `check_apart` says so).
     """
     if len(atoms) == 0:
         raise StructureError("the structure has no atoms")
@@ -137,43 +131,18 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def check_images(atoms: Atoms) -> None:
-    """Refuse atoms of a cell that are in one place, across its faces too.
-
-    Raises:
-        StructureError: Naming them.
-    """
-    positions = torch.from_numpy(atoms.positions)
-    cell = torch.from_numpy(atoms.cell.array)
-    counts, pbc = torch.tensor([len(atoms)]), torch.from_numpy(atoms.pbc)
-    # As far as a bond: a search for less looks through millions of tiny boxes.
-    pairs, shifts = images_within(positions, counts, cell[None], pbc[None], _BOND)
-    gaps = positions[pairs[1]] + shifts @ cell.nan_to_num() - positions[pairs[0]]
-    _refuse_coincident(atoms, pairs, gaps)
-
-
 def check_apart(graph: PeriodicEdgeList, structures: Sequence[Atoms]) -> None:
-    """The same of a batch, from the pairs that are known anyway.
+    """Like `_check_distances`, across the faces of cells, from the pairs of a batch.
 
     Raises:
         StructureError: Naming the atoms of the first structure.
     """
-    gaps = graph.pair_vectors()
-    near = gaps.square().sum(-1) < COINCIDENT**2
+    near = graph.pair_vectors().square().sum(-1) < COINCIDENT**2
     if near.any():
-        first = int(graph.pairs[0, near][0])
-        structure = int(graph.molecule[first])
-        own = graph.molecule[graph.pairs[0]] == structure
-        start = int((graph.molecule < structure).sum())
-        _refuse_coincident(
-            structures[structure], graph.pairs[:, own] - start, gaps[own]
-        )
-
-
-def _refuse_coincident(atoms: Atoms, pairs: Tensor, gaps: Tensor) -> None:
-    near = gaps.square().sum(-1) < COINCIDENT**2
-    if near.any():
-        i, j = pairs[:, near][:, 0].tolist()
+        pair = graph.pairs[:, near][:, 0]
+        structure = int(graph.molecule[pair[0]])
+        i, j = (pair - int((graph.molecule < structure).sum())).tolist()
+        atoms = structures[structure]
         raise StructureError(
             f"atoms {_label(atoms, i)} and {_label(atoms, j)} coincide, or images of "
             "them in the periodic cell do; remove one of them or correct the cell"

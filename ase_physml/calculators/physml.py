@@ -18,7 +18,6 @@ from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_apart,
     check_extensive,
-    check_images,
     check_neutral_singlet,
     check_open,
     check_structure,
@@ -127,9 +126,9 @@ class PhysMLCalculator(ParametricCalculator):
         if files:
             # Absolute: a pickle may be opened in another folder.
             self.sources = tuple(resolve(one).absolute() for one in files)
-            self.hashes = hashes_of(self.sources)
             self.potential = " + ".join(source.name for source in self.sources)
             self.members, self.card = load_all(self.sources, self.device, dtype)
+            self.hashes = hashes_of(self.sources)
         else:
             self.potential = "this potential"
             check_alike(modules)
@@ -257,7 +256,7 @@ class PhysMLCalculator(ParametricCalculator):
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:
         for atoms in structures:
-            self._check(atoms)
+            self.check(atoms)
         if not structures:
             return []
         start = perf_counter()
@@ -299,13 +298,11 @@ class PhysMLCalculator(ParametricCalculator):
                 self.advice.warn_of_parts(*apart, config.cutoff, config.pair_cutoff)
 
     def check(self, atoms: Atoms) -> None:
-        """Raise `StructureError` for what the potential cannot treat."""
-        self._check(atoms)
-        if is_periodic(atoms):
-            check_images(atoms)
+        """Raise `StructureError` for what the potential cannot treat.
 
-    def _check(self, atoms: Atoms) -> None:
-        """The same but for atoms of a cell in one place: that takes its neighbours."""
+        Cells that are too small, and atoms of a cell in one place, are found with its
+        neighbours, and so by an evaluation alone.
+        """
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
         if is_periodic(atoms):

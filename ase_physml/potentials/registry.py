@@ -39,8 +39,8 @@ def resolve(name: str | Path) -> Path:
             a local file that is named like a shipped one, write ``./qm9.pt``.
 
     Raises:
-        PotentialError: No such name or file, or a shipped file that is not the one
-            that was published.
+        PotentialError: No such name or file, a folder, or a shipped file that is not
+            the one that was published.
     """
     text = str(name)
     path = shipped(text) or Path(text).expanduser()
@@ -49,6 +49,8 @@ def resolve(name: str | Path) -> Path:
         raise PotentialError(
             f"{text}: neither a file nor a shipped potential; shipped: {known}"
         )
+    if path.is_dir():
+        raise PotentialError(f"{path}: is a directory, not a potential file")
     return path
 
 

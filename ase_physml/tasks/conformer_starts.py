@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rdkit import Chem
 
 from ase_physml.data.frame import Array
+from ase_physml.errors import DataError
 from ase_physml.molecules.embed import Target, follow, vary
 from ase_physml.molecules.etkdg import Clock
 from ase_physml.molecules.featurise import Featurised
@@ -61,10 +62,11 @@ def ensemble_of(
     first = first_possible(target.molecule, tries, settings.seed, clock)
     isomer = Target(with_stereo_of(target.molecule, first), target.distances)
     rmsd = RMSD(isomer.molecule)
-    found = [first]
-    if settings.n > 1 and not clock.over:
-        pool = vary(isomer, _POOL * settings.n, settings.seed, clock)
-        pool.sort(key=isomer.error)
+    found, dropped = [first], []
+    if settings.n > 1:
+        pool = _pool(isomer, settings, clock)
+        if clock.over:
+            dropped = [f"no time for more conformers after {settings.timeout:g} s"]
         choose = _to_relax if relax else _to_keep
         found = choose(isomer, [first, *pool], rmsd, settings, clock)
     geometries = [start.form.as_given(positions) for positions in found]
@@ -76,7 +78,17 @@ def ensemble_of(
         RMSD(molecule),
         geometries,
         start.note,
+        dropped=dropped,
     )
+
+
+def _pool(isomer: Target, settings: Settings, clock: Clock) -> list[Array]:
+    """Others than the first, nearest to the prediction first; fewer without time."""
+    try:
+        pool = vary(isomer, _POOL * settings.n, settings.seed, clock)
+    except DataError:
+        return []
+    return sorted(pool, key=isomer.error)
 
 
 def _to_keep(

@@ -127,6 +127,6 @@ def full_disk(out: Path) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         raise WriteError(
-            f"{out}: cannot be written ({reason(error)}); the last checkpoint and "
-            "potential are kept: make room, and go on with --resume last"
+            f"{out}: cannot be written ({reason(error)}); what was complete is "
+            "kept: make room, and go on with --resume last"
         ) from error

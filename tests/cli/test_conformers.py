@@ -14,6 +14,9 @@ from typer.testing import CliRunner, Result
 from ase_physml.cli import app
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
+from ase_physml.models.physchem.config import PhysChemConfig
+from ase_physml.models.physchem.model import PhysChem
+from ase_physml.potentials.molecular import MolecularCard, save_molecular
 from ase_physml.tasks import conformer_runs
 
 Run = Callable[..., Result]
@@ -158,6 +161,36 @@ def test_a_table(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     molecules = Chem.SDMolSupplier(str(tmp_path / "all.sdf"))
     assert [one.GetProp("_Name") for one in molecules] == ["OCCO", "CCO"]
+
+
+def test_limits_can_be_raised(run: Run, tmp_path: Path) -> None:
+    arguments = ("CCCC", "CC", "-n", "1", "-o", tmp_path / "a.sdf")
+    refused = run(*arguments, "--max-atoms", "3")
+    assert refused.exit_code == 1
+    assert "CCCC: 4 atoms besides hydrogen" in refused.stderr
+    assert run(*arguments, "--max-atoms", "4", "--overwrite").exit_code == 0
+
+
+def test_elements_that_the_model_does_not_know_are_said_once(tmp_path: Path) -> None:
+    config = PhysChemConfig(variant="physnet", forces="springs", atom_width=8)
+    card = MolecularCard("cno", "physchem", config.to_dict(), elements=["C", "N", "O"])
+    save_molecular(tmp_path / "cno.pt", PhysChem(config), card)
+    arguments = ["conformers", "CCO", "CCS", "CSC", "-n", "2"]
+    paths = ["-o", str(tmp_path / "a.sdf"), "--model", str(tmp_path / "cno.pt")]
+    result = CliRunner().invoke(app, [*arguments, *paths])
+    assert result.exit_code == 0, result.output
+    assert "2 of 3 molecules: cno.pt was not trained on S" in result.stdout
+    assert result.stdout.count("not trained") == 1
+
+
+def test_masses_of_isotopes_are_written(run: Run, tmp_path: Path) -> None:
+    smiles = "[2H]C([2H])([2H])O"
+    assert run(smiles, "-n", "1", "-o", tmp_path / "a.xyz").exit_code == 0
+    assert run(smiles, "-n", "1", "-o", tmp_path / "a.sdf").exit_code == 0
+    masses = read(tmp_path / "a.xyz").get_masses()
+    assert sorted(masses)[1:4] == pytest.approx([2.014] * 3, abs=1e-3)
+    (molecule,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+    assert sum(atom.GetIsotope() == 2 for atom in molecule.GetAtoms()) == 3
 
 
 def test_names_and_bad_rows_of_a_table(run: Run, tmp_path: Path) -> None:

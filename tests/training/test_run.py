@@ -18,6 +18,7 @@ from ase_physml.graph import AllPairs
 from ase_physml.potentials.checkpoint import load_potential
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.loop import Run
+from ase_physml.training.module import PhysMLTraining
 from ase_physml.training.recipe import Recipe, load_recipe
 from ase_physml.training.resume import standing_of
 from ase_physml.training.run import fit
@@ -289,17 +290,19 @@ def test_a_finished_run_is_left_as_it_is(recipe_file: Path, tmp_path: Path) -> N
 
 
 def test_a_run_that_lost_patience_has_finished(
-    recipe_file: Path, tmp_path: Path
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nothing improves: the first validation is the best.
-    overrides = (
-        "patience=1", "stages.0.learning_rate=1e-12", "stages.1.learning_rate=1e-12",
-        "steps_per_epoch=4",
-    )  # fmt: skip
-    run(recipe_file, tmp_path / "out", *overrides)
+    # Every validation is worse than the one before.
+    monkeypatch.setattr(
+        PhysMLTraining, "metrics", lambda self: {"score": float(self.global_step)}
+    )
+    path = run(recipe_file, tmp_path / "out", "patience=1")
     last = tmp_path / "out" / "checkpoints" / "last.ckpt"
     standing = standing_of(last)
-    assert standing.finished and standing.steps < 32
+    assert (standing.finished, standing.steps) == (True, 16)
+    kept = path.read_bytes()
+    run(recipe_file, tmp_path / "out", "patience=1", resume=last)
+    assert path.read_bytes() == kept
 
 
 def test_another_recipe_is_not_gone_on_with(
@@ -329,7 +332,7 @@ def test_another_recipe_is_not_gone_on_with(
     write(tmp_path / "fewer.h5", frames, Metadata("EMT", equilibrium=False))
     (tmp_path / "fewer.h5").replace(copy)
     assert "sources.2.path has another content" in refused(elsewhere)
-    assert "has 32 steps already, more than the 24" in refused("stages.1.steps=8")
+    assert "stages.1.steps was 16, is 8" in refused("stages.1.steps=8")
     assert {p: p.read_bytes() for p in contents} == contents
 
 

@@ -35,7 +35,7 @@ HEADS = {
 def member(folder: Path, seed: int, head: str = "regression", **values: object) -> Path:
     torch.manual_seed(seed)
     architecture = {**NARROW, **HEADS[head], **values}
-    names = [f"p{k}" for k in range(2)] if architecture["targets"] else []
+    names = [f"p{k}" for k in range(architecture["targets"])]
     card = MolecularCard(
         "one", "physchem", architecture, names, task=head, elements=["C", "N", "O"]
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -200,7 +201,10 @@ def test_the_best_is_kept(saver: Callable[[], SaveMolecular], tmp_path: Path) ->
 
     def kept(save: SaveMolecular, steps: int, error: float) -> int:
         module.errors = [torch.tensor([error])]
-        save.save(module, steps)
+        trainer = SimpleNamespace(
+            sanity_checking=False, is_global_zero=True, global_step=steps
+        )
+        save.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
         found = load_molecular(tmp_path / "best.pt")[1].training["steps"]
         assert isinstance(found, int)
         return found
