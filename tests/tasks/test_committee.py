@@ -151,7 +151,7 @@ def test_a_member_may_be_named_like_a_shipped_potential(
     result = CliRunner().invoke(app, [*line, "./qm9.pt"])
     assert result.exit_code == 0, result.output
     # The shipped one is of another level of theory.
-    result = CliRunner().invoke(app, [*line, "qm9.pt"])
+    result = CliRunner().invoke(app, [*line, "qm9.pt", "--overwrite"])
     assert isinstance(result.exception, PotentialError)
     assert "B3LYP" in str(result.exception)
 
