@@ -67,6 +67,7 @@ def evaluate(
     from ase_physml.evaluation.subject import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
+    run.check_suites(names)
     tried = _molecules(data, split, part, molecules)
     held_to = None if reference is None else make_calculator(reference)
     settings = {

@@ -43,11 +43,7 @@ def evaluate(
     Raises:
         PhysMLError: No such suite.
     """
-    unknown = set(suites) - set(SUITES)
-    if unknown:
-        raise PhysMLError(
-            f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}"
-        )
+    check_suites(suites)
     found: Found = {}
     for suite in suites:
         for subject in subjects:
@@ -56,6 +52,19 @@ def evaluate(
             records = run_suite(SUITES[suite], subject, place, report, workers)
             found.setdefault(suite, {})[subject.name] = records
     return found
+
+
+def check_suites(names: Sequence[str]) -> None:
+    """Refuse suites that there are none of.
+
+    Raises:
+        PhysMLError: No such suite.
+    """
+    unknown = set(names) - set(SUITES)
+    if unknown:
+        raise PhysMLError(
+            f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}"
+        )
 
 
 def journal(folder: Path, subject: Subject, suite: str) -> Path:
