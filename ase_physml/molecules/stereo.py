@@ -8,7 +8,7 @@ from rdkit.Chem import rdMolTransforms
 
 from ase_physml.data.frame import Array
 
-# Sign of the volume that the first three neighbours span.
+# Sign of the volume that neighbours span in their order.
 _VOLUMES = {
     Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1.0,
     Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1.0,
@@ -104,11 +104,17 @@ def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
 
 
 def _volume(atom: Chem.Atom, positions: Array) -> float:
-    """Spanned by the directions of its first three bonds."""
+    """Spanned by the directions of three bonds: of four, the mean of all threes.
+
+    Of four any three have a volume of their own in cages, some the other sign.
+    """
     ends = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
-    vectors = positions[ends[:3]] - positions[atom.GetIdx()]
+    vectors = positions[ends] - positions[atom.GetIdx()]
     vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return float(np.linalg.det(vectors))
+    if len(ends) < 4:
+        return float(np.linalg.det(vectors[:3]))
+    first, *others = vectors[:4]
+    return float(-np.linalg.det(np.array(others) - first) / 4)
 
 
 def _torsion(molecule: Chem.Mol, bond: Chem.Bond) -> float:

@@ -16,7 +16,7 @@ from rdkit import Chem
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
 from ase_physml.molecules.etkdg import Clock, embedded, etkdg
-from ase_physml.molecules.force_field import has_mmff, has_uff, minima
+from ase_physml.molecules.force_field import has_mmff, has_uff, lowest_on_the_way
 from ase_physml.molecules.stereo import keeps_stereo, with_stereo_of
 
 LIMIT = 2.6
@@ -124,6 +124,6 @@ def _embeddings(molecule: Chem.Mol, seed: int, clock: Clock) -> Iterator[Array]:
 
 
 def _lowest(molecule: Chem.Mol, geometries: Iterable[Array]) -> float | None:
-    """Energy of the best that is still this isomer once it is relaxed, eV."""
-    energies = [energy for energy, _ in minima(molecule, geometries, charges=False)]
-    return min(energies, default=None)
+    """Energy of the best that is still this isomer, eV; None where none is."""
+    energies = (lowest_on_the_way(molecule, positions) for positions in geometries)
+    return min((one for one in energies if one is not None), default=None)
