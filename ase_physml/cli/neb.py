@@ -124,7 +124,8 @@ def _search(
     place: Place,
 ) -> "dict[str, Outcome]":
     """Search all paths together, and write what comes of each."""
-    from ase_physml.tasks.neb import find_paths, path_identities, read_images
+    from ase_physml.tasks.neb import find_paths, path_identities
+    from ase_physml.tasks.path_images import read_images
 
     pairs = list(ends.values())
     made_of = path_identities(pairs, calculator, search)
@@ -178,7 +179,7 @@ def _write(
 ) -> "Outcome":
     """Write path and plot; the error if there is none."""
     from ase_physml.jobs.disk import writing
-    from ase_physml.tasks.neb import write_images
+    from ase_physml.tasks.path_images import write_images
     from ase_physml.tasks.plots import plot_path
 
     if isinstance(outcome, Exception):

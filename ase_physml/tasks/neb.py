@@ -9,20 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
-from ase.io.ulm import InvalidULMFileError as UlmError
 
 from ase_physml.calculators.byname import CalculatorLike, as_calculator, name_of
 from ase_physml.calculators.committee import energy_spread
 from ase_physml.calculators.identity import identity_of
 from ase_physml.errors import StructureError
-from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.band import BatchedNEB, interpolate, run_bands
 from ase_physml.tasks.ends import align_ends, placement_of
+from ase_physml.tasks.path_images import read_images, write_images
 from ase_physml.tasks.relax_many import relax_many
 from ase_physml.tasks.relaxation import (
-    AFRESH,
     OPTIMIZERS,
     Relaxed,
     check_is_atoms,
@@ -379,36 +376,3 @@ def path_identities(
         )
         for reactant, product in ends
     ]
-
-
-def write_images(
-    images: Sequence[Atoms], path: Path, made_of: Identity | None = None
-) -> None:
-    """An ASE trajectory of a path, in place once it is complete.
-
-    Raises:
-        WriteError: It cannot be written.
-    """
-    partial = path.with_name(path.name + ".part")
-    with writing(path, "go on with --resume"), TrajectoryWriter(partial, "w") as out:
-        if made_of is not None:
-            out.set_description({"made_of": dict(made_of.values)})
-        for image in images:
-            out.write(image)
-    partial.replace(path)
-
-
-def read_images(path: Path, made_of: Identity | None = None) -> list[Atoms]:
-    """Images that `write_images` wrote; none where there is no file, or a broken one.
-
-    Raises:
-        DataError: They are of other work than ``made_of``.
-    """
-    try:
-        with TrajectoryReader(path) as frames:
-            stored, found = frames.description or {}, list(frames)
-    except (OSError, ValueError, UlmError):
-        return []
-    if made_of is not None:
-        made_of.check(stored.get("made_of"), path, AFRESH)
-    return found

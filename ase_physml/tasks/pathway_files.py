@@ -13,7 +13,8 @@ from ase import Atoms
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.tasks.conformer_files import write_conformers
-from ase_physml.tasks.neb import ReactionPath, write_images
+from ase_physml.tasks.neb import ReactionPath
+from ase_physml.tasks.path_images import write_images
 from ase_physml.tasks.pathway_ends import Ends
 
 STEPS = ("conformers", "ends", "path")

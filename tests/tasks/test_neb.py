@@ -13,7 +13,8 @@ from ase.optimize import FIRE
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.tasks.neb import ReactionPath, Search, find_paths, write_images
+from ase_physml.tasks.neb import ReactionPath, Search, find_paths
+from ase_physml.tasks.path_images import write_images
 from ase_physml.tasks.plots import plot_path
 
 QUICK = Search(images=5, steps=4, any_domain=True, relax_ends=False)
