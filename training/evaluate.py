@@ -49,7 +49,7 @@ def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbe
         )
     model = model.double()
     stream = BatchStream([FrameStore(data, test)], 64, 0)
-    energy_errors, force_errors = [], []
+    energy_errors, force_errors, left_over = [], [], []
     for step in track(range(len(stream)), "energies and forces"):
         batch = stream[step]
         graph = AllPairs(batch.numbers, batch.positions.double())
@@ -61,8 +61,12 @@ def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbe
         # Zero at the minima of a set without forces.
         label = torch.zeros_like(forces) if batch.equilibrium else batch.forces
         force_errors.append((forces - label.reshape(forces.shape)).abs().flatten())
+        left_over.append(label.abs().flatten())
     energy, force = torch.cat(energy_errors), torch.cat(force_errors)
+    # What a baseline leaves over is its own error.
+    baseline = {"baseline_mae_force_eV_per_A": torch.cat(left_over).mean().item()}
     return {
+        **(baseline if card.baseline else {}),
         "test_molecules": len(energy),
         "mae_energy_meV": 1000.0 * energy.mean().item(),
         "median_error_energy_meV": 1000.0 * energy.median().item(),

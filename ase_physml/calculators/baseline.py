@@ -5,10 +5,10 @@ Here, and only here, the two are added.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import local
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.calculators.committee import SPREADS, Results
+from ase_physml.calculators.shared import NEEDED, compute_one
 from ase_physml.errors import StructureError
 
 # Properties that add up; the others, of charge, are the baseline's alone.
@@ -40,7 +41,8 @@ class Baseline:
     def __init__(self, name: str) -> None:
         self.name = name
         self._one: Calculator = make_calculator(name)
-        self._each = local()
+        # One a thread; kept, since they start from what they computed last.
+        self._idle: SimpleQueue[Calculator] = SimpleQueue()
 
     def implemented(self, corrected: Sequence[str]) -> list[str]:
         """Properties that the two have together, of those that a potential corrects."""
@@ -79,30 +81,29 @@ class Baseline:
             return [self._evaluate(self._one, structures[0], stress)]
         threads = min(len(structures), torch.get_num_threads())
         with ThreadPoolExecutor(threads, initializer=_one_core) as pool:
-            return list(pool.map(lambda a: self._in_thread(a, stress), structures))
+            return list(pool.map(partial(self._in_thread, stress=stress), structures))
 
     def _in_thread(self, atoms: Atoms, stress: bool) -> Results:
-        if not hasattr(self._each, "calculator"):
-            self._each.calculator = make_calculator(self.name)
-        return self._evaluate(self._each.calculator, atoms, stress)
+        try:
+            calculator = self._idle.get_nowait()
+        except Empty:
+            calculator = make_calculator(self.name)
+        try:
+            return self._evaluate(calculator, atoms, stress)
+        finally:
+            self._idle.put(calculator)
 
     def _evaluate(self, calculator: Calculator, atoms: Atoms, stress: bool) -> Results:
         bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        wanted = ["energy", "forces"]
-        if stress and atoms.pbc.any():
-            wanted.append("stress")
+        wanted = [*NEEDED, "stress"] if stress and atoms.pbc.any() else NEEDED
         try:
-            for name in wanted:
-                calculator.get_property(name, bare)
+            return compute_one(calculator, bare, wanted)
         except Exception as error:
             # Calculators raise anything.
             raise StructureError(
                 f"{self.name}, which this potential corrects, fails for "
                 f"{atoms.get_chemical_formula()}: {error}"
             ) from error
-        return {
-            k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()
-        }
 
     def __copy__(self) -> "Baseline":
         return Baseline(self.name)

@@ -143,7 +143,7 @@ class FrameStore:
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
         self.groups: Ints | None = None
         if compare is not None:
-            self.groups = numbered(groups_of(data, compare)).astype(np.int64)
+            self.groups = numbered(_named(data, compare)).astype(np.int64)
         self.columns: _Columns | None = None
         if int(data.offsets[-1]) <= in_memory:
             self.columns = {n: data.column(n) for n in _COLUMNS if data.has(n)}
@@ -212,6 +212,17 @@ class FrameStore:
                 [_or(f.fixed, False, f.numbers.shape) for f in read]
             )
         return columns
+
+
+def _named(data: RaggedSet, compare: str) -> Iterator[str]:
+    """Labels of groups, none of them empty: those would be one group of anything."""
+    for frame, label in enumerate(groups_of(data, compare)):
+        if not label:
+            raise DataError(
+                f"{data.path}: frame {frame} has no {compare} to be compared by; name "
+                "it, or leave it out"
+            )
+        yield label
 
 
 def _gathered(groups: Ints) -> Ints:

@@ -199,6 +199,12 @@ def _check(recipe: Recipe) -> None:
             "refit_self_energies without start_from: a fresh model has its E0 fitted "
             "anyway; leave it out, or name the potential to start from"
         )
+    compares = any(source.compare for source in recipe.sources)
+    if any(stage.losses.difference for stage in recipe.stages) and not compares:
+        raise RecipeError(
+            "the loss of differences compares nothing; say of a source what its frames "
+            "have in common, such as compare: smiles"
+        )
     if recipe.total_steps % recipe.steps_per_epoch:
         raise RecipeError(
             f"the steps of all stages, {recipe.total_steps}, are not a multiple of "

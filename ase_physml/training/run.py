@@ -88,6 +88,12 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
         RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
         DataError: A data file cannot be used.
     """
+    compares = any(stage.losses.difference for stage in recipe.stages)
+    if compares and run.devices * run.nodes > 1:
+        raise RecipeError(
+            "the loss of differences compares frames of one process; train with "
+            "--devices 1 and --num-nodes 1"
+        )
     identity = run.identity(recipe, path)
     if identity is None:
         return run.result(recipe)

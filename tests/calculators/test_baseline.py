@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces
 
 from ase_physml import PhysMLCalculator, relax_many
+from ase_physml.calculators import baseline
 from ase_physml.calculators.baseline import Baseline
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.potentials.checkpoint import load_committee, save_potential
@@ -167,9 +168,24 @@ def test_members_on_different_baselines_are_refused(
         PhysMLCalculator([corrected, tiny_potential])
 
 
+def test_threads_keep_their_calculators(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def make(name: str) -> EMT:
+        built.append(name)
+        return EMT()
+
+    monkeypatch.setattr(baseline, "make_calculator", make)
+    monkeypatch.setattr(baseline.torch, "get_num_threads", lambda: 2)
+    many = Baseline("emt")
+    for _ in range(3):
+        many.evaluate(structures(), stress=False)
+    # The one for lone structures, and at most one a thread.
+    assert 2 <= len(built) <= 3
+
+
 def test_gfn2_xtb_in_threads_is_as_alone() -> None:
-    baseline = Baseline("tblite:GFN2-xTB")
-    together = baseline.evaluate(structures(), stress=False)
+    together = Baseline("tblite:GFN2-xTB").evaluate(structures(), stress=False)
     for atoms, found in zip(structures(), together, strict=True):
         (alone,) = Baseline("tblite:GFN2-xTB").evaluate([atoms], stress=False)
         # Equal as far as its charges are converged.

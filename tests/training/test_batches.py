@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.frame import Frame
+from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.training.batches import (
     Batch,
@@ -139,3 +141,13 @@ def test_no_frames(sets: Path) -> None:
     empty = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(0))
     with pytest.raises(DataError, match="no frames"):
         BatchStream([empty], 4, 0)
+
+
+def test_frames_without_a_label_are_not_compared(tmp_path: Path) -> None:
+    frames = [
+        Frame(np.array([6]), np.zeros((1, 3)), energy=0.0, smiles=smiles)
+        for smiles in ("C", "", "C")
+    ]
+    write(tmp_path / "a.h5", frames, Metadata("none", equilibrium=True))
+    with pytest.raises(DataError, match="frame 1 has no smiles"):
+        FrameStore(RaggedSet(tmp_path / "a.h5"), np.arange(3), compare="smiles")

@@ -112,3 +112,17 @@ def test_paths_are_found_beside_the_recipe(recipe_file: Path) -> None:
     assert find("a.h5", recipe_file) == recipe_file.parent / "a.h5"
     with pytest.raises(RecipeError, match="does not exist"):
         find("b.h5", recipe_file)
+
+
+def test_differences_need_something_to_compare(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("sources: [{path: a.h5}]\n")
+    with pytest.raises(RecipeError, match="compare: smiles"):
+        load_recipe(path, ["stages=[{steps: 500, losses: {difference: 1.0}}]"])
+    load_recipe(
+        path,
+        [
+            "stages=[{steps: 500, losses: {difference: 1.0}}]",
+            "sources=[{path: a.h5, compare: smiles}]",
+        ],
+    )

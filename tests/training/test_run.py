@@ -428,3 +428,16 @@ def test_whatever_torch_is_set_to(recipe_file: Path, tmp_path: Path) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     assert_same_weights(plain, other)
+
+
+def test_differences_are_of_one_process(recipe_file: Path, tmp_path: Path) -> None:
+    compared = [
+        "sources.0.compare=composition",
+        "stages.0.losses={energy: 1.0, difference: 1.0}",
+    ]
+    with pytest.raises(RecipeError, match="--devices 1"):
+        run(recipe_file, tmp_path / "out", *compared, devices=2)
+    path = run(recipe_file, tmp_path / "out", *compared)
+    logged = read_metrics(tmp_path / "out" / "csv")
+    assert "train/difference" in logged and "val/mae_difference" in logged
+    assert path.is_file()
