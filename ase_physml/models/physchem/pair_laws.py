@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from ase_physml.models.gaussian import gaussian
 from ase_physml.models.physchem.geometry import directions
 from ase_physml.models.physchem.pairs import PairStates
 from ase_physml.models.physchem.physnet import Law
@@ -54,7 +55,7 @@ class EquivariantLaw(nn.Module):
 
     def _radial(self, lengths: Tensor) -> Tensor:
         scaled = (lengths - self.centres) * (_RADIAL / _RADIUS)
-        return torch.cat([torch.exp(-0.5 * scaled.square()), lengths], dim=-1)
+        return torch.cat([gaussian(0.5 * scaled.square()), lengths], dim=-1)
 
 
 class SpringLaw(nn.Module):

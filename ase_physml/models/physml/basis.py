@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ase_physml.models.gaussian import gaussian
+
 
 def envelope(distance: Tensor, cutoff: float) -> Tensor:
     """Cosine envelope phi (Eq 3): 1 at zero, 0 with zero slope from ``cutoff`` on."""
@@ -44,5 +46,5 @@ class RadialBasis(nn.Module):
     ) -> Tensor:
         """Expand distances (*E) with per-edge rows of the tables: (*E, n_basis)."""
         decay = torch.exp(-self.alpha * distance).unsqueeze(-1)
-        gaussians = torch.exp(-log_beta.exp() * (decay - mu).square())
-        return phi.unsqueeze(-1) * gaussians
+        exponent = log_beta.exp() * (decay - mu).square()
+        return phi.unsqueeze(-1) * gaussian(exponent)
