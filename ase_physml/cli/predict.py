@@ -8,6 +8,7 @@ import typer
 from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
+    MaxAtoms,
     SmilesColumn,
     make_console,
     name_some,
@@ -30,6 +31,7 @@ def predict(
     fingerprints: Annotated[
         bool, typer.Option("--fingerprints", help="Fingerprints instead.")
     ] = False,
+    max_atoms: MaxAtoms = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -43,6 +45,7 @@ def predict(
     lists them by their lines. OUT.unseen.csv lists molecules with elements that the
     model never saw.
     """
+    from ase_physml.molecules.etkdg import MAX_ATOMS
     from ase_physml.tasks.property_runs import run_properties
     from ase_physml.tasks.smiles_tables import read_smiles_table
 
@@ -57,6 +60,7 @@ def predict(
             out,
             model,
             fingerprints=fingerprints,
+            max_atoms=max_atoms or MAX_ATOMS,
             processes=jobs,
             resume=True,
             afresh=overwrite,

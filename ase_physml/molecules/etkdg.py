@@ -58,15 +58,15 @@ class Clock:
         return max(1, ceil(self._end - monotonic()))
 
 
-def check_size(molecule: Chem.Mol, most: int) -> None:
+def check_size(heavy_atoms: int, most: int) -> None:
     """Refuse a molecule of more atoms, without hydrogens, than that.
 
     Raises:
         DataError: Naming the limit.
     """
-    if molecule.GetNumHeavyAtoms() > most:
+    if heavy_atoms > most:
         raise DataError(
-            f"{molecule.GetNumHeavyAtoms()} atoms besides hydrogen, more than the "
+            f"{heavy_atoms:,} atoms besides hydrogen, more than the "
             f"limit of {most}; allow more (max_atoms, --max-atoms), which takes "
             "minutes or hours"
         )

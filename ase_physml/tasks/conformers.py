@@ -214,7 +214,7 @@ def _start(
     smiles: str, given: str | Chem.Mol, model: DistanceModel, settings: Settings
 ) -> Start:
     molecule = with_hydrogens(given) if isinstance(given, str) else given
-    check_size(molecule, settings.max_atoms)
+    check_size(molecule.GetNumHeavyAtoms(), settings.max_atoms)
     form = normal_form(molecule)
     features = model.featurise(form.molecule)
     return Start(smiles, molecule, form, features, model.doubt(features))

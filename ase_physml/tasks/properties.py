@@ -14,6 +14,7 @@ from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.molecules.elements import unseen_elements
+from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
 from ase_physml.molecules.featurise import Featurised, Order, featurise
 from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
@@ -71,6 +72,7 @@ def fingerprints(
     model: Model,
     *,
     errors: Errors = "raise",
+    max_atoms: int = MAX_ATOMS,
     on_molecules: Callable[[int], None] | None = None,
 ) -> Array:
     """Fingerprints of molecules, as the model's head reads them.
@@ -82,6 +84,8 @@ def fingerprints(
         smiles: Of M molecules; a lone one is one molecule.
         model: Shipped name, path or module of a model of properties.
         errors: What becomes of SMILES that cannot be read.
+        max_atoms: Without hydrogens, that a molecule may have; times go with the second
+            power.
         on_molecules: Called with the number of molecules just finished.
 
     Returns:
@@ -92,7 +96,7 @@ def fingerprints(
         DataError: A SMILES cannot be read, with ``errors="raise"``.
     """
     return fingerprint_columns(
-        smiles, model, errors=errors, on_molecules=on_molecules
+        smiles, model, errors=errors, max_atoms=max_atoms, on_molecules=on_molecules
     ).values
 
 
@@ -101,6 +105,7 @@ def fingerprint_columns(
     model: Model,
     *,
     errors: Errors = "nan",
+    max_atoms: int = MAX_ATOMS,
     on_molecules: Callable[[int], None] | None = None,
 ) -> PropertyPredictions:
     """Fingerprints as columns of a table; see `fingerprints`."""
@@ -108,7 +113,8 @@ def fingerprint_columns(
     predictor = Predictor.of(model)
     names = fingerprint_names(fingerprint_width(predictor))
     found = PropertyPredictions(tuple(smiles), names, _empty(smiles, names), "")
-    _fill(found, predictor, [(found.values, _fingerprint)], errors, on_molecules)
+    filled: list[Filled] = [(found.values, _fingerprint)]
+    _fill(found, predictor, filled, errors, max_atoms, on_molecules)
     return found
 
 
@@ -117,6 +123,7 @@ def predict_properties(
     model: Model,
     *,
     errors: Errors = "nan",
+    max_atoms: int = MAX_ATOMS,
     on_molecules: Callable[[int], None] | None = None,
 ) -> PropertyPredictions:
     """Properties of molecules.
@@ -125,6 +132,8 @@ def predict_properties(
         smiles: Of M molecules; a lone one is one molecule.
         model: Shipped name, path or module of a model of properties.
         errors: What becomes of SMILES that cannot be read.
+        max_atoms: Without hydrogens, that a molecule may have; times go with the second
+            power.
         on_molecules: Called with the number of molecules just finished.
 
     Raises:
@@ -146,7 +155,7 @@ def predict_properties(
         found = replace(found, std=_empty(smiles, names))
         assert found.std is not None
         filled.append((found.std, predictor.spread))
-    _fill(found, predictor, filled, errors, on_molecules)
+    _fill(found, predictor, filled, errors, max_atoms, on_molecules)
     return found
 
 
@@ -187,6 +196,7 @@ def _fill(
     predictor: Predictor,
     filled: Sequence[Filled],
     errors: Errors,
+    max_atoms: int,
     tell: Callable[[int], None] | None,
 ) -> None:
     """Fill arrays for each molecule, and keep what there is to say about some."""
@@ -195,7 +205,8 @@ def _fill(
     smiles = found.smiles
     for start in range(0, len(smiles), _CHUNK):
         chunk = smiles[start : start + _CHUNK]
-        molecules, reasons = _featurised(chunk, cast(Order, predictor.card.order))
+        order = cast(Order, predictor.card.order)
+        molecules, reasons = _featurised(chunk, order, max_atoms)
         bad = [Failure(start + k, str(chunk[k]), why) for k, why in reasons.items()]
         if bad and errors == "raise":
             raise DataError(f"molecule {bad[0].index}: {bad[0].reason}")
@@ -224,7 +235,7 @@ def _unseen(
 
 
 def _featurised(
-    smiles: Sequence[str], order: Order
+    smiles: Sequence[str], order: Order, max_atoms: int
 ) -> tuple[dict[int, Featurised], dict[int, str]]:
     """Molecules, and reasons why there is none, by their place."""
     molecules, reasons = {}, {}
@@ -233,7 +244,9 @@ def _featurised(
             reasons[k] = f"{one!r} is not text; give SMILES"
             continue
         try:
-            molecules[k] = featurise(one, order=order)
+            molecule = featurise(one, order=order)
+            check_size(len(molecule.masses), max_atoms)
+            molecules[k] = molecule
         except DataError as error:
             reasons[k] = str(error)
     return molecules, reasons

@@ -16,6 +16,7 @@ from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.slabs import Slabs
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
+from ase_physml.molecules.etkdg import MAX_ATOMS
 from ase_physml.tasks.properties import (
     PropertyPredictions,
     fingerprint_columns,
@@ -54,6 +55,7 @@ def run_properties(
     model: str,
     *,
     fingerprints: bool = False,
+    max_atoms: int = MAX_ATOMS,
     processes: int = 1,
     resume: bool = False,
     afresh: bool = False,
@@ -66,6 +68,7 @@ def run_properties(
         out: CSV file; replaced if it exists, and only when complete.
         model: Shipped name or path of a model of properties.
         fingerprints: The model's fingerprints instead, a column for each number.
+        max_atoms: Without hydrogens, that a molecule may have.
         processes: 1 works here. More need ``if __name__ == "__main__":`` in a script.
         resume: Go on with an interrupted run of the same table and model.
         afresh: Forget an interrupted run.
@@ -76,7 +79,7 @@ def run_properties(
             interrupted run that is not this one.
     """
     predict = fingerprint_columns if fingerprints else predict_properties
-    work = partial(predict, model=model)
+    work = partial(predict, model=model, max_atoms=max_atoms)
     # Refuses, before any file is made, what no process could use.
     about = work(())
     job = Identity.of(
@@ -84,6 +87,7 @@ def run_properties(
         _FORMAT,
         model=model_identity(model),
         fingerprints=fingerprints,
+        max_atoms=max_atoms,
         molecules=table.smiles,
     )
     with Slabs(out, job, resume=resume, afresh=afresh) as slabs:

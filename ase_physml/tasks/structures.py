@@ -52,7 +52,7 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         raise StructureError(f"{smiles}: a radical; give a closed-shell molecule")
     try:
-        check_size(mol, max_atoms)
+        check_size(mol.GetNumHeavyAtoms(), max_atoms)
         mol = Chem.AddHs(mol)
         positions = some_geometry(mol, seed)
     except DataError as error:

@@ -129,11 +129,11 @@ def test_a_killed_run_is_resumed(
     assert predict(model, table, "-o", whole).exit_code == 1
     asked: list[str] = []
 
-    def dies(smiles: Sequence[str], model: Any) -> Any:
+    def dies(smiles: Sequence[str], **options: Any) -> Any:
         asked.extend(smiles)
         if len(asked) > 20:
             raise KeyboardInterrupt
-        return predict_properties(smiles, model)
+        return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
         kept.setattr(property_runs, "predict_properties", dies)
@@ -143,9 +143,9 @@ def test_a_killed_run_is_resumed(
     assert "fingerprints was false, is true" in str(other.exception)
     asked.clear()
 
-    def counts(smiles: Sequence[str], model: Any) -> Any:
+    def counts(smiles: Sequence[str], **options: Any) -> Any:
         asked.extend(smiles)
-        return predict_properties(smiles, model)
+        return predict_properties(smiles, **options)
 
     monkeypatch.setattr(property_runs, "predict_properties", counts)
     assert predict(model, table, "-o", out, "--resume").exit_code == 1
@@ -159,10 +159,10 @@ def test_another_table_is_not_resumed(
     table, out = tmp_path / "in.smi", tmp_path / "out.csv"
     table.write_text("C\nCC\nCCC")
 
-    def dies(smiles: Sequence[str], model: Any) -> Any:
+    def dies(smiles: Sequence[str], **options: Any) -> Any:
         if "CCC" in smiles:
             raise KeyboardInterrupt
-        return predict_properties(smiles, model)
+        return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
         kept.setattr(property_runs, "predict_properties", dies)

@@ -110,6 +110,18 @@ def test_classes_are_probabilities(head: str, columns: int) -> None:
         )  # fmt: skip
 
 
+def test_a_molecule_too_large_to_wait_for_is_refused_alone() -> None:
+    found = predict_properties(["C" * 201, "C" * 12, "C"], physchem())
+    assert [f.index for f in found.failures] == [0]
+    assert "201 atoms besides hydrogen, more than the limit of 200" in (
+        found.failures[0].reason
+    )
+    assert np.isfinite(found.values[1:]).all()
+    few = predict_properties(["C" * 12, "C"], physchem(), max_atoms=11)
+    assert np.isnan(few.values[0]).all()
+    np.testing.assert_allclose(few.values[1], found.values[2], atol=1e-5)
+
+
 def test_bad_smiles_leave_a_gap_and_are_named() -> None:
     given = ["CCO", "C(C", "", "C", "[H][H]"]
     found = predict_properties(given, physchem())
