@@ -256,14 +256,9 @@ class PhysMLTraining(pl.LightningModule):
         self.validation.clear()
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine in every stage."""
+        """The recipe's optimizer, with a warm-up and a cosine in every stage."""
         first = self.recipe.stages[0].learning_rate
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=first,
-            weight_decay=self.recipe.weight_decay,
-            fused=True,
-        )
+        optimizer = make_optimizer(self.model, self.recipe, first)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate(self.recipe, step) / first
         )
@@ -271,6 +266,24 @@ class PhysMLTraining(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def make_optimizer(
+    model: PhysML, recipe: Recipe, learning_rate: float
+) -> torch.optim.Optimizer:
+    """Optimizer of a recipe for all weights of a model."""
+    if recipe.optimizer == "soap":
+        from pytorch_optimizer import SOAP
+
+        return SOAP(
+            model.parameters(), lr=learning_rate, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
 
 
 def _known(labels: Tensor) -> Tensor:

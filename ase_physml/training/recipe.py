@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.config import PhysMLConfig
@@ -115,7 +115,10 @@ class Recipe:
         steps_per_epoch: Steps between validations and checkpoints; the steps of all
             stages are a multiple of it.
         validate: Validation molecules (of those in the split).
-        weight_decay: AdamW.
+        optimizer: "adamw", or "soap" (Vyas et al., ICLR 2025), which turns the gradient
+            into the eigenbasis of its recent second moments: half the steps or fewer,
+            at a tenth more time each; take three times the learning rate.
+        weight_decay: Of the optimizer, decoupled.
         clip: Gradient norm.
         ema: Decay of the averaged weights, which are what is saved.
         compile: Compile energy and forces into one graph (some minutes at the start).
@@ -143,6 +146,7 @@ class Recipe:
     batch_size: Count = 32
     steps_per_epoch: Count = 500
     validate: Annotated[int, Range(at_least=0)] = 1000
+    optimizer: Literal["adamw", "soap"] = "adamw"
     weight_decay: Weight = 0.0
     clip: Positive = 10.0
     ema: Annotated[float, Range(at_least=0.0, below=1.0)] = 0.999
