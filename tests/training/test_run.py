@@ -86,28 +86,36 @@ def test_all_losses_are_logged_and_the_result_is_a_potential(
     assert energy.molecules.isfinite().all()
 
 
-def test_training_lowers_the_error(recipe_file: Path, tmp_path: Path) -> None:
+OPTIMIZERS = ["adamw", "soap"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_lowers_the_error(
+    recipe_file: Path, tmp_path: Path, optimizer: str
+) -> None:
     longer = ("stages.0.steps=160", "stages.0.learning_rate=5e-3")
-    run(recipe_file, tmp_path / "out", *longer)
+    run(recipe_file, tmp_path / "out", *longer, f"optimizer={optimizer}")
     losses = dict(read_metrics(tmp_path / "out" / "csv")["train/energy"])
     assert losses[159] < 0.2 * losses[7]
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resumed_run_ends_where_the_whole_one_does(
-    recipe_file: Path, tmp_path: Path
+    recipe_file: Path, tmp_path: Path, optimizer: str
 ) -> None:
-    whole = run(recipe_file, tmp_path / "whole")
+    chosen = f"optimizer={optimizer}"
+    whole = run(recipe_file, tmp_path / "whole", chosen)
     # The first part stops in the second stage, at the end of its epoch.
     half = tmp_path / "half"
-    _stopped_after(recipe_file, half, epochs=3)
+    _stopped_after(recipe_file, half, 3, chosen)
     checkpoint = half / "checkpoints" / "last.ckpt"
-    resumed = run(recipe_file, half, resume=checkpoint)
+    resumed = run(recipe_file, half, chosen, resume=checkpoint)
     assert_same_weights(whole, resumed)
     steps = [step for step, _ in read_metrics(half / "csv")["train/total"]]
     assert steps == [7, 15, 23, 31]
 
 
-def _stopped_after(recipe_file: Path, out: Path, epochs: int) -> None:
+def _stopped_after(recipe_file: Path, out: Path, epochs: int, *overrides: str) -> None:
     import lightning.pytorch as pl
 
     class Stop(pl.Callback):
@@ -116,7 +124,7 @@ def _stopped_after(recipe_file: Path, out: Path, epochs: int) -> None:
         ) -> None:
             trainer.should_stop = trainer.current_epoch + 1 >= epochs
 
-    recipe = load_recipe(recipe_file)
+    recipe = load_recipe(recipe_file, overrides)
     fit(recipe, recipe_file, Run(out, progress=False, callbacks=[Stop()]))
 
 
