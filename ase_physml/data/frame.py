@@ -17,12 +17,15 @@ class Evaluation(NamedTuple):
         forces: (n, 3) eV/Å.
         charges: (n,) e, or None.
         dipole: (3,) e Å, or None.
+        spread: Of a committee: largest standard deviation of the force on an atom,
+            eV/Å, or None.
     """
 
     energy: float
     forces: Array
     charges: Array | None = None
     dipole: Array | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Frame:
         fixed: (n,) bool, atoms that were held where they are; None if none was.
         charges: (n,) e, or None.
         dipole: (3,) e Å, or None.
+        spread: Largest standard deviation that a committee states for the force on an
+            atom, where its mean is the label, eV/Å; or None.
     """
 
     numbers: Array
@@ -54,6 +59,7 @@ class Frame:
     fixed: Array | None = None
     charges: Array | None = None
     dipole: Array | None = None
+    spread: float | None = None
 
     def problem(self) -> str | None:
         """What is wrong with the values, in a few words; None if nothing is."""

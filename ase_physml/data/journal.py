@@ -31,8 +31,10 @@ _HEAD = struct.Struct("<QIBI")
 _TAIL = struct.Struct("<I")
 AFRESH = "finish that run, or start over with --overwrite or remove the folder"
 
-# Kinds: text of a failure; energy and forces; these with charges and dipole.
-_FAILURE, _FORCES, _CHARGES = range(3)
+# Kinds: text of a failure; energy and forces; these with charges and dipole; both of
+# them with the spread of a committee.
+_FAILURE, _FORCES, _CHARGES, _SPREAD, _CHARGES_SPREAD = range(5)
+_WITH_SPREAD = {_FORCES: _SPREAD, _CHARGES: _CHARGES_SPREAD}
 
 
 class Journal:
@@ -168,6 +170,9 @@ def _packed(result: Result) -> tuple[int, bytes]:
     if result.charges is not None and result.dipole is not None:
         values += [result.charges, result.dipole]
         kind = _CHARGES
+    if result.spread is not None:
+        values.append(np.array([result.spread]))
+        kind = _WITH_SPREAD[kind]
     return kind, np.concatenate(values).astype("<f8").tobytes()
 
 
@@ -175,13 +180,15 @@ def _unpacked(kind: int, payload: bytes) -> Result:
     if kind == _FAILURE:
         return payload.decode()
     values = np.frombuffer(payload, dtype="<f8").astype(np.float64)
-    energy, rest = float(values[0]), values[1:]
-    if kind == _FORCES:
-        return Evaluation(energy, rest.reshape(-1, 3))
+    energy, rest, spread = float(values[0]), values[1:], None
+    if kind in _WITH_SPREAD.values():
+        rest, spread = rest[:-1], float(rest[-1])
+    if kind in (_FORCES, _SPREAD):
+        return Evaluation(energy, rest.reshape(-1, 3), spread=spread)
     # Three numbers of force and one of charge an atom, and three of the dipole.
     n = (len(rest) - 3) // 4
     forces, charges, dipole = np.split(rest, [3 * n, 4 * n])
-    return Evaluation(energy, forces.reshape(-1, 3), charges, dipole)
+    return Evaluation(energy, forces.reshape(-1, 3), charges, dipole, spread)
 
 
 def checksum(frame: Frame) -> int:

@@ -13,7 +13,7 @@ from ase_physml.errors import DataError
 
 REQUIRED = ("n_atoms", "atomic_numbers", "positions")
 PER_ATOM = ("atomic_numbers", "positions", "forces", "fixed", "charges")
-PER_FRAME = ("energy", "cell", "pbc", "name", "smiles", "dipole")
+PER_FRAME = ("energy", "cell", "pbc", "name", "smiles", "dipole", "spread")
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "n_atoms": (),
@@ -23,6 +23,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "fixed": (),
     "charges": (),
     "dipole": (3,),
+    "spread": (),
     "energy": (),
     "cell": (3, 3),
     "pbc": (3,),

@@ -158,7 +158,7 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
     forces, charges = _known(atoms.get("forces")), _known(atoms.get("charges"))
     dipole = _known(whole["dipole"][k]) if "dipole" in whole else None
     fixed = atoms["fixed"].astype(bool) if "fixed" in atoms else None
-    energy = float(whole["energy"][k]) if "energy" in whole else np.nan
+    energy = _number(whole, "energy", k)
     cell = whole["cell"][k] if "cell" in whole else None
     pbc = whole["pbc"][k].astype(bool) if "pbc" in whole else None
     if cell is not None and not cell.any():
@@ -169,7 +169,7 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
         numbers=atoms["atomic_numbers"],
         positions=atoms["positions"],
         forces=forces,
-        energy=None if np.isnan(energy) else energy,
+        energy=energy,
         cell=cell,
         pbc=pbc,
         name=_text(whole, "name", k),
@@ -177,7 +177,14 @@ def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
         fixed=fixed if fixed is not None and fixed.any() else None,
         charges=charges,
         dipole=dipole,
+        spread=_number(whole, "spread", k),
     )
+
+
+def _number(whole: dict[str, Array], name: str, k: int) -> float | None:
+    """None where a set has no such column, or NaN in it."""
+    value = float(whole[name][k]) if name in whole else np.nan
+    return None if np.isnan(value) else value
 
 
 def _known(values: Array | None) -> Array | None:

@@ -150,7 +150,9 @@ def compute(make: Maker, name: str, version: str, frame: Frame) -> Result:
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "the calculator returned NaN or infinity"
     charges, dipole = (_at_hand(calculator, name) for name in ("charges", "dipole"))
-    return Evaluation(energy, forces, charges, dipole)
+    stds = _at_hand(calculator, "forces_std")
+    spread = None if stds is None else float(np.linalg.norm(stds, axis=1).max())
+    return Evaluation(energy, forces, charges, dipole, spread)
 
 
 def _at_hand(calculator: Any, name: str) -> Array | None:

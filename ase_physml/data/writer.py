@@ -36,6 +36,7 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
     "fixed": ((), "?", 0),
     "charges": ((), "real", np.nan),
     "dipole": ((3,), "f8", np.nan),
+    "spread": ((), "f8", np.nan),
 }
 _TEXTS = ("name", "smiles")
 

@@ -38,17 +38,26 @@ def test_results_come_back(folder: Path, frames: list[Frame]) -> None:
         assert journal.get(7) == "it did not converge: é"
 
 
-def test_charges_and_dipoles_come_back(folder: Path, frames: list[Frame]) -> None:
+@pytest.mark.parametrize("spread", [None, 0.25])
+def test_charges_and_dipoles_come_back(
+    folder: Path, frames: list[Frame], spread: float | None
+) -> None:
     forces = frames[9].positions
     charges, dipole = forces[:, 0], np.array([0.1, 0.2, 0.3])
     with Journal(folder, JOB) as journal:
-        journal.add(9, frames[9], Evaluation(1.0, forces, charges, dipole))
+        journal.add(9, frames[9], Evaluation(1.0, forces, charges, dipole, spread))
+        journal.add(10, frames[10], Evaluation(2.0, forces, spread=spread))
     with Journal(folder, JOB) as journal:
         found = journal.get(9)
     assert isinstance(found, Evaluation)
     np.testing.assert_array_equal(found.forces, forces)
     np.testing.assert_array_equal(found.charges, charges)
     np.testing.assert_array_equal(found.dipole, dipole)
+    with Journal(folder, JOB) as journal:
+        plain = journal.get(10)
+    assert isinstance(plain, Evaluation)
+    np.testing.assert_array_equal(plain.forces, forces)
+    assert (found.spread, plain.spread, plain.charges) == (spread, spread, None)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 20, 30, 40])

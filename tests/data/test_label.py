@@ -58,6 +58,15 @@ def test_charges_and_dipoles_are_kept(tmp_path: Path, plain: list[Frame]) -> Non
         np.testing.assert_allclose(found.dipole, dipole, atol=1e-12)
 
 
+def test_the_spread_of_a_committee_is_kept(tmp_path: Path, plain: list[Frame]) -> None:
+    out = tmp_path / "out.h5"
+    label(plain, out, make_calculator, "toy_calculators:Doubtful", META)
+    for found, frame in zip(check(out), plain, strict=True):
+        largest = np.linalg.norm(frame.positions, axis=1).max()
+        assert found.spread == pytest.approx(0.2 * largest)
+        assert found.charges is not None
+
+
 @pytest.mark.parametrize("equilibrium", [True, False])
 def test_what_a_baseline_leaves_over(
     tmp_path: Path, plain: list[Frame], equilibrium: bool

@@ -62,6 +62,14 @@ class Charged(Spring):
         self.results["dipole"] = charges @ self.atoms.positions
 
 
+class Doubtful(Charged):
+    """A committee: it says how far its members part."""
+
+    def calculate(self, *args: Any, **kwargs: Any) -> None:
+        super().calculate(*args, **kwargs)
+        self.results["forces_std"] = 0.1 * np.abs(self.results["forces"])
+
+
 class Dying(Spring):
     """Takes its process along."""
 
