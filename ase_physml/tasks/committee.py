@@ -104,7 +104,7 @@ def measure_spread(
     if not (data.has("energy") and data.has("forces")) or not len(frames):
         raise DataError(f"{data.path}: calibration needs frames with energy and forces")
     if data.metadata.baseline:
-        calculator = _correction(calculator, data)
+        calculator = correction_of(calculator, data)
     rows: list[tuple[Array, Array, Array, Array]] = []
     # Frames of about one size make cheaper batches.
     order = sorted(frames, key=lambda frame: int(data.n_atoms[frame]))
@@ -123,8 +123,12 @@ def measure_spread(
     return Spread(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
-def _correction(calculator: PhysMLCalculator, data: RaggedSet) -> PhysMLCalculator:
-    """Without its baseline, which came off the labels of the set as well."""
+def correction_of(calculator: PhysMLCalculator, data: RaggedSet) -> PhysMLCalculator:
+    """A potential without its baseline, which came off the labels of the set as well.
+
+    Raises:
+        DataError: Another baseline, or only one of the two has one.
+    """
     name = "" if calculator.baseline is None else calculator.baseline.name
     if name != data.metadata.baseline:
         raise DataError(
