@@ -40,6 +40,11 @@ class Metadata:
     baseline: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def relative(self) -> bool:
+        """Energies mean something within a molecule or reaction only."""
+        return self.energy_kind.startswith("relative")
+
     def to_attributes(self) -> dict[str, Any]:
         """As attributes of an HDF5 file, units included.
 

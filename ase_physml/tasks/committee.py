@@ -1,6 +1,6 @@
 """Potentials joined to a committee whose spread is measured against known errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from ase_physml.calculators.committee import Calibration
+from ase_physml.calculators.committee import Calibration, energy_spread
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.splits import groups_of
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.potentials.checkpoint import load_committee, save_potential
 
@@ -28,7 +29,8 @@ class Spread:
     """Errors of a committee on labelled frames, and what its spread said of them.
 
     Attributes:
-        energy_errors: Mean of the members minus label (F,), eV.
+        energy_errors: Mean of the members minus label (F,), eV; of a set of relative
+            energies, those of differences within a reaction.
         energy_std: (F,), eV.
         force_errors: Norm of the error of the force on each atom (A,), eV/Å.
         force_std: Norm of the standard deviation of that force (A,), eV/Å.
@@ -105,22 +107,62 @@ def measure_spread(
         raise DataError(f"{data.path}: calibration needs frames with energy and forces")
     if data.metadata.baseline:
         calculator = correction_of(calculator, data)
-    rows: list[tuple[Array, Array, Array, Array]] = []
+    reactions = (
+        list(groups_of(data, "reaction"))
+        if data.metadata.relative
+        else [""] * len(data)
+    )
+    said: list[_Said] = []
+    forces: list[tuple[Array, Array]] = []
     # Frames of about one size make cheaper batches.
     order = sorted(frames, key=lambda frame: int(data.n_atoms[frame]))
     for start in range(0, len(order), _BATCH):
-        some = list(data.read(np.array(order[start : start + _BATCH])))
+        indices = order[start : start + _BATCH]
+        some = list(data.read(np.array(indices)))
         found = calculator.calculate_many([to_atoms(f, labels=False) for f in some])
-        for frame, result in zip(some, found, strict=True):
-            rows.append(
-                (
-                    np.array([result["energy"] - frame.energy]),
-                    np.array([result["energy_std"]]),
-                    np.linalg.norm(result["forces"] - frame.forces, axis=1),
-                    np.linalg.norm(result["forces_std"], axis=1),
-                )
-            )
-    return Spread(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        for index, frame, result in zip(indices, some, found, strict=True):
+            if frame.energy is not None:
+                members = result["energy_members"] - frame.energy
+                said.append(_Said(reactions[index], members))
+            if frame.forces is not None:
+                errors = np.linalg.norm(result["forces"] - frame.forces, axis=1)
+                forces.append((errors, np.linalg.norm(result["forces_std"], axis=1)))
+    if data.metadata.relative:
+        said = list(_differences(said))
+    if not said or not forces:
+        raise DataError(f"{data.path}: no energy or no force is known of these frames")
+    members = np.stack([one.errors for one in said])
+    force_errors, force_std = (np.concatenate(c) for c in zip(*forces, strict=True))
+    return Spread(
+        energy_errors=members.mean(axis=1),
+        energy_std=np.array(
+            [energy_spread(m, calculator.calibration) for m in members]
+        ),
+        force_errors=force_errors,
+        force_std=force_std,
+    )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Errors of the members' energies of a frame, or of a difference of two.
+
+    Attributes:
+        reaction: That the frame is of.
+        errors: (K,), eV.
+    """
+
+    reaction: str
+    errors: Array
+
+
+def _differences(said: Sequence[_Said]) -> Iterator[_Said]:
+    """Of each reaction, from the first of its frames to the others."""
+    first: dict[str, _Said] = {}
+    for one in said:
+        other = first.setdefault(one.reaction, one)
+        if other is not one:
+            yield _Said(one.reaction, one.errors - other.errors)
 
 
 def correction_of(calculator: PhysMLCalculator, data: RaggedSet) -> PhysMLCalculator:

@@ -139,7 +139,7 @@ class FrameStore:
         self.n_atoms = data.n_atoms[frames]
         self.equilibrium = bool(data.metadata.equilibrium)
         self.minima = self.equilibrium or bool(data.metadata.extra.get("minima"))
-        self.relative = data.metadata.energy_kind.startswith("relative")
+        self.relative = data.metadata.relative
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
         self.groups: Ints | None = None
         if compare is not None:

@@ -1,5 +1,6 @@
 """Committees are made, calibrated, and say what they do not know."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from ase_physml.potentials.checkpoint import (
     load_committee,
     load_potential,
 )
-from ase_physml.tasks.committee import Spread, make_committee
+from ase_physml.tasks.committee import Spread, make_committee, measure_spread
 from ase_physml.tasks.neb import Search, find_paths
 from ase_physml.tasks.relaxation import Relaxed
 from ase_physml.tasks.uncertainty import Doubt
@@ -86,6 +87,34 @@ def test_calibration_refuses(
     with pytest.raises(DataError, match="energy and forces"):
         make_committee(members, out, RaggedSet(bare), [0])
     assert not out.exists()
+
+
+def test_relative_energies_calibrate_differences(
+    tiny_committee: Path, labelled: RaggedSet, tmp_path: Path
+) -> None:
+    """What is added to both energies of a reaction changes nothing."""
+    frames = []
+    for k, frame in enumerate(labelled):
+        pair, role = divmod(k, 2)
+        name = f"rxn{pair}/{'r' if role == 0 else 'ts'}"
+        assert frame.energy is not None
+        energy = None if k in (6, 9) else frame.energy + 1000.0 * pair
+        frames.append(replace(frame, name=name, energy=energy))
+    path = tmp_path / "relative.h5"
+    write(path, frames, Metadata("none", energy_kind="relative to the reactant's"))
+    calculator = PhysMLCalculator(tiny_committee, device="cpu")
+    known = measure_spread(calculator, labelled, range(40))
+    found = measure_spread(calculator, RaggedSet(path), range(40))
+    # Frames are visited by size; of 20 reactions, two have one energy only.
+    errors = np.empty(40)
+    errors[sorted(range(40), key=lambda k: len(frames[k].numbers))] = (
+        known.energy_errors
+    )
+    expected = np.abs(np.delete(errors[1::2] - errors[::2], [3, 4]))
+    np.testing.assert_allclose(
+        np.sort(np.abs(found.energy_errors)), np.sort(expected), atol=1e-4
+    )
+    np.testing.assert_allclose(found.force_errors, known.force_errors)
 
 
 def test_rank_correlation_sees_order() -> None:
