@@ -3,6 +3,8 @@
     python training/learning_curve.py runs/qm9_delta runs/qm9_delta_second runs/m2 \
         --batch-size 24 --out training/results/qm9_delta_curve.json \
         --plot training/results/qm9_delta_curve.png
+
+Errors are those of the averaged weights, which lag behind at the start.
 """
 
 import argparse
