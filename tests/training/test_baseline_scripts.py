@@ -182,3 +182,42 @@ def test_differences_are_those_of_labels_and_correction(
         np.mean(own), rel=1e-3
     )
     assert set(found["relaxed"]) == {str(path), "emt"}
+
+
+def test_force_errors_molecule_by_molecule(
+    script: Callable[..., str], tiny_potential: Path, tmp_path: Path
+) -> None:
+    """Labels of EMT, all energies 3 eV higher, and one molecule's forces off."""
+    frames = []
+    for name, off in (("CH3OH", 0.0), ("CH4", 0.5)):
+        for seed in range(3):
+            atoms = molecule(name)
+            atoms.rattle(0.05, seed=seed)
+            atoms.calc = EMT()
+            energy = atoms.get_potential_energy() + 3.0
+            forces = atoms.get_forces() + off
+            frames.append(Frame(atoms.numbers, atoms.positions, energy, forces))
+    path, out = tmp_path / "set.h5", tmp_path / "out.json"
+    write(path, [*frames, frames[0]], Metadata("EMT"))
+    common = ("--data", path, "--frames", 2, "--out", out)
+    script("evaluate_forces.py", "emt", tiny_potential, *common)
+    found = json.loads(out.read_text())
+    alcohol, methane = found["emt"].values()
+    assert alcohol["mae_force_eV_per_A"] < 1e-5
+    assert alcohol["mae_relative_energy_meV"] < 1e-2
+    assert methane["mae_force_eV_per_A"] == pytest.approx(0.5, abs=1e-5)
+    assert found[str(tiny_potential)].keys() == found["emt"].keys()
+
+
+def test_learning_curves_are_joined(script: Callable[..., str], tmp_path: Path) -> None:
+    for run, rows in (("a", "4,0.4\n9,0.2\n"), ("b", "4,0.1\n")):
+        folder = tmp_path / run / "csv" / "version_0"
+        folder.mkdir(parents=True)
+        (folder / "metrics.csv").write_text(f"step,val/mae_forces\n{rows}")
+    out, png = tmp_path / "out.json", tmp_path / "out.png"
+    runs = (tmp_path / "a", tmp_path / "b")
+    options = ("--batch-size", 8, "--out", out, "--plot", png)
+    script("learning_curve.py", *runs, *options)
+    expected = {"mae_forces": [[40, 0.4], [80, 0.2], [120, 0.1]]}
+    assert json.loads(out.read_text()) == expected
+    assert png.stat().st_size > 1000
