@@ -10,7 +10,7 @@ a saddle, the lowest mode; imaginary ones count nothing. Run again, it goes on.
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,8 @@ from rich.progress import track
 from ase_physml.calculators.byname import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import reactions
+from ase_physml.data.reactions import Reaction, reactions
+from ase_physml.data.splits import Split
 
 # From sqrt(eV/Å^2/amu) to eV.
 HBAR = units._hbar * 1e10 / np.sqrt(units._e * units._amu)
@@ -84,10 +85,10 @@ def one(job: tuple[str, str, Atoms]) -> tuple[str, str, float]:
 
 
 def jobs(
-    data: RaggedSet, calculator: str, every: int, known: set[tuple[str, str]]
+    found: Iterable[Reaction], calculator: str, known: set[tuple[str, str]]
 ) -> Iterator[tuple[str, str, Atoms]]:
-    """Reactants and saddles of every so-manieth reaction that are not known yet."""
-    for reaction in list(reactions(data))[::every]:
+    """Reactants and saddles of reactions that are not known yet."""
+    for reaction in found:
         for role, frame in (("r", reaction.reactant), ("ts", reaction.saddle)):
             name = f"{reaction.name}/{role}"
             if frame is not None and (name, calculator) not in known:
@@ -107,12 +108,18 @@ def main() -> None:
     parser.add_argument("reactions", type=Path)
     parser.add_argument("--calculator", default="tblite:GFN2-xTB")
     parser.add_argument("--every", type=int, default=1, help="reaction")
+    parser.add_argument("--split", type=Path, help="of reactions, by their reactants")
+    parser.add_argument("--part", choices=("train", "val", "test"), default="test")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     known = {(row["name"], row["calculator"]) for row in read(options.out)}
     data = RaggedSet(options.reactions)
-    todo = list(jobs(data, options.calculator, options.every, known))
+    found = list(reactions(data))
+    if options.split is not None:
+        part = set(getattr(Split.load(options.split), options.part).tolist())
+        found = [r for r in found if r.index[0] in part]
+    todo = list(jobs(found[:: options.every], options.calculator, known))
     with (
         options.out.open("a", newline="") as file,
         ProcessPoolExecutor(options.processes) as pool,
@@ -120,8 +127,8 @@ def main() -> None:
         table = csv.writer(file)
         if not file.tell():
             table.writerow(HEADER)
-        found = pool.map(one, todo, chunksize=8)
-        for name, calculator, energy in track(found, "Hessians", total=len(todo)):
+        rows = pool.map(one, todo, chunksize=8)
+        for name, calculator, energy in track(rows, "Hessians", total=len(todo)):
             table.writerow([name, calculator, f"{energy:.6f}"])
             file.flush()
 

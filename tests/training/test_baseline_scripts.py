@@ -88,6 +88,11 @@ def test_barriers_lose_their_zero_point_energy(
     assert frames[4].energy == pytest.approx(barrier)
     assert [f.energy for f in frames[3::2]] == [0.0, None]
     assert [f.smiles for f in frames[::3]] == ["N#N", "O"]
+    few = tmp_path / "few.csv"
+    few.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
+    options = ("--zero-point", few, "--calculator", "emt", "--out", out)
+    script("make_barriers.py", published, *options)
+    assert [f.energy for f in RaggedSet(out)][3:] == [None] * 3
 
 
 def test_few_conformers_of_each_molecule_are_kept(
