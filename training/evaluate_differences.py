@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("calculator", help="potential on a baseline")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--split", type=Path, help="without, all frames are measured")
     parser.add_argument("--compare", required=True, help="smiles, or reaction")
     parser.add_argument("--part", choices=("test", "val"), default="test")
     parser.add_argument("--relax", type=int, default=0, help="frames")
@@ -141,7 +141,9 @@ def main() -> None:
     options = parser.parse_args()
     data = RaggedSet(options.data)
     calculator = correction_of(PhysMLCalculator(options.calculator), data)
-    part = getattr(Split.load(options.split), options.part)
+    part = np.arange(len(data))
+    if options.split is not None:
+        part = getattr(Split.load(options.split), options.part)
     groups = list(groups_of(data, options.compare))
     frames = list(data.read(part))
     compared = [groups[k] for k in part]
@@ -155,7 +157,7 @@ def main() -> None:
     left = [one["forces"] - label for one, label in zip(found, forces, strict=True)]
     result: dict[str, Any] = {
         "calculator": options.calculator,
-        "part": options.part,
+        "part": options.part if options.split is not None else "all",
         "frames": len(frames),
         **differences(ours, compared),
         **force_errors(left, frames, is_reaction),

@@ -111,6 +111,9 @@ def main() -> None:
     parser.add_argument("--zero-point", type=Path, required=True)
     parser.add_argument("--calculator", default="tblite:GFN2-xTB", help="of the table")
     parser.add_argument("--fit", action="store_true", help="estimate what is missing")
+    parser.add_argument(
+        "--known-only", action="store_true", help="leave out other reactions"
+    )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     zero_point = {
@@ -122,6 +125,8 @@ def main() -> None:
     }
     found = list(reactions(RaggedSet(options.reactions)))
     changes = known_changes(found, zero_point)
+    if options.known_only:
+        found = [r for r in found if r.name in changes]
     if options.fit:
         changes = with_estimates(found, changes)
     metadata = Metadata(
