@@ -1,7 +1,7 @@
 """Stationary points of reactions, with barriers as differences of electronic energies.
 
-    python training/make_barriers.py rdb7_reactions.h5 --zero-point zero_point.csv --fit \
-        --out stationary.h5
+    python training/make_barriers.py rdb7_reactions.h5 --zero-point zero_point.csv \
+        --fit --out stationary.h5
     physml data label stationary.h5 reactions_delta.h5 --less tblite:GFN2-xTB \
         --precision f4 --processes 2
 
