@@ -38,6 +38,7 @@ def test_every_source_file_is_in(wheel: ZipFile) -> None:
     names = set(wheel.namelist())
     assert sources <= names
     assert "ase_physml/py.typed" in names
+    assert "ase_physml/evaluation/report.html.j2" in names
 
 
 def test_potentials_are_in_and_are_those_of_the_registry(wheel: ZipFile) -> None:

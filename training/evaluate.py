@@ -30,7 +30,7 @@ from ase_physml.data.splits import Split
 from ase_physml.errors import PhysMLError
 from ase_physml.graph import AllPairs
 from ase_physml.models.physml.forces import energy_and_forces
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.potentials.checkpoint import load_committee
 from ase_physml.potentials.registry import resolve
 from ase_physml.tasks.geometry import mean_displacement
 from ase_physml.tasks.relax import relax
@@ -40,23 +40,26 @@ Numbers = dict[str, float]
 
 
 def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbers:
-    """MAE_E and MAE_F over all test frames, in float64."""
-    model, card = load_potential(potential, 0)
+    """MAE_E and MAE_F of the mean of all members over all test frames, in float64."""
+    loaded, card = load_committee(potential)
     if card.baseline != data.metadata.baseline:
         raise SystemExit(
             f"{potential} corrects {card.baseline or 'nothing'}, but {data.path} is "
             f"what {data.metadata.baseline or 'nothing'} leaves over"
         )
-    model = model.double()
+    members = [member.double() for member in loaded]
     stream = BatchStream([FrameStore(data, test)], 64, 0)
     energy_errors, force_errors, left_over = [], [], []
     for step in track(range(len(stream)), "energies and forces"):
         batch = stream[step]
         graph = AllPairs(batch.numbers, batch.positions.double())
-        energies, forces = energy_and_forces(model, graph)
-        total = energies.molecules.detach() + model.reference_energy(batch.numbers).sum(
-            1
-        )
+        totals, pulls = [], []
+        for member in members:
+            energies, of_member = energy_and_forces(member, graph)
+            reference = member.reference_energy(batch.numbers).sum(1)
+            totals.append(energies.molecules.detach() + reference)
+            pulls.append(of_member)
+        total, forces = (torch.stack(each).mean(0) for each in (totals, pulls))
         energy_errors.append((total - batch.energies).abs())
         # Zero at the minima of a set without forces.
         label = torch.zeros_like(forces) if batch.equilibrium else batch.forces

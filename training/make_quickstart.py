@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 from ase.optimize import BFGS
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
@@ -109,7 +110,7 @@ def relaxation(atoms: Atoms) -> list[Atoms]:
 def _is_intact(atoms: Atoms) -> bool:
     """Whether the bonds are those of the SMILES: some isomers are no minima."""
     reference = Chem.AddHs(Chem.MolFromSmiles(atoms.info["smiles"]))
-    radii = np.array([{1: 0.31, 6: 0.76, 7: 0.71, 8: 0.66}[z] for z in atoms.numbers])
+    radii = covalent_radii[atoms.numbers]
     near = atoms.get_all_distances() < 1.2 * (radii[:, None] + radii)
     bonds = near ^ np.eye(len(atoms), dtype=bool)
     return bool((bonds == Chem.GetAdjacencyMatrix(reference).astype(bool)).all())

@@ -19,6 +19,7 @@ from ase_physml.charges import (
 from ase_physml.errors import StructureError
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.potentials.catalogue import potentials_for
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
@@ -89,9 +90,18 @@ def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
         more = f" and {others} more" if others else ""
         known = ", ".join(chemical_symbols[z] for z in elements)
         raise StructureError(
-            f"{name} knows {known}, not the element of atom {listed}{more}; use a "
-            "potential that was trained with it, or fine-tune one"
+            f"{name} knows {known}, not the element of atom {listed}{more}; "
+            f"{_known_to(atoms)}"
         )
+
+
+def _known_to(atoms: Atoms) -> str:
+    """What to do about elements that a potential does not know."""
+    others = potentials_for(set(atoms.numbers.tolist()))
+    if not others:
+        return "use a potential that was trained with it, or fine-tune one"
+    names = ", ".join(f"{one.name} ({one.purpose})" for one in others)
+    return f"shipped and trained with all of its elements: {names}"
 
 
 def _check_distances(atoms: Atoms) -> None:

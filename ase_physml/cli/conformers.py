@@ -41,7 +41,10 @@ def conformers(
     ] = "physchem_qm9.pt",
     relax: Annotated[
         str | None,
-        typer.Option(help="Calculator: qm9.pt, tblite:GFN2-xTB ... Default: none."),
+        typer.Option(
+            help="Calculator: qm9.pt (H C N O, fast), organic_delta.pt (and F P S Cl "
+            "Br, accurate), tblite:GFN2-xTB ... Default: none."
+        ),
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Nearer than this, two are one: RMSD, Å.")

@@ -46,7 +46,11 @@ def neb(
         typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
     ],
     model: Annotated[
-        str, typer.Option(help="Shipped name or path, or a calculator: tblite, emt.")
+        str,
+        typer.Option(
+            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
+            "(accurate); or a calculator: tblite, emt."
+        ),
     ] = "reactions.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
     images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,

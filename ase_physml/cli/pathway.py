@@ -63,7 +63,11 @@ def pathway(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="Shipped name or path, or a calculator: tblite, emt.")
+        str,
+        typer.Option(
+            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
+            "(accurate); or a calculator: tblite, emt."
+        ),
     ] = "reactions.pt",
     conformations: Annotated[
         str, typer.Option(help="Model of conformations: shipped name or path.")

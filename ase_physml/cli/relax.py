@@ -54,7 +54,13 @@ def relax(
             help="SMILES, files or tables of them, or files of structures (all frames)."
         ),
     ],
-    model: Annotated[str, typer.Option(help="Shipped name or path.")] = "qm9.pt",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Shipped name or path: qm9.pt (H C N O, fast), qm9_delta.pt (H C N O, "
+            "accurate), organic_delta.pt (and F P S Cl Br, accurate); physml list."
+        ),
+    ] = "qm9.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("relaxed"),
     optimizer: Annotated[
         Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")

@@ -1,11 +1,12 @@
 """Files and folders that one process at a time may write."""
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from filelock import lock_descriptor
 
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import reason
@@ -15,20 +16,12 @@ def lock(file: BinaryIO) -> bool:
     """Lock an open file until it is closed or the process ends, however it ends.
 
     Returns:
-        False if another handle has it. On Windows, and on file systems which have no
-        such locks, True.
+        False if another handle has it. On file systems which have no locks, True.
     """
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
+        return lock_descriptor(file.fileno(), blocking=False)
     except OSError:
         return True
-    return True
 
 
 class Claim:
@@ -87,8 +80,18 @@ class Claim:
     ) -> None:
         ended = kind is None if self._begun else not self.interrupted
         if ended:
-            self._path.unlink(missing_ok=True)
+            self._remove()
         self._file.close()
         if ended and self._made:
             with suppress(OSError):  # mostly it has results now
                 self.folder.rmdir()
+
+    def _remove(self) -> None:
+        """Remove the file while it is locked: later it may be another process's."""
+        self._file.truncate(0)
+        try:
+            self._path.unlink(missing_ok=True)
+        except PermissionError:  # Windows keeps a file that is open anywhere
+            self._file.close()
+            with suppress(OSError):
+                self._path.unlink()

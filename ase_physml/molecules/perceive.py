@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from ase.data import covalent_radii
 from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds
 from rdkit.rdBase import BlockLogs
@@ -84,8 +85,7 @@ def _joined(frame: Frame, factor: float) -> Chem.RWMol:
 
 
 def _near(frame: Frame, factor: float) -> Iterator[tuple[int, int]]:
-    table = Chem.GetPeriodicTable()
-    radii = np.array([table.GetRcovalent(int(number)) for number in frame.numbers])
+    radii = covalent_radii[frame.numbers]
     vectors = frame.positions[:, None] - frame.positions
     relative: Array = np.linalg.norm(vectors, axis=-1) / (radii[:, None] + radii)
     np.fill_diagonal(relative, np.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase.data import covalent_radii
 from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
@@ -76,9 +77,7 @@ def parted(molecule: Chem.Mol, positions: Array) -> bool:
 
 def _relative(molecule: Chem.Mol, positions: Array) -> Array:
     """Distances in sums of covalent radii, (n, n)."""
-    table = Chem.GetPeriodicTable()
-    numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
-    radii = np.array([table.GetRcovalent(number) for number in numbers])
+    radii = covalent_radii[[atom.GetAtomicNum() for atom in molecule.GetAtoms()]]
     lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
     relative: Array = lengths / (radii[:, None] + radii)
     return relative

@@ -1,9 +1,10 @@
 """What is shipped, at a glance."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 
 from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of, load_committee
 from ase_physml.potentials.molecular import load_molecular
@@ -37,6 +38,17 @@ def catalogue() -> list[Shipped]:
     """
     found = [_shipped(name, entry) for name, entry in sorted(entries().items())]
     return sorted(found, key=lambda one: one.level_of_theory == "-")
+
+
+def potentials_for(numbers: Iterable[int]) -> list[Shipped]:
+    """Shipped potentials, not models of molecules, that know all of some elements."""
+    wanted = set(numbers)
+    return [
+        one
+        for one in catalogue()
+        if one.level_of_theory != "-"
+        and wanted <= {atomic_numbers[symbol] for symbol in one.elements}
+    ]
 
 
 def _shipped(name: str, entry: dict[str, Any]) -> Shipped:

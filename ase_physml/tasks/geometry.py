@@ -1,7 +1,10 @@
 """How far two structures of the same atoms are from each other."""
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float64]
 
@@ -31,7 +34,8 @@ def superpose(
 ) -> Array:
     """Positions turned and shifted onto a reference, (N, 3) Å.
 
-    Kabsch, Acta Cryst. A 32, 922 (1976).
+    Kabsch, Acta Cryst. A 32, 922 (1976), without mirror images: those are of another
+    molecule.
 
     Args:
         positions: (N, 3).
@@ -40,11 +44,21 @@ def superpose(
     """
     some = slice(None) if atoms is None else atoms
     centre, goal = positions[some].mean(axis=0), reference[some].mean(axis=0)
-    u, _, v = np.linalg.svd((positions[some] - centre).T @ (reference[some] - goal))
-    # A mirror image is another molecule: only proper rotations may align it.
-    u[:, -1] *= np.sign(np.linalg.det(u @ v))
-    turned: Array = (positions - centre) @ (u @ v) + goal
+    turn = _best_rotation(positions[some] - centre, reference[some] - goal)
+    turned: Array = turn.apply(positions - centre) + goal
     return turned
+
+
+def _best_rotation(vectors: Array, onto: Array) -> Rotation:
+    """Rotation of vectors that makes their squared distances from others least."""
+    if len(vectors) < 2:  # no direction to turn by
+        return Rotation.identity()
+    with warnings.catch_warnings():
+        # That more than one rotation is best, as of atoms on a line. Which one it is
+        # differs with the direction asked for; this is that of the paper.
+        warnings.simplefilter("ignore", UserWarning)
+        back: Rotation = Rotation.align_vectors(vectors, onto)[0]
+    return back.inv()
 
 
 def _apart(positions: Array, reference: Array) -> Array:

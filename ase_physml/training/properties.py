@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
 import torch
+from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -117,6 +118,9 @@ def mae(predicted: Tensor, target: Tensor) -> Tensor:
 def roc_auc(scores: Tensor, positive: Tensor) -> float:
     """Chance that a positive scores above a negative, ties counting half.
 
+    The area under the ROC curve is Mann and Whitney's U over the number of pairs; in
+    double precision, of scores of any size, NaN if one is.
+
     Args:
         scores: (M,).
         positive: bool of shape (M,).
@@ -124,15 +128,14 @@ def roc_auc(scores: Tensor, positive: Tensor) -> float:
     Returns:
         NaN unless there is at least one of each.
     """
-    n_positive = int(positive.sum())
-    n_negative = len(positive) - n_positive
-    if not n_positive or not n_negative:
+    values = scores.double().numpy(force=True)
+    chosen = positive.numpy(force=True)
+    winners, losers = values[chosen], values[~chosen]
+    if not len(winners) or not len(losers):
         return math.nan
-    _, value, ties = scores.unique(return_inverse=True, return_counts=True)
-    # Equal scores share the mean of their ranks, counted from one.
-    ranks = (ties.cumsum(0).double() - (ties.double() - 1) / 2)[value]
-    above = float(ranks[positive].sum()) - n_positive * (n_positive + 1) / 2
-    return above / (n_positive * n_negative)
+    # Its p-value is not asked for: this is the cheapest.
+    won = mannwhitneyu(winners, losers, method="asymptotic").statistic
+    return float(won) / (len(winners) * len(losers))
 
 
 def roc_auc_table(scores: Tensor, labels: Tensor) -> Tensor:

@@ -48,8 +48,12 @@ def with_moments() -> Atoms:
 REFUSED = {
     "empty": (Atoms(), "no atoms"),
     "unknown element": (
-        molecule("CH3Cl"),
-        r"knows H, C, N, O, not the element of atom 1 \(Cl\).*fine-tune",
+        molecule("SiH4"),
+        r"knows H, C, N, O, not the element of atom 0 \(Si\).*fine-tune",
+    ),
+    "element of another": (
+        molecule("CH3SH"),
+        r"not the element of atom 1 \(S\); shipped .* adsorption.pt \(molecules on",
     ),
     "unknown elements": (
         molecule("CH3Cl") + Atoms("NaPt", [[5, 5, 5], [9, 9, 9]]),

@@ -1,5 +1,6 @@
 """One process at a time; what a killed one left keeps nobody out."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import check_writable
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.locking import Claim, lock
 
 HOLD = """
 import sys, time
@@ -65,6 +66,46 @@ def test_work_that_did_not_end_is_interrupted(tmp_path: Path) -> None:
         stop(begin=False)
     with Claim(tmp_path / "out") as claim:
         assert claim.interrupted
+
+
+def test_one_handle_has_a_file_until_it_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("ab") as first, first:
+        assert lock(first)
+        with (tmp_path / "file").open("ab") as second:
+            assert not lock(second)
+    with (tmp_path / "file").open("ab") as second:
+        assert lock(second)
+
+
+def test_where_no_file_can_be_locked_all_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("ase_physml.jobs.locking.lock_descriptor", refuse)
+    with Claim(tmp_path / "out") as claim:
+        claim.begin()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("by_another", [False, True])
+def test_systems_that_keep_open_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_another: bool
+) -> None:
+    remove = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if by_another or not claim._file.closed:
+            raise PermissionError(errno.EACCES, "in use", str(path))
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with Claim(tmp_path / "out") as claim:
+        claim.begin()
+    assert (tmp_path / "out").exists() == by_another
+    with Claim(tmp_path / "out") as claim:
+        assert not claim.interrupted
 
 
 def test_places_that_cannot_be_written_are_told_apart(tmp_path: Path) -> None:

@@ -99,6 +99,16 @@ def test_roc_auc_counts_pairs(seed: int) -> None:
     assert found == pytest.approx(pairs_won(scores.tolist(), positive.tolist()))
 
 
+def test_roc_auc_of_scores_of_any_size() -> None:
+    # Large logits, whose sigmoids are all one, are no ties.
+    scores = torch.tensor([50.0, 60.0, 1e9, -1e9, 70.0])
+    positive = torch.tensor([False, True, True, False, False])
+    assert properties.roc_auc(scores, positive) == 5 / 6
+    assert properties.roc_auc(torch.zeros(5), positive) == 0.5
+    scores[1] = NAN
+    assert math.isnan(properties.roc_auc(scores, positive))
+
+
 def test_undefined_labels_are_left_out_or_count_as_perfect() -> None:
     scores = torch.tensor([[0.1, 0.5], [0.9, 0.5], [0.3, 0.2], [0.2, 0.3]])
     labels = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, NAN], [0.0, 1.0]])

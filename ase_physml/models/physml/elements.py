@@ -2,6 +2,8 @@
 
 Pauling electronegativities (CRC Handbook; missing ones are 0 *after* centring, never
 NaN) and single-bond covalent radii in Å (Cordero et al. 2008, doi 10.1039/b801115j).
+The radii are those of ``ase.data``, written out: models know nothing of ASE, and those
+that were trained with these keep them.
 """
 
 _PAULING = {

@@ -1,0 +1,10 @@
+"""What the model reads of elements."""
+
+from ase.data import covalent_radii
+
+from ase_physml.models.physml.elements import MAX_ATOMIC_NUMBER, covalent_radius
+
+
+def test_radii_are_those_of_ase_to_the_last_bit() -> None:
+    own = [covalent_radius(number) for number in range(1, MAX_ATOMIC_NUMBER + 1)]
+    assert own == covalent_radii[1 : MAX_ATOMIC_NUMBER + 1].tolist()
