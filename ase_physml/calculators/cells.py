@@ -2,21 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_physml.calculators.committee import Array, Results
+from ase_physml.data.atoms import has_stress
 
 
 def is_periodic(atoms: Atoms) -> bool:
     """Whether it repeats along any lattice vector."""
     return bool(atoms.pbc.any())
-
-
-def has_stress(atoms: Atoms) -> bool:
-    """Whether it is periodic, and its lattice vectors span a volume to divide by."""
-    return is_periodic(atoms) and bool(np.linalg.matrix_rank(atoms.cell.array) == 3)
 
 
 def add_stress(

@@ -14,7 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase_physml.calculators.advice import Advice
 from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.baseline import Baseline
-from ase_physml.calculators.cells import add_stress, has_stress, is_periodic
+from ase_physml.calculators.cells import add_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_apart,
     check_extensive,
@@ -37,6 +37,7 @@ from ase_physml.calculators.loading import (
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.passes import passes
 from ase_physml.calculators.predict import predict, predict_cells
+from ase_physml.data.atoms import has_stress
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.metadata import text
 from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
 _SLABS, _GAS = "metal_surfaces", "gas_"

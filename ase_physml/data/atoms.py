@@ -1,5 +1,6 @@
 """Frames from and to ASE: the only place of the data room that knows both."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
+from ase_physml.data.columns import COLUMNS, Column
 from ase_physml.data.frame import Array, Frame
 from ase_physml.errors import DataError
 
@@ -28,23 +31,27 @@ FORCES_KEYS = (
     "forces",
     "force",
 )
+# Shapes that a stress may have; of six, in Voigt's order.
+_STRESSES = ((6,), (9,), (3, 3))
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Energy and forces of a structure, and the keys they were found under.
+    """Labels of a structure, and the keys they were found under.
 
     Attributes:
         energy: In the unit of the file, or None.
         forces: (n, 3) in the unit of the file, or None.
         energy_key: Where the energy was, or None.
         forces_key: Where the forces were, or None.
+        stress: (3, 3) in the unit of the file, or None.
     """
 
     energy: float | None = None
     forces: Array | None = None
     energy_key: str | None = None
     forces_key: str | None = None
+    stress: Array | None = None
 
 
 def find_labels(
@@ -53,7 +60,9 @@ def find_labels(
     """Labels among the calculator's stored results, ``info`` and ``arrays``.
 
     Nothing is calculated. ``REF_energy``, ``dft_forces`` and the like come before
-    ``energy`` and ``forces``, which ASE's readers turn into results.
+    ``energy`` and ``forces``, which ASE's readers turn into results. A stress is taken
+    from beside the energy, or the forces where there is none: ``REF_stress`` with
+    ``REF_energy``, ``stress`` with ``energy``.
 
     Args:
         atoms: As ASE read it.
@@ -61,7 +70,8 @@ def find_labels(
         forces_key: The same for forces.
 
     Raises:
-        DataError: A key that was asked for is not there, or is not a number.
+        DataError: A key that was asked for is not there, or is not a number; a stress
+            that is neither six numbers nor three by three.
     """
     results = dict(atoms.calc.results) if atoms.calc is not None else {}
     pool = {**results, **atoms.info}
@@ -73,7 +83,37 @@ def find_labels(
         forces=None if forces_key is None else _vectors(pool_of_forces, forces_key),
         energy_key=energy_key,
         forces_key=forces_key,
+        stress=_stress(atoms, pool, energy_key or forces_key),
     )
+
+
+def has_stress(atoms: Atoms) -> bool:
+    """Whether it is periodic, and its lattice vectors span a volume to divide by."""
+    cell = atoms.cell.array
+    return bool(atoms.pbc.any()) and bool(np.linalg.matrix_rank(cell) == 3)
+
+
+def result_of(column: Column, atoms: Atoms, results: Mapping[str, Any]) -> Any:
+    """A calculator's result as a column holds it.
+
+    Args:
+        column: With the name of the result.
+        atoms: Structure.
+        results: Of a calculator of ASE's; a stress may be in Voigt's order.
+
+    Returns:
+        float64, or None: there is none, it is of another shape or not finite, or it
+        means nothing for this structure.
+    """
+    values = results.get(column.name)
+    if values is None or (column.of_cells and not has_stress(atoms)):
+        return None
+    values = np.array(values, dtype=np.float64)
+    if column.name == "stress" and values.shape in _STRESSES:
+        values = _full(values)
+    if column.problem(values, len(atoms)) is not None:
+        return None
+    return values if values.ndim else float(values)
 
 
 def from_atoms(atoms: Atoms, labels: Labels | None = None) -> Frame:
@@ -82,7 +122,7 @@ def from_atoms(atoms: Atoms, labels: Labels | None = None) -> Frame:
     Args:
         atoms: Structure; its cell is kept if it has one, and which atoms `FixAtoms`
             holds.
-        labels: Energy and forces; those that `find_labels` finds if None.
+        labels: Those that `find_labels` finds if None.
     """
     labels = find_labels(atoms) if labels is None else labels
     has_cell = bool(atoms.cell.array.any())
@@ -96,6 +136,7 @@ def from_atoms(atoms: Atoms, labels: Labels | None = None) -> Frame:
         name=_info(atoms, ("name", "id", "label", "config_type")),
         smiles=_info(atoms, ("smiles", "SMILES")),
         fixed=_fixed(atoms),
+        stress=labels.stress,
     )
 
 
@@ -106,7 +147,7 @@ def to_atoms(frame: Frame, *, labels: bool = True) -> Atoms:
 
     Args:
         frame: Any frame.
-        labels: Attach energy and forces.
+        labels: Attach energy, forces and stress.
     """
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
     if frame.fixed is not None:
@@ -114,10 +155,11 @@ def to_atoms(frame: Frame, *, labels: bool = True) -> Atoms:
     for key in ("name", "smiles"):
         if getattr(frame, key):
             atoms.info[key] = getattr(frame, key)
-    if labels and (frame.energy is not None or frame.forces is not None):
-        atoms.calc = SinglePointCalculator(
-            atoms, energy=frame.energy, forces=frame.forces
-        )
+    results = {c.name: getattr(frame, c.field) for c in COLUMNS if c.adds}
+    if labels and any(value is not None for value in results.values()):
+        if frame.stress is not None:
+            results["stress"] = full_3x3_to_voigt_6_stress(frame.stress)
+        atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
 
 
@@ -156,6 +198,35 @@ def _vectors(pool: Mapping[str, Any], key: str) -> Array:
         return np.array(pool[key], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{key!r} does not hold one vector per atom") from error
+
+
+def _stress(atoms: Atoms, pool: Mapping[str, Any], beside: str | None) -> Array | None:
+    """Of the same method as the label beside it: of another it would be worse."""
+    key = None if beside is None else _stress_key(pool, beside)
+    if key is None or not has_stress(atoms):
+        return None
+    values = _vectors(pool, key)
+    if values.shape not in _STRESSES:
+        raise DataError(f"{key!r} is not a stress, of six numbers or three by three")
+    return None if np.isnan(values).any() else _full(values)
+
+
+def _full(stress: Array) -> Array:
+    """Of any of these shapes, (3, 3)."""
+    if stress.size == 6:
+        return np.asarray(voigt_6_to_full_3x3_stress(stress))
+    return stress.reshape(3, 3)
+
+
+def _stress_key(pool: Mapping[str, Any], beside: str) -> str | None:
+    """Key of the stress that belongs to an energy or forces, None without one."""
+    label = beside.lower()
+    wanted = "stress"
+    if label not in ("energy", "total_energy", "free_energy", "forces", "force"):
+        wanted = re.sub("energy|forces|force", "stress", label)
+    if wanted == label:
+        return None
+    return next((k for k in pool if k.lower() == wanted and pool[k] is not None), None)
 
 
 def _info(atoms: Atoms, keys: tuple[str, ...]) -> str | None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
+
+from ase_physml.data.columns import COLUMNS
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +20,7 @@ class Evaluation(NamedTuple):
         dipole: (3,) e Å, or None.
         spread: Of a committee: largest standard deviation of the force on an atom,
             eV/Å, or None.
+        stress: (3, 3) eV/Å^3 with ASE's sign, or None.
     """
 
     energy: float
@@ -26,6 +28,7 @@ class Evaluation(NamedTuple):
     charges: Array | None = None
     dipole: Array | None = None
     spread: float | None = None
+    stress: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Frame:
         dipole: (3,) e Å, or None.
         spread: Largest standard deviation that a committee states for the force on an
             atom, where its mean is the label, eV/Å; or None.
+        stress: Of a structure with a volume, (3, 3) eV/Å^3 with ASE's sign, positive
+            where the cell would rather be smaller; or None.
     """
 
     numbers: Array
@@ -60,26 +65,22 @@ class Frame:
     charges: Array | None = None
     dipole: Array | None = None
     spread: float | None = None
+    stress: Array | None = None
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
 
     def problem(self) -> str | None:
         """What is wrong with the values, in a few words; None if nothing is."""
-        n = len(self.numbers)
-        if n == 0:
+        if self.n_atoms == 0:
             return "no atoms"
-        if self.positions.shape != (n, 3):
-            return f"positions of shape {self.positions.shape} for {n} atoms"
-        if not np.isfinite(self.positions).all():
-            return "a position is NaN or infinite"
+        for column in COLUMNS:
+            values = getattr(self, column.field)
+            found = None if values is None else column.problem(values, self.n_atoms)
+            if found is not None:
+                return found
         if self.numbers.min() < 1 or self.numbers.max() > 118:
             return "an atomic number outside 1..118"
-        if self.energy is not None and not np.isfinite(self.energy):
-            return "the energy is NaN or infinite"
-        if self.fixed is not None and self.fixed.shape != (n,):
-            return f"fixed of shape {self.fixed.shape} for {n} atoms"
-        if self.forces is None:
-            return None
-        if self.forces.shape != (n, 3):
-            return f"forces of shape {self.forces.shape} for {n} atoms"
-        if not np.isfinite(self.forces).all():
-            return "a force is NaN or infinite"
         return None

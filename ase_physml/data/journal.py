@@ -11,13 +11,15 @@ import struct
 import zlib
 from array import array
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from ase_physml.data.frame import Array, Evaluation, Frame
+from ase_physml.data.columns import BY_NAME
+from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
@@ -31,10 +33,16 @@ _HEAD = struct.Struct("<QIBI")
 _TAIL = struct.Struct("<I")
 AFRESH = "finish that run, or start over with --overwrite or remove the folder"
 
-# Kinds: text of a failure; energy and forces; these with charges and dipole; both of
-# them with the spread of a committee.
-_FAILURE, _FORCES, _CHARGES, _SPREAD, _CHARGES_SPREAD = range(5)
-_WITH_SPREAD = {_FORCES: _SPREAD, _CHARGES: _CHARGES_SPREAD}
+# Kinds: text of a failure; labels, after a line that names their columns.
+_FAILURE, _LABELS = 0, 5
+_PER = ("frame", "atom")
+# Columns of the kinds that earlier versions wrote, without such a line.
+_EARLIER = {
+    1: ("energy", "forces"),
+    2: ("energy", "forces", "charges", "dipole"),
+    3: ("energy", "forces", "spread"),
+    4: ("energy", "forces", "charges", "dipole", "spread"),
+}
 
 
 class Journal:
@@ -165,30 +173,30 @@ def _packed(result: Result) -> tuple[int, bytes]:
     """Kind and bytes of a record."""
     if isinstance(result, str):
         return _FAILURE, result.encode()
-    values: list[Array] = [np.array([result.energy]), np.ravel(result.forces)]
-    kind = _FORCES
-    if result.charges is not None and result.dipole is not None:
-        values += [result.charges, result.dipole]
-        kind = _CHARGES
-    if result.spread is not None:
-        values.append(np.array([result.spread]))
-        kind = _WITH_SPREAD[kind]
-    return kind, np.concatenate(values).astype("<f8").tobytes()
+    given = {n: v for n, v in result._asdict().items() if v is not None}
+    values = np.concatenate([np.ravel(v) for v in given.values()])
+    return _LABELS, " ".join(given).encode() + b"\n" + values.astype("<f8").tobytes()
 
 
 def _unpacked(kind: int, payload: bytes) -> Result:
     if kind == _FAILURE:
         return payload.decode()
+    if kind == _LABELS:
+        line, _, payload = payload.partition(b"\n")
+        names = line.decode().split()
+    else:
+        names = list(_EARLIER[kind])
     values = np.frombuffer(payload, dtype="<f8").astype(np.float64)
-    energy, rest, spread = float(values[0]), values[1:], None
-    if kind in _WITH_SPREAD.values():
-        rest, spread = rest[:-1], float(rest[-1])
-    if kind in (_FORCES, _SPREAD):
-        return Evaluation(energy, rest.reshape(-1, 3), spread=spread)
-    # Three numbers of force and one of charge an atom, and three of the dipole.
-    n = (len(rest) - 3) // 4
-    forces, charges, dipole = np.split(rest, [3 * n, 4 * n])
-    return Evaluation(energy, forces.reshape(-1, 3), charges, dipole, spread)
+    columns = [BY_NAME[name] for name in names]
+    sizes = {per: sum(prod(c.shape) for c in columns if c.per == per) for per in _PER}
+    # Forces are always there, and so some values are of atoms.
+    n = (len(values) - sizes["frame"]) // sizes["atom"]
+    found: dict[str, Any] = {}
+    for column in columns:
+        shape = column.shape_of(n)
+        part, values = np.split(values, [prod(shape)])
+        found[column.name] = part.reshape(shape) if shape else float(part[0])
+    return Evaluation(**found)
 
 
 def checksum(frame: Frame) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_physml.data.columns import COLUMNS, Column
 from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.data.journal import Journal
 from ase_physml.data.metadata import Metadata
@@ -76,10 +77,15 @@ def replaced(frame: Frame, result: Evaluation) -> Frame:
 
 
 def less(frame: Frame, result: Evaluation) -> Frame:
-    """The frame with its labels less the calculator's; charges and dipole are its."""
-    energy = None if frame.energy is None else frame.energy - result.energy
-    forces = None if frame.forces is None else frame.forces - result.forces
-    return replace(replaced(frame, result), energy=energy, forces=forces)
+    """The frame with its labels less the calculator's; what does not add up is its."""
+    rest = {c.field: _rest(frame, result, c) for c in COLUMNS if c.adds}
+    return replace(replaced(frame, result), **rest)
+
+
+def _rest(frame: Frame, result: Evaluation, column: Column) -> Any:
+    """What a calculator leaves over of a label, None unless both have it."""
+    own, its = getattr(frame, column.field), getattr(result, column.name)
+    return None if own is None or its is None else own - its
 
 
 def less_at_rest(frame: Frame, result: Evaluation) -> Frame:

@@ -6,39 +6,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ase_physml.data.columns import BY_NAME, COLUMNS, N_ATOMS, REQUIRED, Column
 from ase_physml.data.files.limits import check_dataset
 from ase_physml.data.frame import Array
-from ase_physml.data.metadata import UNITS, text
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
-REQUIRED = ("n_atoms", "atomic_numbers", "positions")
-PER_ATOM = ("atomic_numbers", "positions", "forces", "fixed", "charges")
-PER_FRAME = ("energy", "cell", "pbc", "name", "smiles", "dipole", "spread")
-
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "n_atoms": (),
-    "atomic_numbers": (),
-    "positions": (3,),
-    "forces": (3,),
-    "fixed": (),
-    "charges": (),
-    "dipole": (3,),
-    "spread": (),
-    "energy": (),
-    "cell": (3, 3),
-    "pbc": (3,),
-    "name": (),
-    "smiles": (),
-}
-# Kinds of NumPy dtypes; floats where nothing is said.
-_KINDS = {
-    "n_atoms": "iu",
-    "atomic_numbers": "iu",
-    "pbc": "biu",
-    "fixed": "biu",
-    "name": "SO",
-    "smiles": "SO",
-}
 _MEANS = {"iu": "integers", "biu": "booleans", "SO": "text", "f": "real numbers"}
 
 
@@ -80,18 +53,18 @@ def check_layout(path: Path, file: h5py.File) -> Array:
                 f"{path}: no dataset {name!r}; this is not a set in the project's "
                 "layout, convert it with `physml data import`"
             )
-    present = [name for name in _SHAPES if name in file]
-    for name in present:
-        _check_shape(path, name, file[name])
-        check_size(path, file[name])
-    n_atoms = _check_counts(path, file["n_atoms"][:])
+    present = [column for column in BY_NAME.values() if column.name in file]
+    for column in present:
+        _check_shape(path, column, file[column.name])
+        check_size(path, file[column.name])
+    n_atoms = _check_counts(path, file[N_ATOMS.name][:])
     total = int(n_atoms.sum(dtype=np.int64))
-    for name in present[1:]:
-        rows = total if name in PER_ATOM else len(n_atoms)
-        if len(file[name]) != rows:
+    for column in present:
+        rows = total if column.per_atom else len(n_atoms)
+        if len(file[column.name]) != rows:
             raise DataError(
-                f"{path}: {name} has {len(file[name])} rows, but n_atoms asks for "
-                f"{rows}; the file is damaged, write it again"
+                f"{path}: {column.name} has {len(file[column.name])} rows, but n_atoms "
+                f"asks for {rows}; the file is damaged, write it again"
             )
     return n_atoms
 
@@ -117,13 +90,9 @@ def check_units(path: Path, file: h5py.File, *, strict: bool) -> None:
     Raises:
         DataError: Naming the attribute and the remedy.
     """
-    quantity = {
-        "length_unit": "positions",
-        "energy_unit": "energy",
-        "forces_unit": "forces",
-    }
-    for key, unit in UNITS.items():
-        if quantity[key] not in file:
+    for column in COLUMNS:
+        key, unit, name = column.stated, column.unit, column.name
+        if not key or name not in file:
             continue
         if key in file.attrs and text(file.attrs[key]) != unit:
             raise DataError(
@@ -132,26 +101,25 @@ def check_units(path: Path, file: h5py.File, *, strict: bool) -> None:
             )
         if strict and key not in file.attrs:
             raise DataError(
-                f"{path}: no attribute {key!r}, so the unit of {quantity[key]} is not "
-                f"known; `physml data import` states it (--energy-unit, --forces-unit)"
+                f"{path}: no attribute {key!r}, so the unit of {name} is not known; "
+                "`physml data import` states it (--energy-unit, --forces-unit)"
             )
 
 
-def _check_shape(path: Path, name: str, dataset: Any) -> None:
-    shape = _SHAPES[name]
+def _check_shape(path: Path, column: Column, dataset: Any) -> None:
+    name = column.name
     if not isinstance(dataset, h5py.Dataset):
         raise DataError(f"{path}: {name} is a group, not a dataset; write it again")
-    if dataset.ndim == 0 or dataset.shape[1:] != shape:
-        expected = ", ".join(["rows", *map(str, shape)])
+    if dataset.ndim == 0 or dataset.shape[1:] != column.shape:
+        expected = ", ".join(["rows", *map(str, column.shape)])
         raise DataError(
             f"{path}: {name} has shape {dataset.shape}, expected ({expected}); write "
             "the file again with RaggedWriter"
         )
-    kinds = _KINDS.get(name, "f")
-    if dataset.dtype.kind not in kinds:
+    if dataset.dtype.kind not in column.kinds:
         raise DataError(
-            f"{path}: {name} has dtype {dataset.dtype}, but must hold {_MEANS[kinds]}; "
-            "write the file again with RaggedWriter"
+            f"{path}: {name} has dtype {dataset.dtype}, but must hold "
+            f"{_MEANS[column.kinds]}; write the file again with RaggedWriter"
         )
 
 

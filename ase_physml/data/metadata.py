@@ -4,16 +4,9 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
+from ase_physml.data.columns import UNITS
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
-
-# The layout knows one unit for each quantity; units change at importers only.
-UNITS = {
-    "length_unit": "angstrom",
-    "energy_unit": "eV",
-    "forces_unit": "eV/angstrom",
-}
 
 # HDF5 refuses larger attributes with a message that nobody understands.
 _LARGEST_ATTRIBUTE = 60_000
@@ -83,15 +76,6 @@ class Metadata:
             baseline=text(attributes.get("baseline", "")),
             extra=extra,
         )
-
-
-def text(value: object) -> str:
-    """An attribute or a name as text, however HDF5 stored it."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(value)
 
 
 def _parsed(extra: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Reading the project's own HDF5 layout: structures of any size, back to back.
 
 ``n_atoms`` (M,), ``atomic_numbers`` (sum N,), ``positions`` (sum N, 3) Å and, where a
-set has them, ``energy`` (M,) eV, ``forces`` (sum N, 3) eV/Å, ``cell`` (M, 3, 3) Å,
-``pbc`` (M, 3), ``name`` (M,), ``smiles`` (M,), ``fixed`` (sum N,), true for atoms that
-were held. Frame i is rows ``n_atoms[:i].sum()`` onward. Units, level of theory and
-origin are attributes of the file.
+set has them, further columns with a row for each frame or for each atom; which there
+are, and their units, says `ase_physml.data.columns`. Frame i is rows
+``n_atoms[:i].sum()`` onward. Units, level of theory and origin are attributes of the
+file.
 """
 
 import os
@@ -16,18 +16,17 @@ from typing import Any, cast, overload
 import h5py
 import numpy as np
 
+from ase_physml.data.columns import BY_NAME, COLUMNS
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.layout import (
-    PER_ATOM,
-    PER_FRAME,
-    check_layout,
-    check_units,
-    open_file,
-)
-from ase_physml.data.metadata import UNITS, Metadata, text
+from ase_physml.data.layout import check_layout, check_units, open_file
+from ase_physml.data.metadata import Metadata
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
-__all__ = ["PER_ATOM", "PER_FRAME", "UNITS", "Metadata", "RaggedSet"]
+__all__ = ["Metadata", "RaggedSet"]
+
+# Those of atoms first.
+_NAMES = tuple(c.name for c in sorted(COLUMNS, key=lambda c: not c.per_atom))
 
 
 class RaggedSet(Sequence[Frame]):
@@ -57,7 +56,7 @@ class RaggedSet(Sequence[Frame]):
             check_units(self.path, file, strict=False)
         self.attributes = {k: _plain(v) for k, v in file.attrs.items()}
         self.metadata = Metadata.from_attributes(self.attributes)
-        self.columns = tuple(n for n in (*PER_ATOM, *PER_FRAME) if n in file)
+        self.columns = tuple(name for name in _NAMES if name in file)
 
     @cached_property
     def n_atoms(self) -> Array:
@@ -130,11 +129,15 @@ class RaggedSet(Sequence[Frame]):
 
     def _slab(self, start: int, stop: int) -> list[Frame]:
         first, last = int(self.offsets[start]), int(self.offsets[stop])
-        atoms = {n: self.column(n, first, last) for n in PER_ATOM if self.has(n)}
-        whole = {n: self.column(n, start, stop) for n in PER_FRAME if self.has(n)}
         rows = self.offsets[start : stop + 1] - first
+        parts: dict[str, Sequence[Any]] = {}
+        for name in self.columns:
+            if BY_NAME[name].per_atom:
+                parts[name] = np.split(self.column(name, first, last), rows[1:-1])
+            else:
+                parts[name] = list(self.column(name, start, stop))
         return [
-            _frame({n: a[rows[k] : rows[k + 1]] for n, a in atoms.items()}, whole, k)
+            _frame({name: values[k] for name, values in parts.items()})
             for k in range(stop - start)
         ]
 
@@ -154,46 +157,13 @@ class RaggedSet(Sequence[Frame]):
         return {**kept, "_file": None, "_owner": 0}
 
 
-def _frame(atoms: dict[str, Array], whole: dict[str, Array], k: int) -> Frame:
-    forces, charges = _known(atoms.get("forces")), _known(atoms.get("charges"))
-    dipole = _known(whole["dipole"][k]) if "dipole" in whole else None
-    fixed = atoms["fixed"].astype(bool) if "fixed" in atoms else None
-    energy = _number(whole, "energy", k)
-    cell = whole["cell"][k] if "cell" in whole else None
-    pbc = whole["pbc"][k].astype(bool) if "pbc" in whole else None
-    if cell is not None and not cell.any():
-        cell = None
-    if cell is None and pbc is not None and not pbc.any():
-        pbc = None
-    return Frame(
-        numbers=atoms["atomic_numbers"],
-        positions=atoms["positions"],
-        forces=forces,
-        energy=energy,
-        cell=cell,
-        pbc=pbc,
-        name=_text(whole, "name", k),
-        smiles=_text(whole, "smiles", k),
-        fixed=fixed if fixed is not None and fixed.any() else None,
-        charges=charges,
-        dipole=dipole,
-        spread=_number(whole, "spread", k),
-    )
-
-
-def _number(whole: dict[str, Array], name: str, k: int) -> float | None:
-    """None where a set has no such column, or NaN in it."""
-    value = float(whole[name][k]) if name in whole else np.nan
-    return None if np.isnan(value) else value
-
-
-def _known(values: Array | None) -> Array | None:
-    """None where a frame has no label, which columns hold as NaN."""
-    return None if values is None or np.isnan(values).any() else values
-
-
-def _text(whole: dict[str, Array], name: str, k: int) -> str | None:
-    return (text(whole[name][k]) or None) if name in whole else None
+def _frame(stored: dict[str, Any]) -> Frame:
+    """A frame of its rows in each column."""
+    values = {BY_NAME[n].field: BY_NAME[n].value(rows) for n, rows in stored.items()}
+    if values.get("cell") is not None and "pbc" in stored:
+        # Of a cell that repeats nowhere it is known, not missing.
+        values["pbc"] = stored["pbc"].astype(bool)
+    return Frame(**values)
 
 
 def _plain(value: Any) -> Any:

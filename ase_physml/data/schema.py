@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ase_physml.data.columns import COLUMNS, Column
 from ase_physml.data.layout import check_units, open_file
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
@@ -26,9 +27,9 @@ def check(path: str | Path) -> RaggedSet:
     if len(data) == 0:
         raise DataError(f"{path}: the set is empty; import or label something into it")
     _check_numbers(data)
-    for name in ("positions", "forces", "energy", "cell"):
-        if data.has(name):
-            _check_finite(data, name)
+    for column in COLUMNS:
+        if column.is_real and data.has(column.name):
+            _check_finite(data, column)
     return data
 
 
@@ -45,21 +46,17 @@ def _check_numbers(data: RaggedSet) -> None:
             )
 
 
-def _check_finite(data: RaggedSet, name: str) -> None:
-    per_atom = name in ("positions", "forces")
-    rows = int(data.offsets[-1]) if per_atom else len(data)
+def _check_finite(data: RaggedSet, column: Column) -> None:
+    rows = int(data.offsets[-1]) if column.per_atom else len(data)
     for start in range(0, rows, _ROWS):
-        values = data.column(name, start, start + _ROWS)
-        # NaN stands for "no label" in energies and forces, infinity for nothing.
-        is_label = name in ("energy", "forces")
-        bad = np.isinf(values) if is_label else ~np.isfinite(values)
-        wrong = np.flatnonzero(bad.reshape(len(values), -1).any(1))
+        values = data.column(column.name, start, start + _ROWS)
+        wrong = np.flatnonzero(column.is_wrong(values))
         if len(wrong):
             row = start + int(wrong[0])
-            frame = _frame_of(data, row) if per_atom else row
+            frame = _frame_of(data, row) if column.per_atom else row
             raise DataError(
-                f"{data.path}: {name} of frame {frame} is not finite; remove the frame "
-                "or compute it again"
+                f"{data.path}: {column.name} of frame {frame} is not finite; remove "
+                "the frame or compute it again"
             )
 
 

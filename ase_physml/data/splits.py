@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ase_physml.data.metadata import text
 from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
 Ints = npt.NDArray[np.int64]

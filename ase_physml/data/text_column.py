@@ -1,4 +1,4 @@
-"""Text of unknown length on its way to a fixed-width HDF5 column."""
+"""Text in HDF5 files: of unknown length on its way in, of any kind on its way out."""
 
 from itertools import islice
 from tempfile import TemporaryFile
@@ -47,3 +47,12 @@ class TextColumn:
     def close(self) -> None:
         """Drop the scratch file."""
         self._scratch.close()
+
+
+def text(value: object) -> str:
+    """An attribute or a name as text, however HDF5 stored it."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value)

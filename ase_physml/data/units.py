@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from ase import units
 
+from ase_physml.data.columns import COLUMNS
 from ase_physml.data.frame import Frame
 from ase_physml.errors import DataError
 
@@ -55,16 +56,28 @@ def forces_factor(unit: str) -> float:
 
 
 def scaled(frame: Frame, energy: float, forces: float, length: float = 1.0) -> Frame:
-    """The frame with everything times its factor."""
+    """The frame with every column times the factor of its unit.
+
+    A stress is taken to be in the units of energy and length.
+    """
     if energy == forces == length == 1.0:
         return frame
-    return replace(
-        frame,
-        positions=frame.positions * length,
-        cell=None if frame.cell is None else frame.cell * length,
-        energy=None if frame.energy is None else frame.energy * energy,
-        forces=None if frame.forces is None else frame.forces * forces,
-    )
+    factors = {
+        "angstrom": length,
+        "eV": energy,
+        "eV/angstrom": forces,
+        "eV/angstrom^3": energy / length**3,
+        "e": 1.0,
+        "e angstrom": length,
+    }
+    values = {c.field: getattr(frame, c.field) for c in COLUMNS if c.unit}
+    units = {c.field: c.unit for c in COLUMNS}
+    changed = {
+        name: value * factors[units[name]]
+        for name, value in values.items()
+        if value is not None
+    }
+    return replace(frame, **changed)
 
 
 def _lookup(table: dict[str, float], unit: str, what: str, known: str) -> float:

@@ -23,9 +23,11 @@ from threading import Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from ase import Atoms
 
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.frame import Array, Evaluation, Frame
+from ase_physml.data.atoms import result_of, to_atoms
+from ase_physml.data.columns import BY_NAME
+from ase_physml.data.frame import Evaluation, Frame
 from ase_physml.data.journal import Result
 from ase_physml.errors import DataError
 
@@ -149,16 +151,17 @@ def compute(make: Maker, name: str, version: str, frame: Frame) -> Result:
         return f"{type(error).__name__}: {error}"
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "the calculator returned NaN or infinity"
-    charges, dipole = (_at_hand(calculator, name) for name in ("charges", "dipole"))
-    stds = _at_hand(calculator, "forces_std")
-    spread = None if stds is None else float(np.linalg.norm(stds, axis=1).max())
-    return Evaluation(energy, forces, charges, dipole, spread)
+    return Evaluation(energy, forces, **_at_hand(atoms, calculator))
 
 
-def _at_hand(calculator: Any, name: str) -> Array | None:
-    """A property that came with the energy; none is worth a calculation of its own."""
-    values = getattr(calculator, "results", {}).get(name)
-    return None if values is None else np.array(values, dtype=np.float64)
+def _at_hand(atoms: Atoms, calculator: Any) -> dict[str, Any]:
+    """Labels that came with the energy; none is worth a calculation of its own."""
+    results = dict(getattr(calculator, "results", {}))
+    if results.get("forces_std") is not None:
+        stds = np.linalg.norm(results["forces_std"], axis=1)
+        results["spread"] = float(stds.max())
+    optional = Evaluation._field_defaults
+    return {name: result_of(BY_NAME[name], atoms, results) for name in optional}
 
 
 @lru_cache(maxsize=1)

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import h5py
 import numpy as np
 
+from ase_physml.data.columns import COLUMNS, N_ATOMS, Column
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.layout import PER_ATOM
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.text_column import TextColumn
 from ase_physml.errors import DataError
@@ -22,30 +22,15 @@ Precision = Literal["f4", "f8"]
 
 _BUFFERED_ATOMS = 100_000
 _CHUNK_VALUES = 8192
-# At most, and for what HDF5 and the texts still keep back.
-_ATOM_BYTES, _FRAME_BYTES, _SPARE_BYTES = 64, 256, 2**24
-# Shape of a row, dtype, and what stands for "not given".
-_COLUMNS: dict[str, tuple[tuple[int, ...], str, float]] = {
-    "n_atoms": ((), "i4", 0),
-    "atomic_numbers": ((), "u1", 0),
-    "positions": ((3,), "real", 0),
-    "energy": ((), "f8", np.nan),
-    "forces": ((3,), "real", np.nan),
-    "cell": ((3, 3), "f8", 0),
-    "pbc": ((3,), "?", 0),
-    "fixed": ((), "?", 0),
-    "charges": ((), "real", np.nan),
-    "dipole": ((3,), "f8", np.nan),
-    "spread": ((), "f8", np.nan),
-}
-_TEXTS = ("name", "smiles")
+# For what HDF5 and the texts still keep back.
+_SPARE_BYTES = 2**24
 
 
 class RaggedWriter:
     """Append frames to a new set; the file appears under its name when it is complete.
 
-    A column exists as soon as one frame has it. Frames without an energy or forces that
-    others have get NaN.
+    A column exists as soon as one frame has it. Frames without a label that others have
+    get NaN.
 
     Args:
         path: File to write; replaced if it exists.
@@ -118,42 +103,54 @@ class RaggedWriter:
     def _flush(self) -> None:
         if not self._buffer:
             return
-        size = _ATOM_BYTES * self._buffered_atoms + _FRAME_BYTES * len(self._buffer)
+        frames, bytes_of = len(self._buffer), self._bytes_of
+        size = bytes_of("atom") * self._buffered_atoms + bytes_of("frame") * frames
         check_room(self.partial, size + _SPARE_BYTES)
-        for name in _COLUMNS:
-            rows = _rows(self._buffer, name)
-            if rows is None and name not in self._file:
-                continue
-            self._append_rows(name, _absent(self._buffer, name, rows))
-        for name in _TEXTS:
-            values = [getattr(frame, name) for frame in self._buffer]
-            if name not in self._texts and any(values):
-                self._texts[name] = TextColumn()
-                self._texts[name].extend([None] * self._written["frames"])
-            if name in self._texts:
-                self._texts[name].extend(values)
+        for column in (N_ATOMS, *COLUMNS):
+            if column.dtype == "text":
+                self._extend_text(column)
+            elif (rows := column.rows(self._buffer)) is not None:
+                self._append_rows(column, rows)
+            elif column.name in self._file:
+                self._append_rows(column, column.filled(self._buffer))
         self._written["frames"] += len(self._buffer)
         self._written["atoms"] += self._buffered_atoms
         self._buffer.clear()
         self._buffered_atoms = 0
 
-    def _append_rows(self, name: str, rows: Array) -> None:
-        shape, kind, missing = _COLUMNS[name]
+    def _dtype(self, column: Column) -> str:
+        return self.precision if column.dtype == "real" else column.dtype
+
+    def _bytes_of(self, per: str) -> int:
+        """Bytes of a row of every column that there may be, but for texts."""
+        some = [c for c in COLUMNS if c.per == per and c.dtype != "text"]
+        return sum(np.dtype((self._dtype(c), c.shape)).itemsize for c in some)
+
+    def _append_rows(self, column: Column, rows: Array) -> None:
+        name, shape = column.name, column.shape
         if name not in self._file:
             # Earlier frames did not have it: their rows read as the fill value.
-            earlier = self._written["atoms" if name in PER_ATOM else "frames"]
+            earlier = self._written["atoms" if column.per_atom else "frames"]
             self._file.create_dataset(
                 name,
                 shape=(earlier, *shape),
                 maxshape=(None, *shape),
-                dtype=self.precision if kind == "real" else kind,
-                fillvalue=missing,
+                dtype=self._dtype(column),
+                fillvalue=column.missing or 0,
                 chunks=(_CHUNK_VALUES // max(1, int(np.prod(shape))), *shape),
                 **self._compression,
             )
         dataset = self._file[name]
         dataset.resize(len(dataset) + len(rows), axis=0)
         dataset[-len(rows) :] = rows
+
+    def _extend_text(self, column: Column) -> None:
+        values = [getattr(frame, column.field) for frame in self._buffer]
+        if column.name not in self._texts and any(values):
+            self._texts[column.name] = TextColumn()
+            self._texts[column.name].extend([None] * self._written["frames"])
+        if column.name in self._texts:
+            self._texts[column.name].extend(values)
 
     def _finish(self) -> None:
         if not self.n_frames:
@@ -188,28 +185,6 @@ class RaggedWriter:
             with suppress(OSError, RuntimeError):
                 self._file.close()
             self.partial.unlink(missing_ok=True)
-
-
-def _rows(frames: list[Frame], name: str) -> list[Any] | None:
-    """One column of some frames, None if no frame has it."""
-    if name == "n_atoms":
-        return [len(f.numbers) for f in frames]
-    field = "numbers" if name == "atomic_numbers" else name
-    values = [getattr(f, field) for f in frames]
-    return None if all(v is None for v in values) else values
-
-
-def _absent(frames: list[Frame], name: str, rows: list[Any] | None) -> Array:
-    """Rows ready to write, with the fill value where a frame has none."""
-    shape, _, missing = _COLUMNS[name]
-    per_atom = name in PER_ATOM
-    values = [
-        np.full((len(f.numbers), *shape) if per_atom else shape, missing)
-        if rows is None or rows[k] is None
-        else rows[k]
-        for k, f in enumerate(frames)
-    ]
-    return np.concatenate(values) if per_atom else np.array(values)
 
 
 def _sync(path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ase_physml.data.frame import Array
 from ase_physml.data.layout import open_file
-from ase_physml.data.metadata import text
+from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 from ase_physml.molecules.featurise import Featurised
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ase_physml.data.ragged import PER_ATOM, RaggedSet
+from ase_physml.data.columns import BY_NAME
+from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
@@ -30,7 +31,19 @@ Ints = npt.NDArray[np.int64]
 IN_MEMORY = 50_000_000
 """Sets of up to so many atoms are kept in memory, 28 bytes an atom with forces."""
 
-_COLUMNS = ("atomic_numbers", "positions", "energy", "forces", "cell", "pbc", "fixed")
+# Columns that losses read: field of a batch, and its dtype.
+_READ: dict[str, tuple[str, npt.DTypeLike]] = {
+    "atomic_numbers": ("numbers", np.int64),
+    "positions": ("positions", np.float32),
+    "energy": ("energies", np.float64),
+    "forces": ("forces", np.float32),
+    "cell": ("cell", np.float32),
+    "pbc": ("pbc", bool),
+    "fixed": ("fixed", bool),
+    "stress": ("stress", np.float32),
+}
+# There in every batch; of cells alone.
+_ALWAYS, _OF_CELLS = ("energy", "forces"), ("cell", "pbc", "stress")
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Batch:
         pbc: Along which of them a structure repeats, (M, 3); None with the cell.
         fixed: Atoms that were held, whose forces need not be zero at a minimum, (M, N);
             None if the set has no such atoms.
+        stress: (M, 3, 3) eV/Å^3, NaN where there is no label; None if the set has none.
         group: Number of the group whose energies are compared, (M,); None if none are.
         share: Which structures of the step's batch these are.
         whole: How many structures the whole batch has; None if these are all.
@@ -63,6 +77,7 @@ class Batch:
     cell: Tensor | None = None
     pbc: Tensor | None = None
     fixed: Tensor | None = None
+    stress: Tensor | None = None
     group: Tensor | None = None
     relative: bool = False
     share: Share = field(default_factory=Share)
@@ -141,12 +156,19 @@ class FrameStore:
         self.minima = self.equilibrium or bool(data.metadata.extra.get("minima"))
         self.relative = data.metadata.relative
         self.periodic = data.has("pbc") and bool(data.column("pbc").any())
+        if self.periodic and not data.has("cell"):
+            raise DataError(f"{data.path}: has pbc but no cell; write it with both")
         self.groups: Ints | None = None
         if compare is not None:
             self.groups = numbered(_named(data, compare)).astype(np.int64)
+        self.read = tuple(
+            name
+            for name in _READ
+            if data.has(name) and (self.periodic or name not in _OF_CELLS)
+        )
         self.columns: _Columns | None = None
         if int(data.offsets[-1]) <= in_memory:
-            self.columns = {n: data.column(n) for n in _COLUMNS if data.has(n)}
+            self.columns = {name: data.column(name) for name in self.read}
 
     def choose(self, frames: Ints) -> "FrameStore":
         """Other frames of the same set, which is not read again."""
@@ -161,57 +183,40 @@ class FrameStore:
     def dense(self, chosen: Ints, step: int) -> Batch:
         """Frames of equal size as one batch; ``chosen`` counts within this store."""
         frames = self.frames[chosen]
-        shape = (len(chosen), int(self.n_atoms[chosen[0]]))
-        take = self._from_memory(frames, shape[1]) or self._from_file(frames)
-        energies = take.get("energy", np.full(len(chosen), np.nan))
-        forces = take.get("forces", np.full((*shape, 3), np.nan))
-        fixed = take.get("fixed")
-        cell = pbc = None
-        if self.periodic:
-            cell = torch.as_tensor(take["cell"].astype(np.float32))
-            pbc = torch.as_tensor(take["pbc"].astype(bool))
+        m, n = len(chosen), int(self.n_atoms[chosen[0]])
+        if self.columns is None:
+            rows = self._from_file(frames)
+        else:
+            rows = self._from_memory(self.columns, frames, n)
+        tensors: dict[str, Any] = {}
+        for name, (place, dtype) in _READ.items():
+            shape = (m, *BY_NAME[name].shape_of(n))
+            if name in rows:
+                values = rows[name].reshape(shape).astype(dtype)
+            elif name in _ALWAYS:
+                values = np.full(shape, np.nan, dtype)
+            else:
+                continue
+            tensors[place] = torch.as_tensor(values)
         return Batch(
             step=step,
-            numbers=_tensor(take["atomic_numbers"], np.int64, shape),
-            positions=_tensor(take["positions"], np.float32, (*shape, 3)),
-            energies=_tensor(energies, np.float64, shape[:1]),
-            forces=_tensor(forces, np.float32, (*shape, 3)),
             equilibrium=self.equilibrium,
-            cell=cell,
-            pbc=pbc,
-            fixed=None if fixed is None else _tensor(fixed, bool, shape),
             group=None if self.groups is None else torch.as_tensor(self.groups[frames]),
             relative=self.relative,
+            **tensors,
         )
 
-    def _from_memory(self, frames: Ints, n: int) -> "_Columns | None":
-        if self.columns is None:
-            return None
-        rows = (self.data.offsets[frames][:, None] + np.arange(n)).ravel()
+    def _from_memory(self, columns: "_Columns", frames: Ints, n: int) -> "_Columns":
+        atoms = (self.data.offsets[frames][:, None] + np.arange(n)).ravel()
         return {
-            name: column[rows if name in PER_ATOM else frames]
-            for name, column in self.columns.items()
+            name: column[atoms if BY_NAME[name].per_atom else frames]
+            for name, column in columns.items()
         }
 
     def _from_file(self, frames: Ints) -> "_Columns":
         """As from memory; what one frame lacks is what `RaggedSet` leaves out."""
         read = self.data.read(frames)
-        columns: _Columns = {
-            "atomic_numbers": np.concatenate([f.numbers for f in read]),
-            "positions": np.concatenate([f.positions for f in read]),
-            "energy": np.array([f.energy for f in read], dtype=np.float64),
-            "forces": np.concatenate(
-                [_or(f.forces, np.nan, f.positions.shape) for f in read]
-            ),
-        }
-        if self.periodic:
-            columns["cell"] = np.stack([_or(f.cell, 0.0, (3, 3)) for f in read])
-            columns["pbc"] = np.stack([_or(f.pbc, False, (3,)) for f in read])
-        if self.data.has("fixed"):
-            columns["fixed"] = np.concatenate(
-                [_or(f.fixed, False, f.numbers.shape) for f in read]
-            )
-        return columns
+        return {name: BY_NAME[name].filled(read) for name in self.read}
 
 
 def _named(data: RaggedSet, compare: str) -> Iterator[str]:
@@ -232,18 +237,6 @@ def _gathered(groups: Ints) -> Ints:
 
 
 _Columns = dict[str, npt.NDArray[Any]]
-
-
-def _or(
-    values: npt.NDArray[Any] | None, missing: float, shape: tuple[int, ...]
-) -> npt.NDArray[Any]:
-    return np.full(shape, missing) if values is None else values
-
-
-def _tensor(
-    values: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int, ...]
-) -> Tensor:
-    return torch.as_tensor(values.reshape(shape).astype(dtype))
 
 
 class BatchStream(Dataset[Batch]):

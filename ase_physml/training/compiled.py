@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.forces import energy_and_forces
+from ase_physml.models.physml.forces import (
+    energy_and_forces,
+    energy_forces_and_strain,
+)
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.traced import Parts, parts_of, trace, weights_of
 
@@ -32,6 +35,20 @@ class Evaluator:
         """Energies (M,) and forces (*A, 3), both differentiable in the weights."""
         energies, forces = energy_and_forces(self.model, graph, create_graph=True)
         return energies.molecules, forces
+
+    def energies_forces_and_stress(
+        self, graph: PeriodicEdgeList
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and stress (M, 3, 3) in eV/Å^3: zero of what has no volume.
+
+        Never compiled: nothing is traced for gradients by the cell.
+        """
+        energies, forces, by_strain = energy_forces_and_strain(
+            self.model, graph, create_graph=True
+        )
+        volume = torch.linalg.det(graph.cell).abs()[:, None, None]
+        stress = torch.where(volume > 0.0, by_strain / volume.clamp(min=1e-6), 0.0)
+        return energies.molecules, forces, stress
 
     def mask_logits(self, graph: AtomGraph) -> Tensor:
         """MAM scores (*A, C)."""

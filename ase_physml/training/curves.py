@@ -31,7 +31,7 @@ def plot_curves(folder: Path, out: Path) -> None:
     series = read_metrics(folder)
     groups = {
         "losses (unweighted)": "train/",
-        "validation error (eV, eV/Å)": "val/",
+        "validation error (eV, eV/Å, eV/Å^3)": "val/",
         "learning rate": "lr-",
     }
     # A bare Figure: pyplot would settle the backend of the whole process.

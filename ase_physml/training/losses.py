@@ -36,6 +36,16 @@ def force_loss(predicted: Tensor, label: Tensor, huber: float | None = None) -> 
     return _error_loss(predicted, label, huber)
 
 
+def stress_loss(predicted: Tensor, label: Tensor) -> Tensor:
+    """Squared error of stress components; NaN labels are left out.
+
+    Args:
+        predicted: (M, 3, 3) eV/Å^3.
+        label: (M, 3, 3) eV/Å^3, NaN where there is none.
+    """
+    return _error_loss(predicted, label, None)
+
+
 def _error_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor:
     """Mean over known labels of the square, or of Huber's function over its bend."""
     known = ~label.isnan()

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from ase_physml.graph import MASK, AtomGraph
+from ase_physml.graph import MASK, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
@@ -87,7 +87,7 @@ class PhysMLTraining(pl.LightningModule):
             at_rest = self.evaluator.energies(self._graph(batch.first(some)))
             first, others = batch.positions[:some], batch.positions[some:]
             here = replace(batch, positions=torch.cat([first + moved.shift, others]))
-        energies, forces = self._evaluate(here, weights)
+        energies, forces, stress = self._evaluate(here, weights)
         terms: dict[str, Mean] = {}
         if moved is not None and at_rest is not None:
             terms = self._displaced_terms(moved, weights, at_rest, energies, forces)
@@ -105,6 +105,11 @@ class PhysMLTraining(pl.LightningModule):
             )
         if forces is not None:
             terms |= self._force_terms(batch, weights, forces, some)
+        if stress is not None and batch.stress is not None:
+            # Of structures that were moved it is another than the label.
+            label = batch.stress[some:]
+            loss = losses.stress_loss(stress[some:], label)
+            terms["stress"] = Mean(loss, _known(label))
         if weights.mask and batch.step % self.recipe.mask_every == 0:
             terms["mask"] = self._mask_term(batch)
         if not batch.share.count(batch.size):
@@ -121,19 +126,32 @@ class PhysMLTraining(pl.LightningModule):
 
     def _evaluate(
         self, batch: Batch, weights: LossWeights
-    ) -> tuple[Tensor, Tensor | None]:
-        """Energies, and forces if a loss of this kind of batch needs them."""
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Energies, and forces and stress if a loss of such a batch needs them."""
         graph = self._graph(batch)
         physics = weights.denoise or weights.zero_force
+        if weights.stress and _has_stress(batch):
+            return self._with_stress(self.evaluator, batch, graph)
         if physics if batch.equilibrium else weights.forces:
             energies, forces = self.evaluator.energies_and_forces(graph)
-            return energies, forces.reshape(batch.positions.shape)
-        return self.evaluator.energies(graph), None
+            return energies, forces.reshape(batch.positions.shape), None
+        return self.evaluator.energies(graph), None, None
+
+    @staticmethod
+    def _with_stress(
+        evaluator: Evaluator, batch: Batch, graph: AtomGraph
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        # Batches of molecules have no labels of stress.
+        assert isinstance(graph, PeriodicEdgeList)
+        energies, forces, stress = evaluator.energies_forces_and_stress(graph)
+        return energies, forces.reshape(batch.positions.shape), stress
 
     def _force_terms(
         self, batch: Batch, weights: LossWeights, forces: Tensor, some: int
     ) -> dict[str, Mean]:
         if not batch.equilibrium:
+            if not weights.forces:
+                return {}
             loss = losses.force_loss(forces, batch.forces, self.recipe.huber_forces)
             return {"forces": Mean(loss, _known(batch.forces))}
         if weights.zero_force and some < len(forces):
@@ -221,8 +239,7 @@ class PhysMLTraining(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect absolute errors; means are over the whole set, not over batches."""
         with torch.enable_grad():
-            energies, flat = self.plain.energies_and_forces(self._graph(batch))
-        forces = flat.reshape(batch.positions.shape)
+            energies, forces, stress = self._everything(batch)
         label = self._label(batch, batch.energies)
         if not batch.relative:
             self._collect("mae_energy", (energies - label).abs())
@@ -234,6 +251,15 @@ class PhysMLTraining(pl.LightningModule):
             self._collect("mae_zero_force", free.abs())
         else:
             self._collect("mae_forces", (forces - batch.forces).abs())
+        if stress is not None and batch.stress is not None:
+            self._collect("mae_stress", (stress - batch.stress).abs())
+
+    def _everything(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        graph = self._graph(batch)
+        if _has_stress(batch):
+            return self._with_stress(self.plain, batch, graph)
+        energies, forces = self.plain.energies_and_forces(graph)
+        return energies, forces.reshape(batch.positions.shape), None
 
     def _collect(self, name: str, errors: Tensor) -> None:
         flat = errors.detach().flatten().double()
@@ -284,6 +310,10 @@ def make_optimizer(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
+
+
+def _has_stress(batch: Batch) -> bool:
+    return batch.stress is not None and not bool(batch.stress.isnan().all())
 
 
 def _known(labels: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class LossWeights:
     Attributes:
         energy: Labelled energies.
         forces: Labelled forces.
+        stress: Labelled stress of cells. Its numbers in eV/Å^3 are small: take a weight
+            some thousand times that of forces.
         difference: Labelled energies less their mean over frames that are compared.
         zero_force: Forces at equilibrium structures are zero.
         bound: Displaced structures lie above (Eq 8).
@@ -54,6 +56,7 @@ class LossWeights:
 
     energy: Weight = 1.0
     forces: Weight = 0.0
+    stress: Weight = 0.0
     difference: Weight = 0.0
     zero_force: Weight = 0.0
     bound: Weight = 0.0

@@ -18,6 +18,7 @@ _UNITS = {
     "mae_energy": "eV",
     "mae_difference": "eV",
     "mae_forces": "eV/Å",
+    "mae_stress": "eV/Å^3",
     "mae_zero_force": "eV/Å",
     "distance_rms": "Å",
 }

@@ -177,6 +177,9 @@ def _differences(stored: Identity, now: Identity, done: int) -> Iterator[str]:
         before, here = stored.get(key), now.get(key)
         if before == here or _may_differ(key, last, now, done):
             continue
+        if key not in stored and not here:
+            # Of a version that did not know it, and it asks for nothing.
+            continue
         if key.rpartition(".")[2] in _FILES and before is not None and here is not None:
             yield f"{key} has another content"
         else:

@@ -57,6 +57,13 @@ class Data(pl.LightningDataModule):
             for data in stored
             if data.has("energy") and data.metadata.level_of_theory
         }
+        if any(stage.losses.stress for stage in self.recipe.stages) and not any(
+            data.has("stress") for data in stored
+        ):
+            raise RecipeError(
+                "the loss of stress has no labels: none of the sets has stress; import "
+                "or label cells with it, or leave that loss out"
+            )
         baselines = {data.metadata.baseline or "nothing": data.path for data in stored}
         if len(baselines) > 1:
             said = "; ".join(f"{path}: {name}" for name, path in baselines.items())
@@ -104,7 +111,7 @@ class Data(pl.LightningDataModule):
             train = np.sort(random.permutation(train)[: int(len(train) * source.share)])
         store = FrameStore(data, train, self.in_memory, source.compare)
         self.stores.append(store)
-        if len(watched) and (data.has("energy") or data.has("forces")):
+        if len(watched) and any(map(data.has, ("energy", "forces", "stress"))):
             self.held_out.append(store.choose(watched))
 
     @property
@@ -127,8 +134,9 @@ class Data(pl.LightningDataModule):
 
 def _teaches(store: FrameStore, losses: LossWeights) -> bool:
     """Structures without labels teach nothing to a stage that only fits labels."""
-    labels = store.data.has("energy") or (losses.forces and store.data.has("forces"))
-    return losses.physics or bool(labels)
+    has = store.data.has
+    labels = has("energy") or (losses.forces and has("forces"))
+    return losses.physics or bool(labels or (losses.stress and has("stress")))
 
 
 class _Nothing(Dataset[Batch]):

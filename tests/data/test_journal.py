@@ -1,5 +1,7 @@
 """The journal survives whatever cuts it short."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +60,43 @@ def test_charges_and_dipoles_come_back(
     assert isinstance(plain, Evaluation)
     np.testing.assert_array_equal(plain.forces, forces)
     assert (found.spread, plain.spread, plain.charges) == (spread, spread, None)
+
+
+def test_stress_comes_back(folder: Path, frames: list[Frame]) -> None:
+    forces, stress = frames[9].positions, np.arange(9.0).reshape(3, 3)
+    with Journal(folder, JOB) as journal:
+        journal.add(9, frames[9], Evaluation(1.0, forces, stress=stress, spread=0.5))
+    with Journal(folder, JOB) as journal:
+        found = journal.get(9)
+    assert isinstance(found, Evaluation)
+    np.testing.assert_array_equal(found.stress, stress)
+    np.testing.assert_array_equal(found.forces, forces)
+    assert (found.charges, found.dipole, found.spread) == (None, None, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "charges", "spread"),
+    [(1, False, False), (2, True, False), (3, False, True), (4, True, True)],
+)
+def test_records_of_earlier_versions_are_read(
+    folder: Path, kind: int, charges: bool, spread: bool
+) -> None:
+    """Energy, forces, charges and dipole, spread, as plain numbers."""
+    values = [1.0, *range(9), *(range(10, 16) if charges else ()), *([0.25] * spread)]
+    payload = np.array(values, dtype="<f8").tobytes()
+    record = struct.pack("<QIBI", 20, 0, kind, len(payload)) + payload
+    with (folder / "results").open("ab") as file:
+        file.write(record + struct.pack("<I", zlib.crc32(record)))
+    with Journal(folder, JOB) as journal:
+        found = journal.get(20)
+    assert isinstance(found, Evaluation)
+    assert found.energy == 1.0
+    np.testing.assert_array_equal(found.forces, np.arange(9.0).reshape(3, 3))
+    assert found.spread == (0.25 if spread else None)
+    assert (found.charges is not None) == charges
+    if found.charges is not None:
+        assert found.charges.tolist() == [10, 11, 12]
+        assert found.dipole.tolist() == [13, 14, 15]
 
 
 @pytest.mark.parametrize("cut", [1, 3, 20, 30, 40])

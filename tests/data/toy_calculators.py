@@ -70,6 +70,20 @@ class Doubtful(Charged):
         self.results["forces_std"] = 0.1 * np.abs(self.results["forces"])
 
 
+class Stressed(Charged):
+    """Has a stress as well, of molecules too, and charges that are none."""
+
+    implemented_properties: ClassVar[list[str]] = [
+        *Charged.implemented_properties,
+        "stress",
+    ]
+
+    def calculate(self, *args: Any, **kwargs: Any) -> None:
+        super().calculate(*args, **kwargs)
+        self.results["stress"] = np.array([0.01, 0.02, 0.03, 0.004, 0.005, 0.006])
+        self.results["charges"] = np.full(len(self.atoms), np.nan)
+
+
 class Dying(Spring):
     """Takes its process along."""
 

@@ -62,6 +62,18 @@ def test_fewer_stages_are_another_run(recipe_file: Path) -> None:
     )
 
 
+def test_losses_of_later_versions_do_not_end_a_run(recipe_file: Path) -> None:
+    stored = identity_of(load_recipe(recipe_file), recipe_file)
+    for key in [key for key in stored if key.endswith("losses.stress")]:
+        del stored[key]
+    now = identity_of(load_recipe(recipe_file), recipe_file)
+    assert now != stored
+    assert list(_differences(stored, now, 10)) == []
+    asked = load_recipe(recipe_file, ["stages.0.losses.stress=1"])
+    found = list(_differences(stored, identity_of(asked, recipe_file), 10))
+    assert found == ["stages.0.losses.stress was None, is 1.0"]
+
+
 def test_large_files_are_looked_at_all_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

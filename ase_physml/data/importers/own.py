@@ -5,10 +5,10 @@ from pathlib import Path
 
 import h5py
 
+from ase_physml.data.columns import REQUIRED
 from ase_physml.data.frame import Frame
 from ase_physml.data.importers.hdf5 import HDF5Importer
 from ase_physml.data.importers.source import Notes, Options
-from ase_physml.data.layout import REQUIRED
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.units import energy_factor, forces_factor, length_factor, scaled
