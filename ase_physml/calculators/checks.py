@@ -19,7 +19,6 @@ from ase_physml.charges import (
 from ase_physml.errors import StructureError
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.potentials.catalogue import potentials_for
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
@@ -97,6 +96,9 @@ def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
 
 def _known_to(atoms: Atoms) -> str:
     """What to do about elements that a potential does not know."""
+    # It looks into models of molecules as well, which take long to import.
+    from ase_physml.potentials.catalogue import potentials_for
+
     others = potentials_for(set(atoms.numbers.tolist()))
     if not others:
         return "use a potential that was trained with it, or fine-tune one"
