@@ -2,9 +2,12 @@
 
 from itertools import islice
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
 
 _ROWS = 8192
 
@@ -31,7 +34,7 @@ class TextColumn:
             self._scratch.write(encoded + b"\n")
         self.rows += len(values)
 
-    def write(self, file: h5py.File, name: str, compression: dict[str, object]) -> None:
+    def write(self, file: "h5py.File", name: str, compression: dict[str, object]) -> None:
         """Create the dataset, a bounded number of rows at a time."""
         kind = f"S{self._width}"
         chunk = max(1, min(_ROWS, self.rows))
