@@ -34,7 +34,9 @@ class TextColumn:
             self._scratch.write(encoded + b"\n")
         self.rows += len(values)
 
-    def write(self, file: "h5py.File", name: str, compression: dict[str, object]) -> None:
+    def write(
+        self, file: "h5py.File", name: str, compression: dict[str, object]
+    ) -> None:
         """Create the dataset, a bounded number of rows at a time."""
         kind = f"S{self._width}"
         chunk = max(1, min(_ROWS, self.rows))
