@@ -133,6 +133,7 @@ def main() -> None:
         level_of_theory="CCSD(T)-F12a/cc-pVDZ-F12 at wB97X-D3/def2-TZVP structures",
         energy_kind="relative electronic energy: the reactant's is 0",
         equilibrium=True,
+        extra={"minima": False},
         source=f"training/make_barriers.py from {options.reactions.name}, less "
         f"zero-point energies by {options.calculator}"
         + (" and a fit to some of them" if options.fit else ""),

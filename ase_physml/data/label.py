@@ -136,8 +136,9 @@ def plan(
         equilibrium=False,
         source=f"{origin}, less {calculator}",
         baseline=calculator,
-        # Forces there are labels now, but nothing else was seen than minima.
-        extra={**given.extra, **({"minima": True} if given.equilibrium else {})},
+        # Forces there are labels now, but nothing else was seen than minima; unless
+        # the set says that its stationary points are not only those.
+        extra={**({"minima": True} if given.equilibrium else {}), **given.extra},
     )
     return metadata, less_at_rest if given.equilibrium else less
 

@@ -106,6 +106,13 @@ def test_held_atoms_leave_forces_unknown(tmp_path: Path, plain: list[Frame]) -> 
     assert all(frame.forces is None for frame in check(out))
 
 
+def test_stationary_points_need_not_be_minima() -> None:
+    given = Metadata("DFT", equilibrium=True, extra={"minima": False, "note": "a"})
+    metadata, combine = plan(given, "set.h5", "emt", subtract=True)
+    assert metadata.extra == given.extra
+    assert combine is less_at_rest
+
+
 def test_one_baseline_is_enough() -> None:
     with pytest.raises(DataError, match="emt leaves over already"):
         plan(Metadata("DFT", baseline="emt"), "set.h5", "emt", subtract=True)

@@ -83,6 +83,7 @@ def test_barriers_lose_their_zero_point_energy(
     script("make_barriers.py", published, *options)
     data = RaggedSet(out)
     assert data.metadata.equilibrium and data.metadata.relative
+    assert data.metadata.extra == {"minima": False}
     frames = list(data)
     barrier = 2.5 - (rows["rxn1/ts"] - rows["rxn1/r"])
     assert frames[4].energy == pytest.approx(barrier)
