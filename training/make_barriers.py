@@ -130,7 +130,7 @@ def main() -> None:
     if options.fit:
         changes = with_estimates(found, changes)
     metadata = Metadata(
-        level_of_theory="CCSD(T)-F12a//wB97X-D3",
+        level_of_theory="CCSD(T)-F12//wB97X-D3",
         energy_kind="relative electronic energy: the reactant's is 0",
         equilibrium=True,
         extra={"minima": False},
