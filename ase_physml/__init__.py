@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.tasks.band import BatchedNEB
-    from ase_physml.tasks.conformers import generate_conformers
-    from ase_physml.tasks.pathway import find_pathway, find_pathways
-    from ase_physml.tasks.properties import fingerprints, predict_properties
-    from ase_physml.tasks.relax_many import relax_many
-    from ase_physml.tasks.transformer import MolecularFingerprint
+    from ase_physml.workflows.band import BatchedNEB
+    from ase_physml.workflows.conformers import generate_conformers
+    from ase_physml.workflows.pathway import find_pathway, find_pathways
+    from ase_physml.workflows.properties import fingerprints, predict_properties
+    from ase_physml.workflows.relax_many import relax_many
+    from ase_physml.workflows.transformer import MolecularFingerprint
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,17 +35,17 @@ __all__ = [
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
-    "BatchedNEB": "ase_physml.tasks.band",
+    "BatchedNEB": "ase_physml.workflows.band",
     "HamNetCalculator": "ase_physml.calculators.molecular",
-    "MolecularFingerprint": "ase_physml.tasks.transformer",
+    "MolecularFingerprint": "ase_physml.workflows.transformer",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
-    "find_pathway": "ase_physml.tasks.pathway",
-    "find_pathways": "ase_physml.tasks.pathway",
-    "fingerprints": "ase_physml.tasks.properties",
-    "generate_conformers": "ase_physml.tasks.conformers",
-    "predict_properties": "ase_physml.tasks.properties",
-    "relax_many": "ase_physml.tasks.relax_many",
+    "find_pathway": "ase_physml.workflows.pathway",
+    "find_pathways": "ase_physml.workflows.pathway",
+    "fingerprints": "ase_physml.workflows.properties",
+    "generate_conformers": "ase_physml.workflows.conformers",
+    "predict_properties": "ase_physml.workflows.properties",
+    "relax_many": "ase_physml.workflows.relax_many",
 }
 
 

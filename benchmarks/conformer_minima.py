@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_physml import generate_conformers
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.molecules.atoms import to_atoms
 from ase_physml.molecules.embed import with_hydrogens
 from ase_physml.molecules.etkdg import embedded, etkdg
-from ase_physml.tasks.conformer_choice import RMSD, distinct
-from ase_physml.tasks.conformer_ensemble import Settings
-from ase_physml.tasks.relax_many import relax_many
-from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.workflows.conformer_choice import RMSD, distinct
+from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.relax_many import relax_many
+from ase_physml.workflows.relaxation import Relaxed
 
 MOLECULES = ("C[C@H](O)CN", "NCC(=O)O", "C[C@H](O)C(=O)O", "OCC(O)CO")
 

@@ -33,10 +33,10 @@ from ase_physml.molecules.featurise import featurise
 from ase_physml.molecules.sets import perceive_sets
 from ase_physml.potentials.molecular import build_molecular
 from ase_physml.potentials.predict import predict
+from ase_physml.training.launch import load
 from ase_physml.training.molecular.data import MolecularBatch, Molecules
 from ase_physml.training.molecular.module import MolecularTraining
 from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.start import load
 
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"

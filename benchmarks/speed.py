@@ -33,7 +33,7 @@ from report import write
 from structures import alkane, nanodiamond, small_molecules
 
 from ase_physml import PhysMLCalculator
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 
 SIZES = (9, 20, 50, 100, 300, 1000)
 BATCHES = (1, 8, 64, 512, 4096)

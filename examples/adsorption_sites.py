@@ -11,7 +11,7 @@ from ase.build import add_adsorbate, fcc111, molecule
 from ase.constraints import FixAtoms
 
 from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.workflows.relaxation import Relaxed
 
 SITES = ("ontop", "bridge", "fcc", "hcp")
 

@@ -9,8 +9,8 @@ from ase.build import molecule
 from ase.optimize import BFGS
 
 from ase_physml import PhysMLCalculator
-from ase_physml.calculators.byname import make_calculator
-from ase_physml.tasks.geometry import mean_displacement
+from ase_physml.calculators.names import make_calculator
+from ase_physml.workflows.geometry import mean_displacement
 
 
 def main() -> None:

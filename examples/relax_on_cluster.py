@@ -17,10 +17,10 @@ from ase import Atoms
 
 from ase_physml.data.dask_workers import DaskWorkers
 from ase_physml.errors import PhysMLError
-from ase_physml.tasks.relax import write_relaxed
-from ase_physml.tasks.relax_units import Potential, relax_on
-from ase_physml.tasks.relaxation import Relaxed
-from ase_physml.tasks.structures import read_inputs
+from ase_physml.workflows.relax import write_relaxed
+from ase_physml.workflows.relax_units import Potential, relax_on
+from ase_physml.workflows.relaxation import Relaxed
+from ase_physml.workflows.structures import read_inputs
 
 # One thread each; and Dask is kept from trimming memory and from its profiler, which
 # take a third of the time of a worker that has small molecules.

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
@@ -32,9 +32,9 @@ from ase_physml.graph import AllPairs
 from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.potentials.checkpoint import load_committee
 from ase_physml.potentials.registry import resolve
-from ase_physml.tasks.geometry import mean_displacement
-from ase_physml.tasks.relax import relax
 from ase_physml.training.batches import BatchStream, FrameStore
+from ase_physml.workflows.geometry import mean_displacement
+from ase_physml.workflows.relax import relax
 
 Numbers = dict[str, float]
 

@@ -32,9 +32,9 @@ from ase_physml.errors import DataError
 from ase_physml.molecules.embed import heavy_atoms, with_hydrogens
 from ase_physml.molecules.etkdg import etkdg
 from ase_physml.molecules.store import MoleculeStore
-from ase_physml.tasks.conformer_choice import RMSD, distinct
-from ase_physml.tasks.conformer_ensemble import Settings
-from ase_physml.tasks.conformers import Conformers, conformers_of
+from ase_physml.workflows.conformer_choice import RMSD, distinct
+from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformers import Conformers, conformers_of
 
 Geometries = list[np.ndarray]
 Method = Callable[[list[str]], list[Geometries]]

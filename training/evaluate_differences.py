@@ -29,13 +29,13 @@ from rich.progress import track
 from zero_point import hessian, vibrations
 
 from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split, groups_of
-from ase_physml.tasks.committee import correction_of
-from ase_physml.tasks.geometry import rmsd
+from ase_physml.workflows.calibration import correction_of
+from ase_physml.workflows.geometry import rmsd
 
 Numbers = dict[str, float]
 BATCH = 64

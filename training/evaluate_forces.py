@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet

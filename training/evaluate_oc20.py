@@ -20,11 +20,11 @@ from ase.calculators.calculator import Calculator
 from evaluate_adsorption import energies, free, mae, shift
 from make_oc20 import relaxations
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
-from ase_physml.tasks.relax import relax
+from ase_physml.workflows.relax import relax
 
 Numbers = dict[str, float]
 

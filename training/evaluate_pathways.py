@@ -34,13 +34,13 @@ from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
-from ase_physml.evaluation.subject import bonded
+from ase_physml.evaluation.candidate import bonded
 from ase_physml.molecules.reaction import MappedReaction, read_reaction
-from ase_physml.tasks.conformer_ensemble import Settings
-from ase_physml.tasks.geometry import rmsd
-from ase_physml.tasks.neb import Search
-from ase_physml.tasks.pathway import Pathway, PathwaySettings, find_pathways
-from ase_physml.tasks.pathway_ends import align_mapped
+from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.geometry import rmsd
+from ase_physml.workflows.neb import Search
+from ase_physml.workflows.pathway import Pathway, PathwaySettings, find_pathways
+from ase_physml.workflows.pathway_ends import align_mapped
 
 NEAR = 0.5  # Å
 

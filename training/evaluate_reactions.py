@@ -23,17 +23,17 @@ from ase import Atoms
 from rich.progress import track
 
 from ase_physml import PhysMLCalculator
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.splits import Split
-from ase_physml.evaluation.subject import bonded
-from ase_physml.tasks.committee import measure_spread
-from ase_physml.tasks.geometry import rmsd
-from ase_physml.tasks.neb import ReactionPath, Search, find_paths
-from ase_physml.tasks.plots import plot_spread
+from ase_physml.evaluation.candidate import bonded
+from ase_physml.workflows.calibration import measure_spread
+from ase_physml.workflows.geometry import rmsd
+from ase_physml.workflows.neb import ReactionPath, Search, find_paths
+from ase_physml.workflows.plots import plot_spread
 
 Array = npt.NDArray[np.float64]
 Numbers = dict[str, float]

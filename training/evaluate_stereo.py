@@ -31,9 +31,9 @@ from ase_physml.errors import DataError
 from ase_physml.molecules.embed import with_hydrogens
 from ase_physml.molecules.etkdg import embedded, etkdg
 from ase_physml.molecules.stereo import placed
-from ase_physml.tasks.conformer_ensemble import Settings
-from ase_physml.tasks.conformer_runs import Named, run_conformers
-from ase_physml.tasks.smiles_tables import read_smiles_table
+from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformer_runs import Named, run_conformers
+from ase_physml.workflows.smiles_tables import read_smiles_table
 
 UNKNOWN = ("CHI_UNSPECIFIED", "STEREONONE")
 # SMILES speak of tetrahedra; RDKit reads a bent one, of phosphorus, as something else.

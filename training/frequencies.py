@@ -18,7 +18,7 @@ from ase.build import molecule
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 
 LINEAR = ("HCN", "CO2", "C2H2")
 

@@ -39,7 +39,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import RaggedWriter
-from ase_physml.evaluation.subject import bonded
+from ase_physml.evaluation.candidate import bonded
 from ase_physml.training.valence import ValenceField
 
 Random = np.random.Generator

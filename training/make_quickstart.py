@@ -28,7 +28,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 from rich.progress import Progress
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import from_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label
@@ -42,7 +42,7 @@ MAX_STEPS = 300
 START = 0.1
 # Of each minimum, Å: from thermal motion to strongly distorted.
 SIGMAS = (0.02, 0.03, 0.05, 0.05, 0.08, 0.1, 0.15, 0.2)
-# Share of the steps of a relaxation at which a structure is kept.
+# Shard of the steps of a relaxation at which a structure is kept.
 ALONG = (0.0, 0.1, 0.2, 0.35, 0.6)
 
 CHAINS = (

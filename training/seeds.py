@@ -34,11 +34,11 @@ from ase_physml.data.splits import Split, make_split
 from ase_physml.errors import RecipeError
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.splits import EIGHT_ONE_ONE, random_split, scaffold_split
+from ase_physml.training.launch import fit, load
 from ase_physml.training.loop import Run
-from ase_physml.training.molecular.committee import calibrate, join_models
+from ase_physml.training.molecular.calibration import calibrate, join_models
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.properties import seed_table
-from ase_physml.training.start import fit, load
 from ase_physml.training.yaml_recipe import find
 
 Result = dict[str, Any]

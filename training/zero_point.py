@@ -20,7 +20,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from rich.progress import track
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions

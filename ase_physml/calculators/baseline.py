@@ -14,9 +14,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from threadpoolctl import threadpool_limits
 
-from ase_physml.calculators.byname import make_calculator
-from ase_physml.calculators.committee import SPREADS, Results
-from ase_physml.calculators.shared import NEEDED, compute_one
+from ase_physml.calculators.evaluate import NEEDED, compute_one
+from ase_physml.calculators.names import make_calculator
+from ase_physml.calculators.spread import SPREADS, Results
 from ase_physml.errors import StructureError
 
 # Properties that add up; the others, of charge, are the baseline's alone.

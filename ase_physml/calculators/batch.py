@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from ase import Atoms
 
-from ase_physml.calculators.byname import CalculatorLike, as_calculator
+from ase_physml.calculators.evaluate import NEEDED, SharedCalculator, compute_each
+from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
-from ase_physml.calculators.shared import NEEDED, SharedCalculator, compute_each
 
 # What torch says of the CPU, where it has no exception of its own.
 _CPU_FULL = ("can't allocate memory", "not enough memory")

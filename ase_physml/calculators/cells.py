@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ase_physml.calculators.committee import Array, Results
+from ase_physml.calculators.spread import Array, Results
 from ase_physml.data.atoms import has_stress
 
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_physml.calculators.cells import is_periodic
-from ase_physml.calculators.committee import Array
+from ase_physml.calculators.spread import Array
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.neighbours import Search

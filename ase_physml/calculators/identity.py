@@ -12,8 +12,8 @@ from typing import Any
 from ase.calculators.calculator import Calculator
 from torch import nn
 
-from ase_physml.calculators.byname import factory_of, make_calculator
 from ase_physml.calculators.molecular import ConformationCalculator
+from ase_physml.calculators.names import factory_of, make_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.jobs.identity import CALLED, canonical, digest
 from ase_physml.potentials.registry import resolve, sha256

@@ -13,23 +13,23 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from rdkit import Chem
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.calculators.base import (
     Parameter,
     ParametricCalculator,
     positive,
     truth,
 )
-from ase_physml.calculators.bond_graph import BondGraph, distances_of
 from ase_physml.calculators.matching import match
 from ase_physml.calculators.physnet_forces import PhysNetForces
 from ase_physml.calculators.restraints import Array
+from ase_physml.calculators.topology import Topology, distances_of
 from ase_physml.errors import PotentialError
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.elements import check_elements
 from ase_physml.molecules.embed import Target, follow
 from ase_physml.molecules.featurise import Order, featurise
-from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel, engine_of
 from ase_physml.potentials.predictor import Predictor
@@ -115,7 +115,7 @@ class ConformationCalculator(ParametricCalculator):
         predictor = Predictor.of(model)
         predictor.model.double()
         self.potential, self.card = predictor.name, predictor.card
-        self.graph = BondGraph.of(smiles, mol)
+        self.graph = Topology.of(smiles, mol)
         order = cast(Order, predictor.card.order)
         molecule = featurise(self.graph.molecule, order=order)
         check_elements(molecule, predictor.card.elements, self.potential)
@@ -145,13 +145,13 @@ class ConformationCalculator(ParametricCalculator):
             self.restraints = self.graph.restraints(self.heavy_positions, self.hops)
         return changed
 
-    def _place(self, positions: Array, read: MolecularGraph) -> None:
+    def _place(self, positions: Array, read: BondedGraph) -> None:
         """Keep a conformation in the order of the structures, and what follows."""
         self.heavy_positions: Array = np.empty_like(positions)
         self.heavy_positions[read.input_index.numpy()] = positions
         self.restraints = self.graph.restraints(self.heavy_positions, self.hops)
 
-    def _follow(self, like: Atoms, read: MolecularGraph) -> MolecularGraph:
+    def _follow(self, like: Atoms, read: BondedGraph) -> BondedGraph:
         """Take over the order of a structure, without asking the model again.
 
         It tells equivalent atoms apart by their order: its answer would be another one.
@@ -162,7 +162,7 @@ class ConformationCalculator(ParametricCalculator):
         place = torch.from_numpy(np.searchsorted(self.graph.heavy, order[heavy]))
         return replace(read, input_index=place[read.input_index])
 
-    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
         """Prepare `_extras`; graph and model are in float64."""
 
     def _extras(self, heavy_positions: Array) -> dict[str, Any]:
@@ -244,7 +244,7 @@ class PhysChemCalculator(ConformationCalculator):
         "physnet_forces",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
         if not isinstance(model, PhysChem):
             raise PotentialError(f"{self.potential} is a HamNet: use HamNetCalculator")
         self.physnet: PhysNetForces | None = None
@@ -277,7 +277,7 @@ class HamNetCalculator(ConformationCalculator):
         "engine_energies",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: MolecularGraph) -> None:
+    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
         engine = engine_of(model)
         if engine is None:
             raise PotentialError(

@@ -14,6 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase_physml.calculators.advice import Advice
 from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.baseline import Baseline
+from ase_physml.calculators.batching import batches_of
 from ase_physml.calculators.cells import add_stress, is_periodic
 from ase_physml.calculators.checks import (
     check_apart,
@@ -23,7 +24,6 @@ from ase_physml.calculators.checks import (
     check_structure,
     warn_of_cells,
 )
-from ase_physml.calculators.committee import SPREADS, Calibration, Results, results_of
 from ase_physml.calculators.graphs import graph_of, tensors_of
 from ase_physml.calculators.loading import (
     check_alike,
@@ -35,8 +35,8 @@ from ase_physml.calculators.loading import (
     prepared,
 )
 from ase_physml.calculators.parts import unlinked_atoms
-from ase_physml.calculators.passes import passes
 from ase_physml.calculators.predict import predict, predict_cells
+from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
 from ase_physml.data.atoms import has_stress
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
@@ -262,7 +262,7 @@ class PhysMLCalculator(ParametricCalculator):
             return []
         start = perf_counter()
         results: list[Results] = [{} for _ in structures]
-        for indices in passes(structures, self.device, self.compiled):
+        for indices in batches_of(structures, self.device, self.compiled):
             some = self._evaluate_pass([structures[index] for index in indices], search)
             for index, result in zip(indices, some, strict=True):
                 results[index] = result

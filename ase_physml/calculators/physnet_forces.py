@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.calculators.restraints import Array
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.physchem.physnet import Law, PhysNet
-from ase_physml.molecular_graph import MolecularGraph
 
 
 class PhysNetForces:
@@ -21,7 +21,7 @@ class PhysNetForces:
         graph: Of one molecule, in the precision of the model.
     """
 
-    def __init__(self, model: PhysChem, graph: MolecularGraph) -> None:
+    def __init__(self, model: PhysChem, graph: BondedGraph) -> None:
         self.model = model
         self.graph = graph
 

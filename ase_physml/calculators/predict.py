@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ase_physml.calculators.committee import Array, Prediction
+from ase_physml.calculators.spread import Array, Prediction
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.forces import energy_and_forces, energy_forces_and_strain
 from ase_physml.models.physml.model import PhysML

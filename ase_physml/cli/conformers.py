@@ -20,7 +20,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.tasks.conformer_runs import Report
+    from ase_physml.workflows.conformer_runs import Report
 
 # With more molecules than this, only totals are printed.
 _LISTED = 50
@@ -66,8 +66,8 @@ def conformers(
 
     Exit code 1 if a molecule failed; the others are written all the same.
     """
-    from ase_physml.tasks.conformer_ensemble import Settings
-    from ase_physml.tasks.conformer_runs import read_molecules, run_conformers
+    from ase_physml.workflows.conformer_ensemble import Settings
+    from ase_physml.workflows.conformer_runs import read_molecules, run_conformers
 
     check_file(out, overwrite=overwrite, resume=resume)
     settings = Settings(

@@ -198,8 +198,8 @@ def label(
 
     Run again to resume.
     """
-    from ase_physml.calculators.byname import make_calculator
     from ase_physml.calculators.identity import identity_of
+    from ase_physml.calculators.names import make_calculator
     from ase_physml.data.importers import open_source
     from ase_physml.data.label import label as run
     from ase_physml.data.label import plan

@@ -13,7 +13,7 @@ from ase_physml.errors import PhysMLError
 from ase_physml.jobs.disk import writing
 
 if TYPE_CHECKING:
-    from ase_physml.evaluation.subject import Molecule, Subject
+    from ase_physml.evaluation.candidate import Candidate, Molecule
 
 _SUITES = "structure,assembly,reaction,masked,smoothness"
 
@@ -61,10 +61,10 @@ def evaluate(
 
     A run that was killed goes on where it was when it is started again.
     """
-    from ase_physml.calculators.byname import make_calculator
     from ase_physml.calculators.identity import identity_of
+    from ase_physml.calculators.names import make_calculator
     from ase_physml.evaluation import run
-    from ase_physml.evaluation.subject import REACTIONS
+    from ase_physml.evaluation.candidate import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
     run.check_suites(names)
@@ -76,17 +76,17 @@ def evaluate(
         "reference": None if reference is None else identity_of(reference),
         "limit": limit,
     }
-    subjects: list[Subject] = []
+    candidates: list[Candidate] = []
     for name in dict.fromkeys(calculators):
-        subject = _subject(name, tried, settings)
-        subject.reactions = reactions or REACTIONS
-        subject.reference, subject.held_to = held_to, reference or ""
-        subject.count = limit
-        subjects.append(subject)
+        candidate = _subject(name, tried, settings)
+        candidate.reactions = reactions or REACTIONS
+        candidate.reference, candidate.held_to = held_to, reference or ""
+        candidate.count = limit
+        candidates.append(candidate)
     console = make_console()
     written = [out / "report.json", out / "report.html"]
     journals = [
-        run.journal(out / "cases", s, suite) for suite in names for s in subjects
+        run.journal(out / "cases", s, suite) for suite in names for s in candidates
     ]
     with (
         stoppable(f"measured cases are kept in {out}/; run the same command again"),
@@ -98,7 +98,7 @@ def evaluate(
         ) as place,
     ):
         place.begin()
-        tables = _measure(subjects, names, out, scheduler)
+        tables = _measure(candidates, names, out, scheduler)
     failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
     if failed:
         console.print(f"[yellow]{failed} cases failed; the report says which[/]")
@@ -106,27 +106,27 @@ def evaluate(
 
 
 def _measure(
-    subjects: "list[Subject]", suites: list[str], out: Path, scheduler: str | None
+    candidates: "list[Candidate]", suites: list[str], out: Path, scheduler: str | None
 ) -> "dict[str, dict[str, Any]]":
     """Measure, and write the report."""
     from ase_physml.evaluation import run
     from ase_physml.evaluation.report import write_report
 
     done: dict[tuple[str, str], float] = {}
-    with Progress("measuring", len(subjects) * len(suites)).shown() as progress:
+    with Progress("measuring", len(candidates) * len(suites)).shown() as progress:
 
-        def show(subject: str, suite: str, count: int, total: int) -> None:
-            done[subject, suite] = count / total if total else 1.0
+        def show(candidate: str, suite: str, count: int, total: int) -> None:
+            done[candidate, suite] = count / total if total else 1.0
             through = sum(share == 1.0 for share in done.values())
-            state = f"{suite} of {subject}: {count:,} of {total:,} cases"
+            state = f"{suite} of {candidate}: {count:,} of {total:,} cases"
             progress.reach(through, sum(done.values()) - through, state)
 
         cases = out / "cases"
         if scheduler is None:
-            found = run.evaluate(subjects, suites, cases, show)
+            found = run.evaluate(candidates, suites, cases, show)
         else:
             with open_workers(scheduler) as workers:
-                found = run.evaluate(subjects, suites, cases, show, workers)
+                found = run.evaluate(candidates, suites, cases, show, workers)
     tables = run.tables(found)
     with writing(out, "run the same command again to go on"):
         run.write_json(out / "report.json", tables)
@@ -145,7 +145,7 @@ def _molecules(
     data: Path | None, split: Path | None, part: Part, count: int
 ) -> "list[Molecule]":
     from ase_physml.data.splits import Split
-    from ase_physml.evaluation.subject import from_set, listed
+    from ase_physml.evaluation.candidate import from_set, listed
 
     if data is None:
         if split is not None:
@@ -159,12 +159,12 @@ def _molecules(
 
 def _subject(
     name: str, molecules: "list[Molecule]", settings: dict[str, Any]
-) -> "Subject":
+) -> "Candidate":
     """A calculator, and what tells its results from those of another."""
-    from ase_physml.calculators.byname import make_calculator
     from ase_physml.calculators.identity import identity_of
-    from ase_physml.evaluation.subject import Subject
+    from ase_physml.calculators.names import make_calculator
+    from ase_physml.evaluation.candidate import Candidate
     from ase_physml.jobs.identity import Identity
 
     about = Identity.of("evaluate", 1, calculator=identity_of(name), **settings)
-    return Subject(name, make_calculator(name), molecules, settings=about)
+    return Candidate(name, make_calculator(name), molecules, settings=about)

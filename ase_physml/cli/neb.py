@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.jobs.identity import Identity
-    from ase_physml.tasks.neb import Outcome, ReactionPath, Search
+    from ase_physml.workflows.neb import Outcome, ReactionPath, Search
 
 _WRITTEN = (".traj", ".png", ".state.traj")
 
@@ -84,7 +84,7 @@ def neb(
     Exit code 1 if a reaction failed or its path gives no barrier: not converged, no
     maximum inside, both ends one structure. The others are searched all the same.
     """
-    from ase_physml.tasks.neb import ReactionPath, Search
+    from ase_physml.workflows.neb import ReactionPath, Search
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -128,8 +128,8 @@ def _search(
     place: Place,
 ) -> "dict[str, Outcome]":
     """Search all paths together, and write what comes of each."""
-    from ase_physml.tasks.neb import find_paths, path_identities
-    from ase_physml.tasks.path_images import read_images
+    from ase_physml.workflows.neb import find_paths, path_identities
+    from ase_physml.workflows.path_images import read_images
 
     pairs = list(ends.values())
     made_of = path_identities(pairs, calculator, search)
@@ -158,7 +158,7 @@ def _read(inputs: list[Path], limit: int | None) -> Ends:
     from ase_physml.data.atoms import to_atoms
     from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.reactions import reactions
-    from ase_physml.tasks.structures import read_structures
+    from ase_physml.workflows.structures import read_structures
 
     if len(inputs) == 1 and inputs[0].suffix in (".h5", ".hdf5"):
         ends: Ends = {}
@@ -183,8 +183,8 @@ def _write(
 ) -> "Outcome":
     """Write path and plot; the error if there is none."""
     from ase_physml.jobs.disk import writing
-    from ase_physml.tasks.path_images import write_images
-    from ase_physml.tasks.plots import plot_path
+    from ase_physml.workflows.path_images import write_images
+    from ase_physml.workflows.plots import plot_path
 
     if isinstance(outcome, Exception):
         return outcome

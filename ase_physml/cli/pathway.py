@@ -30,9 +30,9 @@ from ase_physml.errors import DataError, StructureError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.tasks.neb import ReactionPath
-    from ase_physml.tasks.pathway import Outcome
-    from ase_physml.tasks.pathway_ends import Ends
+    from ase_physml.workflows.neb import ReactionPath
+    from ase_physml.workflows.pathway import Outcome
+    from ase_physml.workflows.pathway_ends import Ends
 
 
 _WRITTEN = (
@@ -110,9 +110,9 @@ def pathway(
     path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
     are searched all the same.
     """
-    from ase_physml.tasks.conformer_ensemble import Settings
-    from ase_physml.tasks.neb import Search
-    from ase_physml.tasks.pathway import PathwaySettings, find_pathways
+    from ase_physml.workflows.conformer_ensemble import Settings
+    from ase_physml.workflows.neb import Search
+    from ase_physml.workflows.pathway import PathwaySettings, find_pathways
 
     check_file(uncertain, overwrite=True, option="--uncertain")
     reactions, unread = _read(inputs, smiles_column)
@@ -167,9 +167,9 @@ def _read(
     inputs: list[str], column: str | None
 ) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
     """Reactions by unique names that can be names of folders, and bad rows."""
-    from ase_physml.tasks.conformer_runs import read_molecules
-    from ase_physml.tasks.pathway_ends import Ends
-    from ase_physml.tasks.structures import file_safe, read_structures
+    from ase_physml.workflows.conformer_runs import read_molecules
+    from ase_physml.workflows.pathway_ends import Ends
+    from ase_physml.workflows.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
@@ -194,7 +194,7 @@ def _read(
 
 def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
     """With a plot of its path, unless an earlier run, which saw all steps, made it."""
-    from ase_physml.tasks.plots import plot_path
+    from ase_physml.workflows.plots import plot_path
 
     if isinstance(outcome, Exception) or outcome.path is None:
         return outcome

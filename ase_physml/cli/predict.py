@@ -18,7 +18,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.tasks.property_runs import Report
+    from ase_physml.workflows.property_runs import Report
 
 
 def predict(
@@ -46,8 +46,8 @@ def predict(
     model never saw.
     """
     from ase_physml.molecules.etkdg import MAX_ATOMS
-    from ase_physml.tasks.property_runs import run_properties
-    from ase_physml.tasks.smiles_tables import read_smiles_table
+    from ase_physml.workflows.property_runs import run_properties
+    from ase_physml.workflows.smiles_tables import read_smiles_table
 
     check_file(out, overwrite=overwrite, resume=resume)
     rows = read_smiles_table(table, smiles_column)

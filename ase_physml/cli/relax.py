@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.tasks.relax_many import Outcome
-    from ase_physml.tasks.relax_units import Potential
-    from ase_physml.tasks.relaxation import Relaxed
+    from ase_physml.workflows.relax_many import Outcome
+    from ase_physml.workflows.relax_units import Potential
+    from ase_physml.workflows.relaxation import Relaxed
 
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
@@ -94,10 +94,10 @@ def relax(
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
     from ase_physml.molecules.etkdg import MAX_ATOMS
-    from ase_physml.tasks.relax import write_relaxed
-    from ase_physml.tasks.relax_units import Potential
-    from ase_physml.tasks.relaxation import Relaxed
-    from ase_physml.tasks.structures import read_inputs
+    from ase_physml.workflows.relax import write_relaxed
+    from ase_physml.workflows.relax_units import Potential
+    from ase_physml.workflows.relaxation import Relaxed
+    from ase_physml.workflows.structures import read_inputs
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -163,8 +163,8 @@ def _relax(
     resume: bool,
 ) -> None:
     """Relax, and write what comes of each as soon as it is there."""
-    from ase_physml.tasks.relax_many import relax_many
-    from ase_physml.tasks.relax_units import relax_on
+    from ase_physml.workflows.relax_many import relax_many
+    from ase_physml.workflows.relax_units import relax_on
 
     names = list(starts)
     plotted = len(names) <= _PLOTTED if how.plot is None else how.plot
@@ -207,7 +207,7 @@ def _earlier(
         DataError: What lies there, finished or not, is of other work.
     """
     from ase_physml.calculators.identity import identity_of
-    from ase_physml.tasks.relaxation import finished, relaxation_identity
+    from ase_physml.workflows.relaxation import finished, relaxation_identity
 
     potential = identity_of(calculator)
     found = {}
@@ -224,8 +224,8 @@ def _earlier(
 def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outcome":
     """Write plot and final structure of a relaxation; the error of one that failed."""
     from ase_physml.jobs.disk import writing
-    from ase_physml.tasks.plots import plot_relaxation
-    from ase_physml.tasks.relax import write_final
+    from ase_physml.workflows.plots import plot_relaxation
+    from ase_physml.workflows.relax import write_final
 
     if isinstance(outcome, Exception):
         if not isinstance(outcome, PhysMLError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase_physml.data.label import Failure
     from ase_physml.data.workers import Workers
-    from ase_physml.tasks.uncertainty import Doubt
+    from ase_physml.workflows.uncertainty import Doubt
 
 Scheduler = Annotated[
     str | None,
@@ -141,7 +141,7 @@ def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
     Raises:
         PotentialError: No such calculator, or one without forces.
     """
-    from ase_physml.calculators.byname import (
+    from ase_physml.calculators.names import (
         as_calculator,
         is_potential,
         make_calculator,
@@ -167,8 +167,8 @@ def print_doubts(
     """A line for each structure that a committee is uncertain about; export them."""
     from rich.markup import escape
 
-    from ase_physml.calculators.byname import name_of
-    from ase_physml.tasks.uncertainty import write_doubtful
+    from ase_physml.calculators.names import name_of
+    from ase_physml.workflows.uncertainty import write_doubtful
 
     threshold = _threshold(calculator)
     if threshold is None:
@@ -197,7 +197,7 @@ def check_export(calculator: "Calculator", export: Path | None) -> None:
     Raises:
         PotentialError: The potential is no committee, or has no threshold.
     """
-    from ase_physml.calculators.byname import name_of
+    from ase_physml.calculators.names import name_of
 
     if export is None or _threshold(calculator) is not None:
         return

@@ -58,8 +58,8 @@ def train(
         raise PhysMLError(
             "training needs the extra: pip install 'ase-physml[train]'"
         ) from error
+    from ase_physml.training.launch import fit, load
     from ase_physml.training.loop import Run
-    from ase_physml.training.start import fit, load
     from ase_physml.training.stopping import TrainingStopped, stop_early
 
     # Devices it did not find, and advertisements.

@@ -102,12 +102,12 @@ class RaggedSet(Sequence[Frame]):
             return self.read(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.path}: frame {index} of {len(self)}")
-        return self._slab(int(index) % len(self), int(index) % len(self) + 1)[0]
+        return self._chunk(int(index) % len(self), int(index) % len(self) + 1)[0]
 
     def __iter__(self) -> Iterator[Frame]:
-        return (f for start, stop in self.slabs() for f in self._slab(start, stop))
+        return (f for start, stop in self.chunks() for f in self._chunk(start, stop))
 
-    def slabs(self, atoms: int = 100_000) -> Iterator[tuple[int, int]]:
+    def chunks(self, atoms: int = 100_000) -> Iterator[tuple[int, int]]:
         """Ranges of frames with so many atoms each, or with one frame if it is larger.
 
         Whoever reads everything reads it by these, in bounded memory.
@@ -124,10 +124,10 @@ class RaggedSet(Sequence[Frame]):
         """Frames in the order asked for; neighbours in the file are read at once."""
         found: dict[int, Frame] = {}
         for run in _runs(np.unique(np.asarray(indices))):
-            found.update(enumerate(self._slab(run[0], run[-1] + 1), start=int(run[0])))
+            found.update(enumerate(self._chunk(run[0], run[-1] + 1), start=int(run[0])))
         return [found[int(i)] for i in indices]
 
-    def _slab(self, start: int, stop: int) -> list[Frame]:
+    def _chunk(self, start: int, stop: int) -> list[Frame]:
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         rows = self.offsets[start : stop + 1] - first
         parts: dict[str, Sequence[Any]] = {}

@@ -139,7 +139,7 @@ def groups_of(data: RaggedSet, by: str) -> Iterator[str]:
     Raises:
         DataError: The set has no such column.
     """
-    for start, stop in data.slabs():
+    for start, stop in data.chunks():
         if by == "composition":
             yield from _compositions(data, start, stop)
             continue

@@ -41,7 +41,7 @@ class Summary:
 
 
 def summarise(data: RaggedSet) -> Summary:
-    """Read a set once, a slab at a time; 8 bytes a frame stay in memory."""
+    """Read a set once, a chunk at a time; 8 bytes a frame stay in memory."""
     sizes = data.n_atoms
     found = Summary(
         frames=len(data),
@@ -49,7 +49,7 @@ def summarise(data: RaggedSet) -> Summary:
     )
     elements = np.zeros(256, dtype=np.int64)
     marks = np.empty(len(data), dtype=np.uint64)
-    for start, stop in data.slabs():
+    for start, stop in data.chunks():
         first, last = int(data.offsets[start]), int(data.offsets[stop])
         numbers = data.column("atomic_numbers", first, last)
         positions = data.column("positions", first, last)

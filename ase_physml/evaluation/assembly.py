@@ -9,10 +9,10 @@ import numpy.typing as npt
 from ase import Atoms
 
 from ase_physml.data.frame import Frame
-from ase_physml.evaluation.subject import Molecule, Subject, bonded
+from ase_physml.evaluation.candidate import Candidate, Molecule, bonded
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.molecules.perceive import bonded as perceive
-from ase_physml.tasks.geometry import rmsd
+from ase_physml.workflows.geometry import rmsd
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -24,16 +24,16 @@ SAME = 0.1  # Å
 LARGEST = 6  # heavy atoms of a group
 
 
-def _cases(subject: Subject) -> Iterator[Case]:
+def _cases(candidate: Candidate) -> Iterator[Case]:
     for count in (1, 2):
-        for molecule in subject.molecules:
+        for molecule in candidate.molecules:
             key = f"{molecule.name}, {count} {'group' if count == 1 else 'groups'}"
-            yield key, partial(_measure, subject, molecule, count)
+            yield key, partial(_measure, candidate, molecule, count)
 
 
-def _measure(subject: Subject, molecule: Molecule, count: int) -> Record:
-    minimum = subject.own_minimum(molecule).atoms
-    random = subject.random("assembly", molecule.name, count)
+def _measure(candidate: Candidate, molecule: Molecule, count: int) -> Record:
+    minimum = candidate.own_minimum(molecule).atoms
+    random = candidate.random("assembly", molecule.name, count)
     groups = cuttable(molecule.atoms)
     chosen = _disjoint(groups, count, random)
     if len(chosen) < count:
@@ -41,7 +41,7 @@ def _measure(subject: Subject, molecule: Molecule, count: int) -> Record:
     broken = minimum.copy()
     for axis, atoms in chosen:
         broken.positions[atoms] += PULLED * _outward(minimum, axis, random)
-    found = subject.relax(broken, steps=STEPS)
+    found = candidate.relax(broken, steps=STEPS)
     away = rmsd(found.atoms.positions, minimum.positions)
     # Those of the molecule: a minimum without them is one of something else.
     same = bonded(found.atoms) == bonded(molecule.atoms)

@@ -12,8 +12,8 @@ from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
 from ase_physml.errors import PhysMLError
+from ase_physml.evaluation.candidate import bonded
 from ase_physml.evaluation.structure import DEVIATIONS
-from ase_physml.evaluation.subject import bonded
 from ase_physml.evaluation.suite import Records, good
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BySubject = Mapping[str, Records]
-_SHOWN = 4  # broken molecules, of each subject
+_SHOWN = 4  # broken molecules, of each candidate
 
 
 def structure(found: BySubject) -> "Figure":
-    """Share of molecules within a distance, and the mean of each displacement."""
+    """Shard of molecules within a distance, and the mean of each displacement."""
     figure = _figure(2)
     left, right = figure.subplots(1, 2)
     for name, records in found.items():
@@ -129,7 +129,7 @@ def masked(found: BySubject) -> "Figure":
 
 
 def smoothness(found: BySubject) -> "Figure":
-    """Energy along every scan, one panel each, all subjects in it."""
+    """Energy along every scan, one panel each, all candidates in it."""
     scans: dict[str, dict[str, Any]] = {}
     for name, records in found.items():
         for key, record in good(records).items():
@@ -168,7 +168,7 @@ def picture(suite: str, found: BySubject) -> str:
 
     Args:
         suite: Of `DRAWN`.
-        found: Its records, by subject.
+        found: Its records, by candidate.
     """
     buffer = io.BytesIO()
     # Names are names: a dollar in them, as of SMILES, begins no formula.

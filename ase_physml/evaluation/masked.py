@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.errors import PotentialError
-from ase_physml.evaluation.subject import Subject
+from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.graph import MASK, AllPairs
 from ase_physml.torch_state import plain_torch
@@ -19,15 +19,15 @@ from ase_physml.torch_state import plain_torch
 ALONG = np.linspace(-4.0, 4.0, 81)  # Å
 
 
-def _cases(subject: Subject) -> Iterator[Case]:
-    if not isinstance(subject.calculator, PhysMLCalculator):
+def _cases(candidate: Candidate) -> Iterator[Case]:
+    if not isinstance(candidate.calculator, PhysMLCalculator):
         raise PotentialError("only PhysML potentials name hidden atoms")
     for name, atoms in (("CH4", molecule("CH4")), ("pyrrole", molecule("C4H4NH"))):
         carbon = int(np.argmax(atoms.numbers == 6))
-        yield name, partial(_measure, subject.calculator, atoms, carbon)
-    for one in subject.molecules[:3]:
+        yield name, partial(_measure, candidate.calculator, atoms, carbon)
+    for one in candidate.molecules[:3]:
         heavy = int(np.argmax(one.atoms.numbers > 1))
-        yield one.name, partial(_measure, subject.calculator, one.atoms, heavy)
+        yield one.name, partial(_measure, candidate.calculator, one.atoms, heavy)
 
 
 @plain_torch()

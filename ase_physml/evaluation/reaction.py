@@ -12,28 +12,30 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.errors import DataError
-from ase_physml.evaluation.subject import Subject
+from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.tasks.ends import align_ends, shifts
+from ase_physml.workflows.ends import align_ends, shifts
 
 BETWEEN = (0.25, 0.5, 0.75)  # of the way between two known structures
 
 
-def _cases(subject: Subject) -> Iterator[Case]:
-    found = [r for r in reactions(RaggedSet(subject.reactions)) if r.saddle is not None]
-    random = subject.random("reaction")
-    count = min(subject.count, len(found))
+def _cases(candidate: Candidate) -> Iterator[Case]:
+    found = [
+        r for r in reactions(RaggedSet(candidate.reactions)) if r.saddle is not None
+    ]
+    random = candidate.random("reaction")
+    count = min(candidate.count, len(found))
     for index in sorted(random.choice(len(found), count, replace=False)):
-        yield found[index].name, partial(_measure, subject, found[index])
+        yield found[index].name, partial(_measure, candidate, found[index])
 
 
-def _measure(subject: Subject, reaction: Reaction) -> Record:
+def _measure(candidate: Candidate, reaction: Reaction) -> Record:
     assert reaction.saddle is not None
     known = [reaction.reactant, reaction.saddle, reaction.product]
     path = [to_atoms(frame, labels=False) for frame in known]
-    found = [_energy_and_force(subject.calculator, atoms) for atoms in path]
+    found = [_energy_and_force(candidate.calculator, atoms) for atoms in path]
     energies = [energy - found[0][0] for energy, _ in found]
-    labels = _labels(subject, reaction, path)
+    labels = _labels(candidate, reaction, path)
     record: Record = {
         "barrier": energies[1],
         "energy": energies[2],
@@ -41,21 +43,21 @@ def _measure(subject: Subject, reaction: Reaction) -> Record:
         "energy_label": labels[2] - labels[0],
         "saddle_force": found[1][1],
     }
-    if subject.reference is not None:
+    if candidate.reference is not None:
         between = _interpolated(path)
         for key, calculator in (
-            ("profile", subject.calculator),
-            ("profile_label", subject.reference),
+            ("profile", candidate.calculator),
+            ("profile_label", candidate.reference),
         ):
             along = [_energy_and_force(calculator, atoms)[0] for atoms in between]
             record[key] = [energy - along[0] for energy in along]
     return record
 
 
-def _labels(subject: Subject, reaction: Reaction, path: list[Atoms]) -> list[float]:
+def _labels(candidate: Candidate, reaction: Reaction, path: list[Atoms]) -> list[float]:
     """Energies of reactant, saddle and product that the calculator is held to."""
-    if subject.reference is not None:
-        return [_energy_and_force(subject.reference, atoms)[0] for atoms in path]
+    if candidate.reference is not None:
+        return [_energy_and_force(candidate.reference, atoms)[0] for atoms in path]
     frames: list[Frame | None] = [reaction.reactant, reaction.saddle, reaction.product]
     energies = [f.energy for f in frames if f is not None and f.energy is not None]
     if len(energies) < len(frames):

@@ -23,18 +23,18 @@ _TEMPLATES = Environment(
 
 
 class Cell(NamedTuple):
-    """Text of a value, and whether no other subject has a better one."""
+    """Text of a value, and whether no other candidate has a better one."""
 
     text: str
     best: bool
 
 
 class Line(NamedTuple):
-    """What one subject has in one row; the first of the row's lines names it."""
+    """What one candidate has in one row; the first of the row's lines names it."""
 
     row: str
     first: bool
-    subject: str
+    candidate: str
     cells: list[Cell]
 
 
@@ -87,9 +87,9 @@ def _lines(
     for name in dict.fromkeys(row for rows in by_subject.values() for row in rows):
         best = {c: _best(suite, c, name, by_subject) for c in columns}
         those = {s: rows[name] for s, rows in by_subject.items() if name in rows}
-        for k, (subject, row) in enumerate(those.items()):
+        for k, (candidate, row) in enumerate(those.items()):
             cells = [_cell(row.get(c), best[c]) for c in columns]
-            yield Line(name, k == 0, subject, cells)
+            yield Line(name, k == 0, candidate, cells)
 
 
 def _best(

@@ -8,11 +8,11 @@ from typing import Any
 from ase_physml.data.workers import Workers
 from ase_physml.errors import PhysMLError
 from ase_physml.evaluation.assembly import ASSEMBLY
+from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.masked import MASKED
 from ase_physml.evaluation.reaction import REACTION
 from ase_physml.evaluation.smoothness import SMOOTHNESS
 from ase_physml.evaluation.structure import STRUCTURE
-from ase_physml.evaluation.subject import Subject
 from ase_physml.evaluation.suite import Record, Suite, run_suite
 
 SUITES = {s.name: s for s in (STRUCTURE, ASSEMBLY, REACTION, MASKED, SMOOTHNESS)}
@@ -22,7 +22,7 @@ Progress = Callable[[str, str, int, int], None]
 
 
 def evaluate(
-    subjects: Sequence[Subject],
+    candidates: Sequence[Candidate],
     suites: Sequence[str],
     folder: Path,
     on_case: Progress | None = None,
@@ -31,14 +31,14 @@ def evaluate(
     """Measure, or go on with what a run that was killed had measured.
 
     Args:
-        subjects: What to measure.
+        candidates: What to measure.
         suites: Names of suites.
         folder: Of journals; those of other settings must not lie there.
-        on_case: Called with subject, suite, cases done and cases.
+        on_case: Called with candidate, suite, cases done and cases.
         workers: To measure elsewhere, such as `DaskWorkers`.
 
     Returns:
-        Records by suite, subject and case.
+        Records by suite, candidate and case.
 
     Raises:
         PhysMLError: No such suite.
@@ -46,11 +46,11 @@ def evaluate(
     check_suites(suites)
     found: Found = {}
     for suite in suites:
-        for subject in subjects:
-            report = _report(on_case, subject.name, suite)
-            place = journal(folder, subject, suite)
-            records = run_suite(SUITES[suite], subject, place, report, workers)
-            found.setdefault(suite, {})[subject.name] = records
+        for candidate in candidates:
+            report = _report(on_case, candidate.name, suite)
+            place = journal(folder, candidate, suite)
+            records = run_suite(SUITES[suite], candidate, place, report, workers)
+            found.setdefault(suite, {})[candidate.name] = records
     return found
 
 
@@ -67,31 +67,31 @@ def check_suites(names: Sequence[str]) -> None:
         )
 
 
-def journal(folder: Path, subject: Subject, suite: str) -> Path:
-    """Of the cases of one subject and suite."""
-    return folder / f"{safe(subject.name)}.{suite}.jsonl"
+def journal(folder: Path, candidate: Candidate, suite: str) -> Path:
+    """Of the cases of one candidate and suite."""
+    return folder / f"{safe(candidate.name)}.{suite}.jsonl"
 
 
 def _report(
-    on_case: Progress | None, subject: str, suite: str
+    on_case: Progress | None, candidate: str, suite: str
 ) -> Callable[[int, int], None] | None:
     if on_case is None:
         return None
-    return lambda done, total: on_case(subject, suite, done, total)
+    return lambda done, total: on_case(candidate, suite, done, total)
 
 
 def tables(found: Found) -> dict[str, dict[str, Any]]:
-    """Rows of every suite and subject, and what went wrong."""
+    """Rows of every suite and candidate, and what went wrong."""
     result: dict[str, dict[str, Any]] = {}
     for name, by_subject in found.items():
         suite: Suite = SUITES[name]
         result[name] = {
-            subject: {
+            candidate: {
                 "rows": suite.rows(records),
                 "cases": len(records),
                 "errors": {k: r["error"] for k, r in records.items() if "error" in r},
             }
-            for subject, records in by_subject.items()
+            for candidate, records in by_subject.items()
         }
     return result
 

@@ -11,7 +11,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from ase_physml.evaluation.assembly import cuttable
-from ase_physml.evaluation.subject import Molecule, Subject
+from ase_physml.evaluation.candidate import Candidate, Molecule
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 
 Array = npt.NDArray[np.float64]
@@ -28,25 +28,25 @@ TEMPERATURE = 300.0  # K
 NOISE = 2e-3
 
 
-def _cases(subject: Subject) -> Iterator[Case]:
+def _cases(candidate: Candidate) -> Iterator[Case]:
     for name in DIATOMICS:
-        yield f"{name}, distance", partial(_diatomic, subject, name)
-    for one in subject.molecules[:STRETCHED]:
-        yield f"{one.name}, stretched", partial(_stretch, subject, one)
-    yield "CH4 to H2O, distance", partial(_approach, subject)
-    for one in subject.molecules[:2]:
-        yield f"{one.name}, dynamics", partial(_dynamics, subject, one)
-    yield "CH4, symmetry", partial(_symmetry, subject)
+        yield f"{name}, distance", partial(_diatomic, candidate, name)
+    for one in candidate.molecules[:STRETCHED]:
+        yield f"{one.name}, stretched", partial(_stretch, candidate, one)
+    yield "CH4 to H2O, distance", partial(_approach, candidate)
+    for one in candidate.molecules[:2]:
+        yield f"{one.name}, dynamics", partial(_dynamics, candidate, one)
+    yield "CH4, symmetry", partial(_symmetry, candidate)
 
 
-def _diatomic(subject: Subject, name: str) -> Record:
+def _diatomic(candidate: Candidate, name: str) -> Record:
     atoms = molecule(name)
     axis = np.array([0.0, 0.0, 1.0])
     atoms.positions = [[0, 0, 0], [0, 0, 1]]
-    return _scan(subject, atoms, [1], axis, np.linspace(0.4, 6.0, POINTS) - 1.0)
+    return _scan(candidate, atoms, [1], axis, np.linspace(0.4, 6.0, POINTS) - 1.0)
 
 
-def _stretch(subject: Subject, one: Molecule) -> Record:
+def _stretch(candidate: Candidate, one: Molecule) -> Record:
     """Of the first bond that a group hangs on, as a rigid group."""
     found = cuttable(one.atoms)
     if not found:
@@ -55,28 +55,28 @@ def _stretch(subject: Subject, one: Molecule) -> Record:
     axis = one.atoms.positions[root] - one.atoms.positions[rest]
     length = float(np.linalg.norm(axis))
     shifts = np.linspace(0.65 * length, 2.5 * length, POINTS) - length
-    return _scan(subject, one.atoms, group, axis / length, shifts)
+    return _scan(candidate, one.atoms, group, axis / length, shifts)
 
 
-def _approach(subject: Subject) -> Record:
+def _approach(candidate: Candidate) -> Record:
     """Across any cutoff."""
     first, second = molecule("CH4"), molecule("H2O")
     second.translate([0, 0, 6.0])
     atoms = first + second
     group = list(range(len(first), len(atoms)))
     axis = np.array([0.0, 0.0, 1.0])
-    return _scan(subject, atoms, group, axis, np.linspace(-4.0, 16.0, POINTS))
+    return _scan(candidate, atoms, group, axis, np.linspace(-4.0, 16.0, POINTS))
 
 
 def _scan(
-    subject: Subject, start: Atoms, group: list[int], axis: Array, shifts: Array
+    candidate: Candidate, start: Atoms, group: list[int], axis: Array, shifts: Array
 ) -> Record:
     """Energies along a shift of some atoms, and whether forces are their slope."""
 
     def shifted(shift: float) -> Atoms:
         atoms: Atoms = start.copy()
         atoms.positions[group] += shift * axis
-        atoms.calc = subject.calculator
+        atoms.calc = candidate.calculator
         return atoms
 
     curve = np.array([shifted(s).get_potential_energy() for s in shifts])
@@ -112,11 +112,11 @@ def _wells(curve: Array) -> int:
     return wells + falling
 
 
-def _dynamics(subject: Subject, one: Molecule) -> Record:
+def _dynamics(candidate: Candidate, one: Molecule) -> Record:
     """Drift of the total energy at constant volume: the slope of a fitted line."""
-    atoms = subject.own_minimum(one).atoms.copy()
-    atoms.calc = subject.calculator
-    random = subject.random("dynamics", one.name)
+    atoms = candidate.own_minimum(one).atoms.copy()
+    atoms.calc = candidate.calculator
+    random = candidate.random("dynamics", one.name)
     MaxwellBoltzmannDistribution(atoms, temperature_K=2 * TEMPERATURE, rng=random)
     Stationary(atoms)
     total: list[float] = []
@@ -133,11 +133,11 @@ def _dynamics(subject: Subject, one: Molecule) -> Record:
     }
 
 
-def _symmetry(subject: Subject) -> Record:
+def _symmetry(candidate: Candidate) -> Record:
     """Methane, displaced, has four equal bonds and six equal angles again."""
     atoms = molecule("CH4")
-    atoms.positions += 0.1 * subject.random("CH4").normal(size=atoms.positions.shape)
-    found = subject.relax(atoms, fmax=0.001).atoms
+    atoms.positions += 0.1 * candidate.random("CH4").normal(size=atoms.positions.shape)
+    found = candidate.relax(atoms, fmax=0.001).atoms
     bonds = found.get_distances(0, [1, 2, 3, 4])
     pairs = [(i, j) for i in range(1, 5) for j in range(i + 1, 5)]
     angles = np.array([found.get_angle(i, 0, j) for i, j in pairs])

@@ -5,32 +5,32 @@ from functools import partial
 
 import numpy as np
 
-from ase_physml.evaluation.subject import Molecule, Subject
+from ase_physml.evaluation.candidate import Candidate, Molecule
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.tasks.geometry import mean_displacement
+from ase_physml.workflows.geometry import mean_displacement
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.5)  # Å
 RECOVERED = 0.1  # Å
 
 
-def _cases(subject: Subject) -> Iterator[Case]:
+def _cases(candidate: Candidate) -> Iterator[Case]:
     for deviation in DEVIATIONS:
-        for molecule in subject.molecules:
+        for molecule in candidate.molecules:
             key = f"{molecule.name} from {deviation:g} Å"
-            yield key, partial(_measure, subject, molecule, deviation)
+            yield key, partial(_measure, candidate, molecule, deviation)
 
 
-def _measure(subject: Subject, molecule: Molecule, deviation: float) -> Record:
-    own = subject.own_minimum(molecule)
+def _measure(candidate: Candidate, molecule: Molecule, deviation: float) -> Record:
+    own = candidate.own_minimum(molecule)
     # Without a displacement, the structure it started from is what it is held to.
     given = molecule.minimum or not deviation
     truth = (molecule.atoms if given else own.atoms).positions
     found = own
     if deviation:
         start = own.atoms.copy()
-        noise = subject.random("structure", molecule.name, deviation)
+        noise = candidate.random("structure", molecule.name, deviation)
         start.positions = truth + deviation * noise.normal(size=truth.shape)
-        found = subject.relax(start)
+        found = candidate.relax(start)
     return {
         "deviation": deviation,
         "atoms": len(truth),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_physml.data.workers import Lost, Workers
-from ase_physml.evaluation.subject import Subject
+from ase_physml.evaluation.candidate import Candidate
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
 
@@ -34,7 +34,7 @@ class Suite:
         name: Of its files and of ``--suites``.
         title: Heading in the report.
         about: What it asks, for the reader of the report.
-        cases: Key and measurement of every case of a subject.
+        cases: Key and measurement of every case of a candidate.
         rows: The table: its rows, from the records of cases that went well.
         better: Of a column, "low" or "high".
     """
@@ -42,14 +42,14 @@ class Suite:
     name: str
     title: str
     about: str
-    cases: Callable[[Subject], Iterable[Case]]
+    cases: Callable[[Candidate], Iterable[Case]]
     rows: Callable[[Records], dict[str, Row]]
     better: Mapping[str, str]
 
 
 def run_suite(
     suite: Suite,
-    subject: Subject,
+    candidate: Candidate,
     journal: Path,
     on_case: Callable[[int, int], None] | None = None,
     workers: Workers | None = None,
@@ -61,7 +61,7 @@ def run_suite(
 
     Args:
         suite: Which.
-        subject: Of what.
+        candidate: Of what.
         journal: File with a line of JSON for every case; a killed run goes on from it.
         on_case: Called with how many cases are done, of how many.
         workers: To measure elsewhere, where calculators are built anew by name.
@@ -72,9 +72,9 @@ def run_suite(
     Raises:
         DataError: The journal is of other settings, or cannot be written.
     """
-    records, deaths = _earlier(journal, subject.settings)
+    records, deaths = _earlier(journal, candidate.settings)
     try:
-        cases = dict(suite.cases(subject))
+        cases = dict(suite.cases(candidate))
     except Exception as error:
         return {"all cases": {"error": _said(error)}}
     missing = [key for key in cases if key not in records]
@@ -84,7 +84,7 @@ def run_suite(
         if workers is None:
             found = _here({key: cases[key] for key in missing}, file, deaths)
         else:
-            found = _elsewhere(workers, suite, subject, missing)
+            found = _elsewhere(workers, suite, candidate, missing)
         for done, (key, record) in enumerate(found, len(cases) - len(missing) + 1):
             _append(file, {"case": key, "record": record})
             records[key] = record
@@ -110,10 +110,10 @@ def _here(
 
 
 def _elsewhere(
-    workers: Workers, suite: Suite, subject: Subject, keys: Sequence[str]
+    workers: Workers, suite: Suite, candidate: Candidate, keys: Sequence[str]
 ) -> Iterator[tuple[str, Record]]:
     units = ((k, keys[k : k + _UNIT]) for k in range(0, len(keys), _UNIT))
-    work = partial(_measured_cases, suite, pickle.dumps(subject))
+    work = partial(_measured_cases, suite, pickle.dumps(candidate))
     for _, unit, records in workers.map_units(work, units):
         for key, record in zip(unit, records, strict=True):
             if isinstance(record, Lost):
@@ -128,10 +128,10 @@ def _measured_cases(suite: Suite, pickled: bytes, keys: Sequence[str]) -> list[R
 
 
 @lru_cache(maxsize=4)
-def _subject(pickled: bytes) -> Subject:
+def _subject(pickled: bytes) -> Candidate:
     """With what it has found out about its molecules so far."""
-    subject: Subject = pickle.loads(pickled)
-    return subject
+    candidate: Candidate = pickle.loads(pickled)
+    return candidate
 
 
 def _earlier(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.bonded_graph import BondedGraph
 
 # What is read together is padded to one length: for molecules of all sizes, four times
 # what there is. Fewer molecules than this at a time are not worth a pass of their own.
@@ -13,7 +13,7 @@ _PADDING = 0.5
 
 
 def read_atoms(
-    lstm: nn.LSTM, graph: MolecularGraph, x: Tensor, place: Tensor | None = None
+    lstm: nn.LSTM, graph: BondedGraph, x: Tensor, place: Tensor | None = None
 ) -> Tensor:
     """What an LSTM says as it meets each atom, molecules of similar size together.
 
@@ -42,7 +42,7 @@ def read_atoms(
     return torch.cat(found).index_select(0, torch.cat(rows).argsort())
 
 
-def _parts(graph: MolecularGraph) -> int:
+def _parts(graph: BondedGraph) -> int:
     padded = graph.n_molecules * int(graph.n_atoms.max())
     if padded <= (1.0 + _PADDING) * len(graph.molecule):
         return 1

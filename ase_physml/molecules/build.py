@@ -1,6 +1,6 @@
 """Making a store of many molecules: in processes, resumable, failures listed.
 
-See `Slabs`: the store is the same however often the work was interrupted.
+See `Chunks`: the store is the same however often the work was interrupted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import rdkit
 
+from ase_physml.data.chunks import Chunks
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.slabs import Slabs
 from ase_physml.errors import DataError
 from ase_physml.jobs.identity import Identity
 from ase_physml.molecules.featurise import Featurised
 from ase_physml.molecules.store import MoleculeStore
 
-_SLAB = 500
+_CHUNK = 500
 _FORMAT = 1
 
 Work = Callable[[Any], Featurised]
@@ -75,12 +75,12 @@ def build(
     out = Path(out)
     facts = {**facts, "rdkit": rdkit.__version__}
     job = Identity.of("molecules", _FORMAT, facts=facts, items=len(items))
-    slabs = Slabs(out, job, resume=True, afresh=afresh)
-    with slabs:
-        parts = slabs.run(
+    chunks = Chunks(out, job, resume=True, afresh=afresh)
+    with chunks:
+        parts = chunks.run(
             items,
-            _SLAB,
-            partial(_of_slab, work),
+            _CHUNK,
+            partial(_of_chunk, work),
             _keep,
             processes=processes,
             tell=on_items,
@@ -94,13 +94,13 @@ def build(
     store = store.with_columns(**{n: v[index] for n, v in (columns or {}).items()})
     store.save(out)
     list_failures(out, failures)
-    slabs.remove()
+    chunks.remove()
     return Built(store, failures)
 
 
-def _of_slab(work: Work, slab: Sequence[Any]) -> _Part:
+def _of_chunk(work: Work, chunk: Sequence[Any]) -> _Part:
     molecules, index, reasons = [], [], {}
-    for k, item in enumerate(slab):
+    for k, item in enumerate(chunk):
         try:
             molecules.append(work(item))
             index.append(k)
@@ -112,14 +112,14 @@ def _of_slab(work: Work, slab: Sequence[Any]) -> _Part:
 
 
 def _keep(
-    stem: Path, start: int, slab: Sequence[Any], part: _Part
+    stem: Path, start: int, chunk: Sequence[Any], part: _Part
 ) -> list[tuple[int, str, str]]:
     """The store goes to a file of its own; returned are the failures."""
     store, reasons = part
     if store is not None:
         index = store.columns["index"] + start
         store.with_columns(index=index).save(stem.with_suffix(".h5"))
-    return [(start + k, _name(slab[k]), why) for k, why in reasons.items()]
+    return [(start + k, _name(chunk[k]), why) for k, why in reasons.items()]
 
 
 def _together(

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.committee import PropertyCommittee
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
+from ase_physml.models.property_committee import PropertyCommittee
 from ase_physml.models.property_head import Head, PropertyHead
 from ase_physml.potentials.card import read_json
 from ase_physml.potentials.checkpoint import (

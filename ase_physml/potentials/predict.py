@@ -5,17 +5,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ase_physml.models.committee import PropertyCommittee
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.physchem.model import PhysChem
+from ase_physml.models.property_committee import PropertyCommittee
 from ase_physml.models.property_head import Head
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.potentials.molecular import MolecularModel
 
 _EPS = 1e-7  # probabilities of 0 or 1 have no finite logit
 
 
-class Said(NamedTuple):
+class MolecularPrediction(NamedTuple):
     """Predictions for N atoms in M molecules.
 
     Attributes:
@@ -37,19 +37,21 @@ class Said(NamedTuple):
     spread: Tensor | None = None
 
 
-def predict(model: MolecularModel, graph: MolecularGraph) -> Said:
+def predict(model: MolecularModel, graph: BondedGraph) -> MolecularPrediction:
     """Ask a model; conformations of a committee are those of its first member."""
     if isinstance(model, PropertyCommittee):
         return _together(model, [predict(member, graph) for member in model.members])
     if isinstance(model, PhysChem):
         found = model(graph)
         path = torch.stack(found.trajectory) if found.trajectory else None
-        return Said(path, found.distances, found.property, found.molecules)
+        return MolecularPrediction(
+            path, found.distances, found.property, found.molecules
+        )
     if isinstance(model, HamNetEngine):
-        return Said(model(graph).trajectory, None, None)
+        return MolecularPrediction(model(graph).trajectory, None, None)
     answer = model(graph)
     path = None if answer.positions is None else answer.positions[None]
-    return Said(path, None, answer.property, answer.fingerprint)
+    return MolecularPrediction(path, None, answer.property, answer.fingerprint)
 
 
 def probabilities(answers: Tensor, head: Head) -> Tensor:
@@ -59,7 +61,9 @@ def probabilities(answers: Tensor, head: Head) -> Tensor:
     return torch.softmax(answers, dim=-1) if head == "multiclass" else answers
 
 
-def _together(model: PropertyCommittee, said: list[Said]) -> Said:
+def _together(
+    model: PropertyCommittee, said: list[MolecularPrediction]
+) -> MolecularPrediction:
     head = model.config.head
     found = [one.property for one in said if one.property is not None]
     values = torch.stack([probabilities(one, head) for one in found])

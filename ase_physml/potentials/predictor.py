@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
 from ase_physml.errors import PotentialError
-from ase_physml.models.committee import PropertyCommittee
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
+from ase_physml.models.property_committee import PropertyCommittee
 from ase_physml.potentials.molecular import (
     Kind,
     MolecularCard,
@@ -22,7 +22,7 @@ from ase_physml.potentials.molecular import (
     load_molecular,
     members_of,
 )
-from ase_physml.potentials.predict import Said, predict, probabilities
+from ase_physml.potentials.predict import MolecularPrediction, predict, probabilities
 from ase_physml.potentials.registry import resolve
 from ase_physml.torch_state import plain_torch
 
@@ -82,7 +82,7 @@ class Predictor:
         return tuple(f"{n}={k}" for n in names for k in range(config.classes))
 
     @plain_torch()
-    def __call__(self, graph: MolecularGraph) -> Said:
+    def __call__(self, graph: BondedGraph) -> MolecularPrediction:
         """Ask, without gradients; atoms stand in the order ``card.order``.
 
         Whatever the dtype of the graph, it is read in that of the model.
@@ -91,7 +91,7 @@ class Predictor:
         with torch.no_grad():
             return predict(self.model, graph.to(dtype))
 
-    def table(self, said: Said) -> Tensor:
+    def table(self, said: MolecularPrediction) -> Tensor:
         """Properties, (M, len(columns)): values in the card's unit, or probabilities.
 
         Raises:
@@ -109,7 +109,7 @@ class Predictor:
         """There are several members, and so a `spread`."""
         return isinstance(self.model, PropertyCommittee)
 
-    def spread(self, said: Said) -> Tensor:
+    def spread(self, said: MolecularPrediction) -> Tensor:
         """Standard deviations of `table`; a committee's alone.
 
         Of numbers, scaled to the committee's errors if these were measured.

@@ -21,7 +21,7 @@ from ase_physml.data.splits import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.training.shares import Share
+from ase_physml.training.distributed import Shard
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -80,7 +80,7 @@ class Batch:
     stress: Tensor | None = None
     group: Tensor | None = None
     relative: bool = False
-    share: Share = field(default_factory=Share)
+    share: Shard = field(default_factory=Shard)
     whole: int | None = None
 
     @property
@@ -272,9 +272,9 @@ class BatchStream(Dataset[Batch]):
         return self.per_pass
 
     def __getitem__(self, step: int) -> Batch:
-        return self.part(step, Share())
+        return self.part(step, Shard())
 
-    def part(self, step: int, share: Share) -> Batch:
+    def part(self, step: int, share: Shard) -> Batch:
         """A process's share of a batch."""
         number, within = divmod(step, self.per_pass)
         store, chosen = self.plan(number)[within]
@@ -307,10 +307,10 @@ class StagedStream(Dataset[Batch]):
     """
 
     def __init__(
-        self, stages: Sequence[tuple[int, BatchStream]], share: Share | None = None
+        self, stages: Sequence[tuple[int, BatchStream]], share: Shard | None = None
     ) -> None:
         self.stages = list(stages)
-        self.share = share or Share()
+        self.share = share or Shard()
 
     def __getitem__(self, number: int) -> Batch:
         within = number

@@ -10,15 +10,15 @@ metrics are NaN.
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 # Keeps the derivative of a square root finite at zero; below rounding at 1 Å.
 _TINY = 1e-16
 
 
-def conn_loss(graph: MolecularGraph, positions: Tensor, hops: int | None = 3) -> Tensor:
+def conn_loss(graph: BondedGraph, positions: Tensor, hops: int | None = 3) -> Tensor:
     """Conn-k: squared errors of distances within k bonds (PhysChem Eq 12).
 
     ``(1/n) sum_ij C_ij / sqrt(L_i L_j) (D_ij - D'_ij)^2`` with C_ij = 1 within k hops,
@@ -36,7 +36,7 @@ def conn_loss(graph: MolecularGraph, positions: Tensor, hops: int | None = 3) ->
 
 
 def conn_loss_of_distances(
-    graph: MolecularGraph, distances: Tensor, hops: int | None = 3
+    graph: BondedGraph, distances: Tensor, hops: int | None = 3
 ) -> Tensor:
     """`conn_loss` of distances that no positions need have, Å, shape (..., P)."""
     errors = (distances - _distances(graph, _truth(graph))).square()
@@ -44,7 +44,7 @@ def conn_loss_of_distances(
     return _mean(graph, 2 * _per_molecule(graph, weighted) / graph.n_atoms)
 
 
-def _conn_weights(graph: MolecularGraph, hops: int | None) -> Tensor:
+def _conn_weights(graph: BondedGraph, hops: int | None) -> Tensor:
     """``L^-1/2 C L^-1/2`` at the pairs, (P,)."""
     near = torch.ones_like(graph.hops) if hops is None else graph.hops <= hops
     near = near.to(graph.masses.dtype)
@@ -53,7 +53,7 @@ def _conn_weights(graph: MolecularGraph, hops: int | None) -> Tensor:
 
 
 def trajectory_loss(
-    graph: MolecularGraph,
+    graph: BondedGraph,
     trajectory: Tensor,
     hops: int | None = 3,
     decay: float = 0.625,
@@ -78,7 +78,7 @@ def decay_weights(steps: int, decay: float) -> Tensor:
     return weights / weights.sum()
 
 
-def adj_loss(graph: MolecularGraph, positions: Tensor, power: int = 3) -> Tensor:
+def adj_loss(graph: BondedGraph, positions: Tensor, power: int = 3) -> Tensor:
     """ADJ-k: errors of squared distances along k bonds (HamNet Eq 16), Å^4.
 
     ``(1/n) sum_ij (A^k)_ij (|r_ij|^2 - |r'_ij|^2)^2``, mean over molecules. A is the
@@ -96,7 +96,7 @@ def adj_loss(graph: MolecularGraph, positions: Tensor, power: int = 3) -> Tensor
     return _mean(graph, 2 * _per_molecule(graph, errors) / graph.n_atoms)
 
 
-def _walks(graph: MolecularGraph, power: int) -> Tensor:
+def _walks(graph: BondedGraph, power: int) -> Tensor:
     """``(D^-1/2 (A + I) D^-1/2)^k`` at the pairs, (P,)."""
     largest = int(graph.n_atoms.max())
     dense = torch.eye(largest).to(graph.masses).repeat(graph.n_molecules, 1, 1)
@@ -109,13 +109,13 @@ def _walks(graph: MolecularGraph, power: int) -> Tensor:
     return walks[molecule[first], place[first], place[second]]
 
 
-def kabsch_loss(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def kabsch_loss(graph: BondedGraph, positions: Tensor) -> Tensor:
     """K-RMSD, mass-weighted, mean over molecules (HamNet Eq 14), Å."""
     return _mean(graph, kabsch_rmsd(graph, positions, mass_weighted=True))
 
 
 def kabsch_rmsd(
-    graph: MolecularGraph,
+    graph: BondedGraph,
     positions: Tensor,
     mass_weighted: bool = False,
     mirror: bool = False,
@@ -143,7 +143,7 @@ def kabsch_rmsd(
 
 
 def _best_rotations(
-    graph: MolecularGraph, moved: Tensor, fixed: Tensor, mirror: bool
+    graph: BondedGraph, moved: Tensor, fixed: Tensor, mirror: bool
 ) -> Tensor:
     """R that brings ``moved @ R`` closest to ``fixed``, without gradient, (M, 3, 3)."""
     with torch.no_grad():
@@ -158,19 +158,19 @@ def _best_rotations(
     return rotations
 
 
-def distance_mse(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def distance_mse(graph: BondedGraph, positions: Tensor) -> Tensor:
     """``(1/n^2) sum_ij (D_ij - D'_ij)^2`` of each molecule, Å^2, shape (M,)."""
     return distance_mse_of_distances(graph, _distances(graph, positions))
 
 
-def distance_mse_of_distances(graph: MolecularGraph, distances: Tensor) -> Tensor:
+def distance_mse_of_distances(graph: BondedGraph, distances: Tensor) -> Tensor:
     """`distance_mse` of distances that no positions need have, Å, shape (P,)."""
     errors = (distances - _distances(graph, _truth(graph))).square()
     squared = 2 * _per_molecule(graph, errors) / graph.n_atoms.square()
     return _known_only(graph, squared)
 
 
-def distance_rms(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def distance_rms(graph: BondedGraph, positions: Tensor) -> Tensor:
     """Root of `distance_mse`, Å, shape (M,).
 
     Its mean over molecules is what PhysChem's tables call "Distance MSE".
@@ -178,7 +178,7 @@ def distance_rms(graph: MolecularGraph, positions: Tensor) -> Tensor:
     return distance_mse(graph, positions).sqrt()
 
 
-def legacy_hamnet_distance(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def legacy_hamnet_distance(graph: BondedGraph, positions: Tensor) -> Tensor:
     """``sum_ij ((D_ij - D'_ij) / n^2)^2`` of each molecule, shape (M,).
 
     As HamNet's own code has its "distance loss"; only for comparison with its Table 1.
@@ -186,7 +186,7 @@ def legacy_hamnet_distance(graph: MolecularGraph, positions: Tensor) -> Tensor:
     return distance_mse(graph, positions) / graph.n_atoms.square()
 
 
-def conformation_errors(graph: MolecularGraph, positions: Tensor) -> dict[str, Tensor]:
+def conformation_errors(graph: BondedGraph, positions: Tensor) -> dict[str, Tensor]:
     """Every metric of each molecule, shape (M,): lengths in Å, ``mse`` in Å^2."""
     return {
         "distance_rms": distance_rms(graph, positions),
@@ -198,7 +198,7 @@ def conformation_errors(graph: MolecularGraph, positions: Tensor) -> dict[str, T
     }
 
 
-def _truth(graph: MolecularGraph) -> Tensor:
+def _truth(graph: BondedGraph) -> Tensor:
     if graph.positions is None:
         raise DataError(
             "these molecules have no conformation to compare with: give positions"
@@ -207,35 +207,35 @@ def _truth(graph: MolecularGraph) -> Tensor:
     return graph.positions.nan_to_num()
 
 
-def known(graph: MolecularGraph) -> Tensor:
+def known(graph: BondedGraph) -> Tensor:
     """Which molecules have a conformation, bool of shape (M,)."""
     assert graph.positions is not None
     unknown = graph.positions.isnan().any(-1).to(graph.masses)
     return _sum_atoms(graph, unknown) == 0
 
 
-def _known_only(graph: MolecularGraph, molecules: Tensor) -> Tensor:
+def _known_only(graph: BondedGraph, molecules: Tensor) -> Tensor:
     return torch.where(known(graph), molecules, torch.nan)
 
 
-def _mean(graph: MolecularGraph, molecules: Tensor) -> Tensor:
+def _mean(graph: BondedGraph, molecules: Tensor) -> Tensor:
     """Mean over molecules with a conformation: (..., M) to (...)."""
     there = known(graph)
     return torch.where(there, molecules, 0.0).sum(-1) / there.sum().clamp(min=1)
 
 
-def _gaps(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def _gaps(graph: BondedGraph, positions: Tensor) -> Tensor:
     """Vectors between the atoms of each pair: (..., N, 3) to (..., P, 3)."""
     first, second = graph.pairs
     return positions.index_select(-2, second) - positions.index_select(-2, first)
 
 
-def _distances(graph: MolecularGraph, positions: Tensor) -> Tensor:
+def _distances(graph: BondedGraph, positions: Tensor) -> Tensor:
     """Of each pair, Å: (..., N, 3) to (..., P)."""
     return (_gaps(graph, positions).square().sum(-1) + _TINY).sqrt()
 
 
-def _per_molecule(graph: MolecularGraph, values: Tensor) -> Tensor:
+def _per_molecule(graph: BondedGraph, values: Tensor) -> Tensor:
     """Sum over the pairs of each molecule: (..., P) to (..., M)."""
     molecule = graph.molecule[graph.pairs[0]]
     return segment_sum(values.movedim(-1, 0), molecule, graph.n_molecules).movedim(
@@ -243,12 +243,12 @@ def _per_molecule(graph: MolecularGraph, values: Tensor) -> Tensor:
     )
 
 
-def _sum_atoms(graph: MolecularGraph, values: Tensor) -> Tensor:
+def _sum_atoms(graph: BondedGraph, values: Tensor) -> Tensor:
     """Sum over the atoms of each molecule: (N, ...) to (M, ...)."""
     return segment_sum(values, graph.molecule, graph.n_molecules)
 
 
-def _centred(graph: MolecularGraph, positions: Tensor, weights: Tensor) -> Tensor:
+def _centred(graph: BondedGraph, positions: Tensor, weights: Tensor) -> Tensor:
     """Positions (N, 3) from the weighted centre of their molecule."""
     weights = weights.unsqueeze(-1)
     centres = _sum_atoms(graph, positions * weights) / _sum_atoms(graph, weights)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, relu
 
 from ase_physml.graph import MASK
-from ase_physml.training.shares import Draws
+from ase_physml.training.distributed import Draws
 
 
 def energy_loss(predicted: Tensor, label: Tensor, huber: float | None) -> Tensor:

@@ -14,10 +14,10 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
+from ase_physml.training.distributed import Draws, Mean, nothing, over_all, weighted
 from ase_physml.training.noise import Noise, follow, relax_stiff
 from ase_physml.training.recipe import LossWeights, Recipe
 from ase_physml.training.schedule import warm_cosine
-from ase_physml.training.shares import Draws, Mean, nothing, over_all, weighted
 from ase_physml.training.valence import ValenceField, hold
 
 # Of all losses, in one order for all processes.

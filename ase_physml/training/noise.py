@@ -7,12 +7,12 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ase_physml.training.shares import Draws
+from ase_physml.training.distributed import Draws
 from ase_physml.training.valence import ValenceField
 from ase_physml.typed import Range
 
 Size = Annotated[float, Range(at_least=0.0)]
-Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+Shard = Annotated[float, Range(at_least=0.0, at_most=1.0)]
 Steps = Annotated[int, Range(at_least=0)]
 
 # eV/Å^2; above every real mode.
@@ -61,13 +61,13 @@ class Noise:
     sigma: Size = 0.5
     power: Size = 1.0
     thermal: Size = 0.05
-    thermal_share: Share = 0.0
+    thermal_share: Shard = 0.0
     reach: Size = 0.3
     stretch: Size = 0.6
-    pulled_share: Share = 0.0
+    pulled_share: Shard = 0.0
     relaxed: Steps = 0
     followed: Steps = 0
-    followed_share: Share = 1.0
+    followed_share: Shard = 1.0
 
     def sample(
         self,

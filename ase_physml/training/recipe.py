@@ -14,7 +14,7 @@ from ase_physml.typed import Range
 Count = Annotated[int, Range(at_least=1)]
 Positive = Annotated[float, Range(above=0.0)]
 Weight = Annotated[float, Range(at_least=0.0)]
-Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+Shard = Annotated[float, Range(at_least=0.0, at_most=1.0)]
 # What all generators of random numbers take.
 Seed = Annotated[int, Range(at_least=0, below=2**32)]
 
@@ -86,7 +86,7 @@ class Stage:
     losses: LossWeights = field(default_factory=LossWeights)
     learning_rate: Positive = 1e-3
     warmup: Annotated[int, Range(at_least=0)] = 500
-    final: Share = 0.01
+    final: Shard = 0.01
     noise: Noise | None = None
 
 
@@ -142,9 +142,9 @@ class Recipe:
     huber_difference: Positive | None = None
     huber_forces: Positive | None = None
     noise: Noise = field(default_factory=Noise)
-    displaced_share: Share = 0.5
+    displaced_share: Shard = 0.5
     margin: Weight = 0.0
-    mask_share: Share = 0.3
+    mask_share: Shard = 0.3
     mask_every: Count = 1
     batch_size: Count = 32
     steps_per_epoch: Count = 500

@@ -47,7 +47,7 @@ def elements_of(stores: list[FrameStore]) -> tuple[int, ...]:
     """Atomic numbers that occur in the sets, ascending."""
     found: set[int] = set()
     for data in (store.data for store in stores):
-        for start, stop in data.slabs():
+        for start, stop in data.chunks():
             first, last = data.offsets[[start, stop]]
             found |= set(np.unique(data.column("atomic_numbers", first, last)).tolist())
     return tuple(sorted(found))
@@ -145,7 +145,7 @@ def _elements_of_frames(
 ) -> npt.NDArray[np.bool_]:
     """Which frames of a store have which element, (M, elements)."""
     has = np.zeros((len(store.data), len(elements)), dtype=bool)
-    for start, stop in store.data.slabs():
+    for start, stop in store.data.chunks():
         has[start:stop] = composition(store.data, elements, start, stop) > 0
     return has[store.frames]
 
@@ -175,9 +175,9 @@ def _residuals(model: PhysML, batches: Iterable[Batch]) -> tuple[Floats, Floats]
 
 
 def _known(store: FrameStore, elements: tuple[int, ...]) -> Iterator[Floats]:
-    """Counts of elements and, last, the energy of labelled frames, slab by slab."""
+    """Counts of elements and, last, the energy of labelled frames, chunk by chunk."""
     data, frames = store.data, np.sort(store.frames)
-    for start, stop in data.slabs():
+    for start, stop in data.chunks():
         inside = frames[slice(*np.searchsorted(frames, [start, stop]))] - start
         if not len(inside):
             continue

@@ -18,8 +18,8 @@ from ase_physml.training.batches import (
     StepSampler,
     steps_done,
 )
+from ase_physml.training.distributed import share_of
 from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
-from ase_physml.training.shares import share_of
 from ase_physml.training.yaml_recipe import find
 
 

@@ -27,8 +27,8 @@ from ase_physml.calculators.checks import warn_of_cells
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.tasks.relax import relax
-from ase_physml.tasks.relaxation import Relaxed
+from ase_physml.workflows.relax import relax
+from ase_physml.workflows.relaxation import Relaxed
 
 CONFIG = PhysMLConfig(
     elements=(1, 6, 8, 29), cutoff=4.0, pair_cutoff=6.0,

@@ -16,20 +16,20 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 
-from ase_physml.calculators.bond_graph import distances_of
 from ase_physml.calculators.molecular import (
     ConformationCalculator,
     HamNetCalculator,
     PhysChemCalculator,
 )
 from ase_physml.calculators.restraints import Restraints
+from ase_physml.calculators.topology import distances_of
 from ase_physml.errors import DataError, PotentialError, StructureError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.graph import graph_of
+from ase_physml.molecules.collate import graph_of
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 
 SMALL = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "pair_width": 8}

@@ -17,7 +17,7 @@ from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
-from ase_physml.tasks import conformer_runs
+from ase_physml.workflows import conformer_runs
 
 Run = Callable[..., Result]
 LINES = ["C[C@H](O)C#N lactonitrile", "not-one bad", "", "C/C=C\\C", "OCCO glycol"]

@@ -22,7 +22,7 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.potentials.checkpoint import load_committee, save_potential
-from ase_physml.tasks import conformer_runs, path_images, property_runs, relax
+from ase_physml.workflows import conformer_runs, path_images, property_runs, relax
 
 NAMES = ("H2O", "CH4", "NH3")
 
@@ -195,7 +195,7 @@ def test_conformers_of_another_model_of_the_name(
 
 STOPS = """
 import os, signal, sys
-from ase_physml.tasks import relax
+from ase_physml.workflows import relax
 original = relax.write_final
 name = getattr(signal, sys.argv.pop())
 # Ignored from the start where a shell runs the tests in the background.

@@ -20,8 +20,8 @@ from ase_physml.potentials.molecular import (
     load_molecular,
     save_molecular,
 )
-from ase_physml.tasks import property_runs
-from ase_physml.tasks.properties import fingerprints, predict_properties
+from ase_physml.workflows import property_runs
+from ase_physml.workflows.properties import fingerprints, predict_properties
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_an_error_nobody_foresaw_does_not_stop_the_others(
 def test_a_killed_run_is_resumed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ase_physml.tasks import relax as task
+    from ase_physml.workflows import relax as task
 
     write(tmp_path / "set.xyz", [molecule(name) for name in ("H2O", "CH4", "NH3")])
     arguments = (tmp_path / "set.xyz", "--fmax", "1e-9", "--steps", "4")

@@ -13,7 +13,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Hartree
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import find_labels, from_atoms, to_atoms
 from ase_physml.data.columns import BY_NAME, COLUMNS, Column
 from ase_physml.data.frame import Evaluation, Frame

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.dask_workers import DaskWorkers
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label

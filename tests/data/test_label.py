@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import Failure, label, less_at_rest, plan
 from ase_physml.data.ragged import Metadata

@@ -79,12 +79,12 @@ def test_frames_can_be_asked_for_in_any_order(
 
 def test_slabs_cover_everything_and_stay_small(make_set: MakeSet) -> None:
     data = RaggedSet(make_set())
-    slabs = list(data.slabs(atoms=10))
+    slabs = list(data.chunks(atoms=10))
     assert slabs[0][0] == 0
     assert slabs[-1][1] == len(data)
     assert all(a[1] == b[0] for a, b in pairwise(slabs))
     assert max(int(data.n_atoms[a:b].sum()) for a, b in slabs) <= 10
-    assert list(data.slabs(atoms=1)) == [(i, i + 1) for i in range(len(data))]
+    assert list(data.chunks(atoms=1)) == [(i, i + 1) for i in range(len(data))]
 
 
 def test_single_precision_and_no_compression(
@@ -203,7 +203,7 @@ def test_ten_million_atoms_are_not_loaded(tmp_path: Path) -> None:
     tracemalloc.start()
     data = RaggedSet(path)
     picked = data.read(np.array([499_999, 17, 250_000]))
-    for start, stop in data.slabs():
+    for start, stop in data.chunks():
         data.column("positions", int(data.offsets[start]), int(data.offsets[stop]))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

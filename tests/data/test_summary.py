@@ -35,11 +35,11 @@ def test_counts_and_ranges(tmp_path: Path, frames: list[Frame]) -> None:
     assert found.largest_force == pytest.approx(np.linalg.norm(forces, axis=1).max())
 
 
-def test_small_slabs_give_the_same(
+def test_small_chunks_give_the_same(
     tmp_path: Path, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = summary_of(tmp_path / "set.h5", frames)
-    monkeypatch.setattr(RaggedSet.slabs, "__defaults__", (7,))
+    monkeypatch.setattr(RaggedSet.chunks, "__defaults__", (7,))
     assert summarise(RaggedSet(tmp_path / "set.h5")) == whole
 
 

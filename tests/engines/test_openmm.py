@@ -13,7 +13,7 @@ from openmm import unit
 from ase_physml import PhysMLCalculator
 from ase_physml.engines.openmm import make_force, make_system, positions_of
 from ase_physml.errors import StructureError
-from ase_physml.tasks.relax import relax
+from ase_physml.workflows.relax import relax
 
 KJ_PER_MOL = units.kJ / units.mol
 

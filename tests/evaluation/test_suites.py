@@ -26,15 +26,15 @@ from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.evaluation import run
 from ase_physml.evaluation.assembly import ASSEMBLY, cuttable
+from ase_physml.evaluation.candidate import REACTIONS, Candidate, Molecule, listed
 from ase_physml.evaluation.masked import MASKED, slide
 from ase_physml.evaluation.reaction import REACTION
 from ase_physml.evaluation.report import write_report
 from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
 from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
-from ase_physml.evaluation.subject import REACTIONS, Molecule, Subject, listed
 from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.jobs.identity import Identity
-from ase_physml.tasks.structures import from_smiles
+from ase_physml.workflows.structures import from_smiles
 
 
 class Springs(Calculator):
@@ -72,14 +72,14 @@ def ethanol() -> Molecule:
 
 
 def test_springs_bring_everything_back(ethanol: Molecule, tmp_path: Path) -> None:
-    subject = Subject("springs", Springs(ethanol.atoms), [ethanol])
-    records = run_suite(STRUCTURE, subject, tmp_path / "s.jsonl")
+    candidate = Candidate("springs", Springs(ethanol.atoms), [ethanol])
+    records = run_suite(STRUCTURE, candidate, tmp_path / "s.jsonl")
     assert len(records) == len(DEVIATIONS)
     rows = STRUCTURE.rows(records)
     assert rows["no displacement"]["ΔP mean (Å)"] == pytest.approx(0.0, abs=1e-9)
     assert rows["0.1 Å"]["within 0.1 Å (%)"] == 100.0
     assert 1e-6 < float(rows["0.1 Å"]["ΔP mean (Å)"]) < 0.01
-    records = run_suite(ASSEMBLY, subject, tmp_path / "a.jsonl")
+    records = run_suite(ASSEMBLY, candidate, tmp_path / "a.jsonl")
     rows = ASSEMBLY.rows(records)
     assert rows["one group"]["assembled (%)"] == 100.0
     (first, _) = records.values()
@@ -95,10 +95,10 @@ def test_a_flat_surface_brings_nothing_back(ethanol: Molecule, tmp_path: Path) -
             super().calculate(*arguments, **options)
             self.results = {"energy": 0.0, "forces": 0.0 * self.results["forces"]}
 
-    subject = Subject("flat", Flat(ethanol.atoms), [ethanol])
-    rows = STRUCTURE.rows(run_suite(STRUCTURE, subject, tmp_path / "s.jsonl"))
+    candidate = Candidate("flat", Flat(ethanol.atoms), [ethanol])
+    rows = STRUCTURE.rows(run_suite(STRUCTURE, candidate, tmp_path / "s.jsonl"))
     assert float(rows["0.5 Å"]["ΔP mean (Å)"]) > 0.4
-    rows = ASSEMBLY.rows(run_suite(ASSEMBLY, subject, tmp_path / "a.jsonl"))
+    rows = ASSEMBLY.rows(run_suite(ASSEMBLY, candidate, tmp_path / "a.jsonl"))
     assert rows["one group"]["assembled (%)"] == 0.0
 
 
@@ -107,8 +107,8 @@ def test_a_minimum_of_something_else_is_no_molecule(
 ) -> None:
     other = ethanol.atoms.copy()
     other.positions[ethanol.atoms.symbols == "O"] += 2.0
-    subject = Subject("springs", Springs(other), [ethanol])
-    rows = ASSEMBLY.rows(run_suite(ASSEMBLY, subject, tmp_path / "a.jsonl"))
+    candidate = Candidate("springs", Springs(other), [ethanol])
+    rows = ASSEMBLY.rows(run_suite(ASSEMBLY, candidate, tmp_path / "a.jsonl"))
     assert float(rows["one group"]["RMSD median (Å)"]) < 0.1
     assert rows["one group"]["assembled (%)"] == 0.0
 
@@ -144,8 +144,8 @@ def test_smoothness_of_a_smooth_surface(ethanol: Molecule, tmp_path: Path) -> No
     systems = [molecule(n) for n in ("H2", "CH4", "CH3CH2OH")]
     both = molecule("CH4") + molecule("H2O")
     both.positions[5:] += [0, 0, 6.0]
-    subject = Subject("springs", Springs(*systems, both), [ethanol])
-    records = run_suite(SMOOTHNESS, subject, tmp_path / "s.jsonl")
+    candidate = Candidate("springs", Springs(*systems, both), [ethanol])
+    records = run_suite(SMOOTHNESS, candidate, tmp_path / "s.jsonl")
     assert all("error" not in record for record in records.values()), records
     rows = SMOOTHNESS.rows(records)
     assert rows["scans"]["one well (%)"] == 100.0
@@ -160,8 +160,8 @@ def test_forces_that_are_no_slope_are_seen(ethanol: Molecule, tmp_path: Path) ->
             super().calculate(*arguments, **options)
             self.results["forces"] = 0.5 * self.results["forces"]
 
-    subject = Subject("wrong", Wrong(molecule("H2"), ethanol.atoms), [ethanol])
-    rows = SMOOTHNESS.rows(run_suite(SMOOTHNESS, subject, tmp_path / "s.jsonl"))
+    candidate = Candidate("wrong", Wrong(molecule("H2"), ethanol.atoms), [ethanol])
+    rows = SMOOTHNESS.rows(run_suite(SMOOTHNESS, candidate, tmp_path / "s.jsonl"))
     assert float(rows["scans"]["force against slope, worst"]) > 0.4
 
 
@@ -171,10 +171,10 @@ def test_hidden_atoms(tiny_potential: Path, tmp_path: Path) -> None:
     assert set(likely) == {1, 6, 7, 8}
     np.testing.assert_allclose(sum(likely.values()), 1.0, atol=1e-9)
     assert np.ptp(likely[6]) > 1e-6
-    subject = Subject("tiny", calculator, [])
-    rows = MASKED.rows(run_suite(MASKED, subject, tmp_path / "m.jsonl"))
+    candidate = Candidate("tiny", calculator, [])
+    rows = MASKED.rows(run_suite(MASKED, candidate, tmp_path / "m.jsonl"))
     assert set(rows) == {"CH4", "pyrrole"}
-    other = run_suite(MASKED, Subject("emt", EMT(), []), tmp_path / "e.jsonl")
+    other = run_suite(MASKED, Candidate("emt", EMT(), []), tmp_path / "e.jsonl")
     assert "only PhysML" in other["all cases"]["error"]
 
 
@@ -198,12 +198,16 @@ def reaction_set(tmp_path: Path) -> Path:
 
 def test_barriers(reaction_set: Path, tmp_path: Path) -> None:
     springs = Springs(molecule("H2O"))
-    subject = Subject("springs", springs, [], reactions=reaction_set)
-    (row,) = REACTION.rows(run_suite(REACTION, subject, tmp_path / "r.jsonl")).values()
+    candidate = Candidate("springs", springs, [], reactions=reaction_set)
+    (row,) = REACTION.rows(
+        run_suite(REACTION, candidate, tmp_path / "r.jsonl")
+    ).values()
     assert row["barrier MAE (eV)"] == pytest.approx(0.1)
     assert row["reaction energy MAE (eV)"] == pytest.approx(0.0, abs=1e-6)
-    subject.reference = springs
-    (row,) = REACTION.rows(run_suite(REACTION, subject, tmp_path / "q.jsonl")).values()
+    candidate.reference = springs
+    (row,) = REACTION.rows(
+        run_suite(REACTION, candidate, tmp_path / "q.jsonl")
+    ).values()
     assert row["barrier MAE (eV)"] == pytest.approx(0.0, abs=1e-6)
     assert row["profile MAE (eV)"] == pytest.approx(0.0, abs=1e-6)
 
@@ -233,8 +237,8 @@ def test_what_goes_wrong_is_a_record(tmp_path: Path) -> None:
     suite = _suite(
         {"a": raises, "b": lambda: {"x": [1.0, np.nan]}, "c": lambda: {"x": 1}}
     )
-    subject = Subject("toy", EMT(), [])
-    found = run_suite(suite, subject, tmp_path / "toy.jsonl")
+    candidate = Candidate("toy", EMT(), [])
+    found = run_suite(suite, candidate, tmp_path / "toy.jsonl")
     assert found["a"] == {"error": "RuntimeError: broken inside"}
     assert "not a finite number" in found["b"]["error"]
     assert found["c"] == {"x": 1}
@@ -251,18 +255,20 @@ def test_goes_on_where_it_was(tmp_path: Path) -> None:
         calls.append("work")
         return {"x": 1}
 
-    subject = Subject("toy", EMT(), [], settings=Identity.of("evaluate", 1, file="1"))
+    candidate = Candidate(
+        "toy", EMT(), [], settings=Identity.of("evaluate", 1, file="1")
+    )
     with pytest.raises(KeyboardInterrupt):
-        run_suite(_suite({"a": works, "b": stops}), subject, journal)
+        run_suite(_suite({"a": works, "b": stops}), candidate, journal)
     with journal.open("a") as file:
         file.write('{"case": "b", "rec')  # cut short by a kill
     file.close()
-    found = run_suite(_suite({"a": works, "b": works}), subject, journal)
+    found = run_suite(_suite({"a": works, "b": works}), candidate, journal)
     assert found == {"a": {"x": 1}, "b": {"x": 1}}
     assert calls == ["work", "stop", "work"]
-    subject.settings = Identity.of("evaluate", 1, file="2")
+    candidate.settings = Identity.of("evaluate", 1, file="2")
     with pytest.raises(DataError, match="file was 1, is 2"):
-        run_suite(_suite({"a": works}), subject, journal)
+        run_suite(_suite({"a": works}), candidate, journal)
 
 
 KILLER = """
@@ -329,9 +335,9 @@ def test_the_page(tiny_potential: Path, reaction_set: Path, tmp_path: Path) -> N
 def test_names_are_text_in_the_page(tmp_path: Path) -> None:
     bad = "<script>alert('$x')</script>"
     molecules = [Molecule(name, molecule("H2O")) for name in (bad, "<b>&$_{")]
-    subject = Subject("<i>lj$", LennardJones(), molecules)
-    broken = Subject("<u>$", Refuses(), molecules)
-    found = run.evaluate([subject, broken], ["structure", "assembly"], tmp_path)
+    candidate = Candidate("<i>lj$", LennardJones(), molecules)
+    broken = Candidate("<u>$", Refuses(), molecules)
+    found = run.evaluate([candidate, broken], ["structure", "assembly"], tmp_path)
     write_report(tmp_path / "r.html", found, run.tables(found))
     page = (tmp_path / "r.html").read_text("utf-8")
     for tag in ("<script", "<b>", "<i>", "<u>"):

@@ -11,9 +11,9 @@ from rdkit import Chem
 from ase_physml.errors import PhysMLError
 from ase_physml.molecules.embed import with_hydrogens
 from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
-from ase_physml.tasks.conformer_ensemble import Settings
-from ase_physml.tasks.conformers import Conformers, conformers_of
-from ase_physml.tasks.structures import from_smiles
+from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformers import Conformers, conformers_of
+from ase_physml.workflows.structures import from_smiles
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ase_physml.errors import PhysMLError
-from ase_physml.training.start import load
+from ase_physml.training.launch import load
 
 VALUES: list[Any] = [
     None, True, False, "x", "", "off", "1e-3", "nan", "../up", float("nan"),

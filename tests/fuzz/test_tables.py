@@ -13,7 +13,7 @@ import pytest
 
 from ase_physml.data.files.smiles import SmilesFile, read_smiles
 from ase_physml.data.tables import PropertyTable, TableFormat, read_table
-from ase_physml.tasks.smiles_tables import read_smiles_table
+from ase_physml.workflows.smiles_tables import read_smiles_table
 
 Check = Callable[[Callable[[], Any]], Any]
 Mutate = Callable[[bytes, np.random.Generator], bytes]

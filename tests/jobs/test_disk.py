@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label
 from ase_physml.data.metadata import Metadata

@@ -8,7 +8,7 @@ from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import Readout as HamNetReadout
 from ase_physml.models.physchem.readout import Readout as PhysChemReadout
 from ase_physml.models.pooling import Pooling
-from ase_physml.molecules.graph import graph_of
+from ase_physml.molecules.collate import graph_of
 
 
 def start(of: str, pooling: Pooling, smiles: str) -> Tensor:

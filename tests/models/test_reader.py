@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ase_physml.models.reader import _parts, read_atoms
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 
 ONE = featurise("O"), featurise("CCO"), featurise("C" * 30)

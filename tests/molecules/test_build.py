@@ -18,7 +18,7 @@ SMILES = ["C" * n for n in range(1, 8)] + ["nonsense", "", "CO"]
 
 @pytest.fixture(autouse=True)
 def small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SLAB", 3)
+    monkeypatch.setattr(module, "_CHUNK", 3)
 
 
 def until(smiles: str, stop: str) -> Featurised:

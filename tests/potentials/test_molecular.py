@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import PotentialError
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.checkpoint import (
     MOLECULAR_FORMAT,
@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[Kind, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def graph() -> MolecularGraph:
+def graph() -> BondedGraph:
     molecules = [featurise(smiles) for smiles in ("CCO", "C", "[Na+].[Cl-]")]
     return collate(MoleculeStore.of(molecules))
 
@@ -62,7 +62,7 @@ def saved(path: Path, name: str) -> MolecularModel:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_predictions_survive_the_file(
-    name: str, graph: MolecularGraph, tmp_path: Path
+    name: str, graph: BondedGraph, tmp_path: Path
 ) -> None:
     model = saved(tmp_path / "model.pt", name)
     again, card = load_molecular(tmp_path / "model.pt")
@@ -75,7 +75,7 @@ def test_predictions_survive_the_file(
 
 
 def test_files_of_old_have_a_bias_that_did_nothing(
-    graph: MolecularGraph, tmp_path: Path
+    graph: BondedGraph, tmp_path: Path
 ) -> None:
     """Without an LSTM; what is centred afterwards needs none."""
     model = build_molecular("hamnet", {**HAMNET, "lstm": False}).eval()

@@ -14,14 +14,14 @@ from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 
-from ase_physml.calculators.byname import make_calculator
+from ase_physml.calculators.names import make_calculator
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label, plan
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.evaluation.subject import bonded
+from ase_physml.evaluation.candidate import bonded
 from ase_physml.potentials.checkpoint import load_committee, save_potential
 
 FOLDER = Path(__file__).parents[2] / "training"

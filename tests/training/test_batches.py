@@ -18,7 +18,7 @@ from ase_physml.training.batches import (
     StagedStream,
     StepSampler,
 )
-from ase_physml.training.shares import Share
+from ase_physml.training.distributed import Shard
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_stages_follow_each_other(store: FrameStore) -> None:
 def test_processes_share_every_batch(store: FrameStore) -> None:
     stream = BatchStream([store], 5, 0)
     whole = StagedStream([(20, stream)])
-    parts = [StagedStream([(20, stream)], Share(rank, 3)) for rank in range(3)]
+    parts = [StagedStream([(20, stream)], Shard(rank, 3)) for rank in range(3)]
     for step in range(20):
         expected = whole[step].energies
         found = torch.full_like(expected, torch.nan)

@@ -61,7 +61,7 @@ def slab(seed: int, adsorbate: str = "CO") -> Frame:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Slabs, called minima, and a molecule without a cell."""
+    """Chunks, called minima, and a molecule without a cell."""
     frames = [slab(k) for k in range(6)] + [slab(k, "H2O") for k in range(3)]
     gas = molecule("CH3OH")
     gas.calc = EMT()

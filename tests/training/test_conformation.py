@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.collate import collate, graph_of
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate, graph_of
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training import conformation
 
 # Chains, rings, a molecule of one atom, and two ions without a bond between them.
 SMILES = ("CCO", "C", "OC1CCCC1N", "[Na+].[Cl-]", "C#N", "CC(=O)Oc1ccccc1")
-Loss = Callable[[MolecularGraph, Tensor], Tensor]
+Loss = Callable[[BondedGraph, Tensor], Tensor]
 SCALARS: tuple[Loss, ...] = (
     conformation.conn_loss,
     conformation.adj_loss,
@@ -26,19 +26,19 @@ SCALARS: tuple[Loss, ...] = (
 )
 
 
-def batch(smiles: tuple[str, ...] = SMILES, seed: int = 0) -> MolecularGraph:
+def batch(smiles: tuple[str, ...] = SMILES, seed: int = 0) -> BondedGraph:
     """Molecules whose true conformation is random, in float64."""
     graph = collate(MoleculeStore.of([featurise(s) for s in smiles])).to(torch.float64)
     torch.manual_seed(seed)
     return replace(graph, positions=2 * torch.randn(len(graph.masses), 3).double())
 
 
-def guess(graph: MolecularGraph, seed: int = 1) -> Tensor:
+def guess(graph: BondedGraph, seed: int = 1) -> Tensor:
     torch.manual_seed(seed)
     return 2 * torch.randn(len(graph.masses), 3).double()
 
 
-def truth(graph: MolecularGraph) -> Tensor:
+def truth(graph: BondedGraph) -> Tensor:
     assert graph.positions is not None
     return graph.positions
 
@@ -50,7 +50,7 @@ def rotation(seed: int = 0, proper: bool = True) -> Tensor:
     return q
 
 
-def by_molecule(graph: MolecularGraph, positions: Tensor) -> list[tuple[Tensor, ...]]:
+def by_molecule(graph: BondedGraph, positions: Tensor) -> list[tuple[Tensor, ...]]:
     """Bonds (n, n), masses, predicted and true positions of each molecule."""
     bonds = torch.zeros(len(positions), len(positions)).double()
     bonds[graph.source, graph.target] = 1.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase_physml.training import losses
-from ase_physml.training.shares import Draws
+from ase_physml.training.distributed import Draws
 
 
 def test_energy_loss_ignores_missing_labels() -> None:

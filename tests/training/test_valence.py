@@ -78,7 +78,7 @@ def test_linear_angles_resist_bending_both_ways() -> None:
 
 def test_soft_and_stiff_modes_are_those_of_gfn2_xtb() -> None:
     pytest.importorskip("tblite")
-    from ase_physml.calculators.byname import make_calculator
+    from ase_physml.calculators.names import make_calculator
 
     ratios = []
     for name in ("CH3CONH2", "CH3CH2OH", "C6H6", "CH3CN"):

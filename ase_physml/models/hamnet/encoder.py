@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.reader import read_atoms
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 
@@ -30,7 +30,7 @@ class BondStrength(nn.Module):
             nn.Linear(config.gcn_width, 1),
         )
 
-    def forward(self, graph: MolecularGraph) -> Tensor:
+    def forward(self, graph: BondedGraph) -> Tensor:
         """Equal for both directions of a bond, shape (E, 1)."""
         v, e = graph.atom_features, graph.edge_features
         logits = self.mlp(torch.cat([v[graph.target], e, v[graph.source]], -1))
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
             self.linear = nn.Linear(total, width, bias=False)
         self.repo = config.repo
 
-    def forward(self, graph: MolecularGraph, strength: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, strength: Tensor) -> Tensor:
         """Bond strengths (E, 1) to atoms (N, width), centred in each molecule."""
         hidden = [graph.atom_features]
         for convolution in self.convolutions:
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
             x = self._read(graph, x, self.lstm, self.backward_lstm)
         return centred(graph, x if self.linear is None else self.linear(x))
 
-    def _spread(self, graph: MolecularGraph, strength: Tensor, x: Tensor) -> Tensor:
+    def _spread(self, graph: BondedGraph, strength: Tensor, x: Tensor) -> Tensor:
         """``D^-1/2 A D^-1/2 x``; in the authors' code ``(D + A) x``."""
         n_atoms = len(x)
         degree = segment_sum(strength, graph.target, n_atoms)
@@ -91,7 +91,7 @@ class Encoder(nn.Module):
 
     def _read(
         self,
-        graph: MolecularGraph,
+        graph: BondedGraph,
         x: Tensor,
         forward: nn.LSTM,
         backward: nn.LSTM | None,
@@ -103,7 +103,7 @@ class Encoder(nn.Module):
         return torch.cat([ahead, read_atoms(backward, graph, x, from_end)], -1)
 
 
-def centred(graph: MolecularGraph, x: Tensor) -> Tensor:
+def centred(graph: BondedGraph, x: Tensor) -> Tensor:
     """Atoms (N, d) less the mean of their molecule, not of the batch."""
     total = segment_sum(x, graph.molecule, graph.n_molecules)
     return x - (total / graph.n_atoms.unsqueeze(-1))[graph.molecule]

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import BondStrength, Encoder
 from ase_physml.models.hamnet.hamiltonian import EngineEnergies, Hamiltonian
-from ase_physml.molecular_graph import MolecularGraph
 
 
 class EngineOutput(NamedTuple):
@@ -53,7 +53,7 @@ class HamNetEngine(nn.Module):
         # No bias: the state is centred, and where a molecule lies means nothing.
         self.decoder = nn.Linear(d, 3, bias=False)
 
-    def forward(self, graph: MolecularGraph) -> EngineOutput:
+    def forward(self, graph: BondedGraph) -> EngineOutput:
         """Conformations of a batch of molecules."""
         q, p = self.start(graph)
         steps, eta = self.config.steps, self.config.step_size
@@ -63,7 +63,7 @@ class HamNetEngine(nn.Module):
         energies = self.hamiltonian.energies(graph, q, p)
         return EngineOutput(trajectory[-1], trajectory, q, p, energies)
 
-    def start(self, graph: MolecularGraph) -> tuple[Tensor, Tensor]:
+    def start(self, graph: BondedGraph) -> tuple[Tensor, Tensor]:
         """State (q, p) before the first step, (N, d_f) each, centred by molecule."""
         strength = self.strength(graph)
         states = [encoder(graph, strength) for encoder in self.encoders]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu, relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.pooling import pool_atoms
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
 
@@ -34,7 +34,7 @@ class MessageLayer(nn.Module):
         self.update = nn.GRUCell(width, width)
 
     def forward(
-        self, graph: MolecularGraph, h: Tensor, f: Tensor, x: Tensor
+        self, graph: BondedGraph, h: Tensor, f: Tensor, x: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Atoms h (N, width), bonds f (E, width) and places x (N, c) to new h, f."""
         source, target = graph.source, graph.target
@@ -68,7 +68,7 @@ class Readout(nn.Module):
         self.iterations = config.readouts
         self.pooling = config.pooling
 
-    def forward(self, graph: MolecularGraph, h: Tensor, x: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, h: Tensor, x: Tensor) -> Tensor:
         """Atoms (N, width) at places (N, c) to fingerprints (M, fingerprint)."""
         molecule, n = graph.molecule, graph.n_molecules
         atoms = torch.cat([h, x], -1)
@@ -100,7 +100,7 @@ class FingerprintGenerator(nn.Module):
         self.readout = Readout(config, place_width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, graph: MolecularGraph, x: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, x: Tensor) -> Tensor:
         """Places (N, c) to fingerprints (M, fingerprint)."""
         h = leaky_relu(self.embed_atoms(graph.atom_features))
         f = leaky_relu(self.embed_bonds(graph.edge_features))

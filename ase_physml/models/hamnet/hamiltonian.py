@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 _KINETIC_WIDTH = 4  # rows of W_T, in units of d_f: 128 for 32
@@ -52,7 +52,7 @@ class Hamiltonian(nn.Module):
         self.factor = 1.0 if config.repo else 0.5
 
     def roll(
-        self, graph: MolecularGraph, q: Tensor, p: Tensor, steps: int, eta: float
+        self, graph: BondedGraph, q: Tensor, p: Tensor, steps: int, eta: float
     ) -> tuple[list[Tensor], Tensor]:
         """``q += eta dH/dp, p -= eta (dH/dq + m dPhi/dp)``, steps times (Eq 6).
 
@@ -79,13 +79,13 @@ class Hamiltonian(nn.Module):
         return 2 * self.factor * torch.cat([kinetic, friction], -1)
 
     def motion(
-        self, graph: MolecularGraph, p: Tensor, squares: Tensor
+        self, graph: BondedGraph, p: Tensor, squares: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``dH/dp`` and ``m dPhi/dp``, (N, d_f) each."""
         velocity, friction = (p / graph.masses.unsqueeze(-1) @ squares).chunk(2, -1)
         return velocity, friction
 
-    def energies(self, graph: MolecularGraph, q: Tensor, p: Tensor) -> EngineEnergies:
+    def energies(self, graph: BondedGraph, q: Tensor, p: Tensor) -> EngineEnergies:
         """Energies of each molecule."""
         return EngineEnergies(
             self.kinetic_energy(graph, p),
@@ -93,12 +93,12 @@ class Hamiltonian(nn.Module):
             self.dissipation_power(graph, p),
         )
 
-    def kinetic_energy(self, graph: MolecularGraph, p: Tensor) -> Tensor:
+    def kinetic_energy(self, graph: BondedGraph, p: Tensor) -> Tensor:
         """T, shape (M,)."""
         atoms = self.factor * self.kinetic(p).square().sum(-1) / graph.masses
         return segment_sum(atoms, graph.molecule, graph.n_molecules)
 
-    def dissipation_power(self, graph: MolecularGraph, p: Tensor) -> Tensor:
+    def dissipation_power(self, graph: BondedGraph, p: Tensor) -> Tensor:
         """Phi, shape (M,); zero without dissipation."""
         if self.dissipation is None:
             return p.new_zeros(graph.n_molecules)
@@ -106,14 +106,14 @@ class Hamiltonian(nn.Module):
         atoms = atoms / graph.masses.square()
         return segment_sum(atoms, graph.molecule, graph.n_molecules)
 
-    def potential_energy(self, graph: MolecularGraph, q: Tensor) -> Tensor:
+    def potential_energy(self, graph: BondedGraph, q: Tensor) -> Tensor:
         """U, shape (M,)."""
         weights, separations = self._separations(graph, q)
         pairs = _energy(separations).sum(0) * weights
         molecule = graph.molecule[graph.pairs[0]]
         return segment_sum(pairs, molecule, graph.n_molecules)
 
-    def potential_gradient(self, graph: MolecularGraph, q: Tensor) -> Tensor:
+    def potential_gradient(self, graph: BondedGraph, q: Tensor) -> Tensor:
         """dH/dq, shape (N, d_f)."""
         weights, separations = self._separations(graph, q)
         pull = _energy_gradient(separations).sum(0) * weights.unsqueeze(-1)
@@ -122,7 +122,7 @@ class Hamiltonian(nn.Module):
         atoms = segment_sum(pull, second, len(q)) - segment_sum(pull, first, len(q))
         return atoms @ self.metric.weight
 
-    def _separations(self, graph: MolecularGraph, q: Tensor) -> tuple[Tensor, Tensor]:
+    def _separations(self, graph: BondedGraph, q: Tensor) -> tuple[Tensor, Tensor]:
         """Weight of each pair (P,), and vectors of length r_ij, one for each order.
 
         Where both orders are equal there is one of them: (1, P, d_f) or (2, P, d_f).

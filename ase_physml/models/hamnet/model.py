@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import centred
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.fingerprint import FingerprintGenerator
 from ase_physml.models.property_head import PropertyHead
-from ase_physml.molecular_graph import MolecularGraph
 
 
 class HamNetOutput(NamedTuple):
@@ -60,7 +60,7 @@ class HamNet(nn.Module):
         if self.engine is not None and config.frozen_engine:
             self.engine.requires_grad_(False)
 
-    def forward(self, graph: MolecularGraph) -> HamNetOutput:
+    def forward(self, graph: BondedGraph) -> HamNetOutput:
         """Conformations, fingerprints and properties of a batch of molecules.
 
         Raises:
@@ -71,7 +71,7 @@ class HamNet(nn.Module):
         found = None if self.head is None else self.head(fingerprint)
         return HamNetOutput(positions, found, fingerprint)
 
-    def _places(self, graph: MolecularGraph) -> tuple[Tensor | None, Tensor]:
+    def _places(self, graph: BondedGraph) -> tuple[Tensor | None, Tensor]:
         """Conformation, and what the generator sees of it, (N, c)."""
         if self.config.conformation == "none":
             # All atoms in one place: every difference is zero.

@@ -8,9 +8,9 @@ GRUs for the states of atoms and bonds.
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu, relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.config import Receiver
 from ase_physml.models.physchem.geometry import ANGLES, LENGTHS, Geometry
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_max, segment_softmax, segment_sum
 
 
@@ -41,7 +41,7 @@ class ChemNet(nn.Module):
         self.update_atom = nn.GRUCell(atom_width, atom_width)
 
     def forward(
-        self, graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor
+        self, graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Update the states of the atoms.
 
@@ -62,7 +62,7 @@ class ChemNet(nn.Module):
         return leaky_relu(self.update_atom(self.dropout(received), v)), lengths
 
     def messages(
-        self, graph: MolecularGraph, v: Tensor, lengths: Tensor, angles: Tensor
+        self, graph: BondedGraph, v: Tensor, lengths: Tensor, angles: Tensor
     ) -> Tensor:
         """``max_k t_ijk`` for the edge from j to i, (E, atom_width)."""
         v_i, v_j, v_k = self.of_atoms(v).chunk(3, dim=-1)
@@ -85,7 +85,7 @@ class BondUpdate(nn.Module):
         self.update = nn.GRUCell(bond_width, bond_width)
 
     def forward(
-        self, graph: MolecularGraph, v: Tensor, e: Tensor, lengths: Tensor
+        self, graph: BondedGraph, v: Tensor, e: Tensor, lengths: Tensor
     ) -> Tensor:
         """States v (N, atom_width), e and features of lengths to e (E, bond_width)."""
         of_atoms = self.of_atoms(v)

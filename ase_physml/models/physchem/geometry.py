@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.bonded_graph import BondedGraph
 
 LENGTHS, ANGLES = 8, 16
 """Features of a bond length and of an angle."""
@@ -25,7 +25,7 @@ class Geometry(nn.Module):
         self.length = nn.Linear(1, LENGTHS)
         self.angle = nn.Linear(1, ANGLES)
 
-    def forward(self, graph: MolecularGraph, q: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, graph: BondedGraph, q: Tensor) -> tuple[Tensor, Tensor]:
         """Coordinates (N, s) to features of edges (E, 8) and triplets (T, 16)."""
         vectors = q.index_select(0, graph.source) - q.index_select(0, graph.target)
         units, lengths = directions(vectors)

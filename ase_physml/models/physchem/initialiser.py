@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.reader import read_atoms
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 _TINY = 1e-5  # keeps an atom without bonds from dividing by zero
@@ -26,7 +26,7 @@ class FirstStates(nn.Module):
         self.atoms = nn.Linear(atom_features, atom_width)
         self.bonds = nn.Linear(bond_features, bond_width)
 
-    def forward(self, graph: MolecularGraph) -> tuple[Tensor, Tensor]:
+    def forward(self, graph: BondedGraph) -> tuple[Tensor, Tensor]:
         """Atom states (N, atom_width) and states of the edges (E, bond_width)."""
         atoms = torch.tanh(self.atoms(graph.atom_features))
         return atoms, torch.tanh(self.bonds(graph.edge_features))
@@ -44,7 +44,7 @@ class GraphConvolution(nn.Module):
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width)
 
-    def forward(self, graph: MolecularGraph, v: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, v: Tensor) -> Tensor:
         """Atom states (N, width) to (N, 3 width)."""
         strength = torch.sigmoid(self.strength(graph.edge_features))
         total = segment_sum(strength, graph.target, len(v)) + _TINY
@@ -54,7 +54,7 @@ class GraphConvolution(nn.Module):
         return torch.cat([v, first, second], dim=-1)
 
 
-def _mean_of_neighbours(graph: MolecularGraph, weight: Tensor, x: Tensor) -> Tensor:
+def _mean_of_neighbours(graph: BondedGraph, weight: Tensor, x: Tensor) -> Tensor:
     messages = weight * x.index_select(0, graph.source)
     return segment_sum(messages, graph.target, len(x))
 
@@ -72,7 +72,7 @@ class FirstPositions(nn.Module):
         self.lstm = nn.LSTM(3 * width, width, num_layers=2, batch_first=True)
         self.out = nn.Linear(width, 2 * space)
 
-    def forward(self, graph: MolecularGraph, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, graph: BondedGraph, v: Tensor) -> tuple[Tensor, Tensor]:
         """Generalised coordinates q and momenta p, (N, space) each."""
         states = read_atoms(self.lstm, graph, self.convolution(graph, v))
         q, p = self.out(torch.tanh(states)).chunk(2, dim=-1)

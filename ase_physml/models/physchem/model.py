@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.chemnet import BondUpdate, ChemNet
 from ase_physml.models.physchem.config import PhysChemConfig
@@ -18,7 +19,6 @@ from ase_physml.models.physchem.pair_laws import EquivariantLaw, SpringLaw
 from ase_physml.models.physchem.physnet import BoundedLaw, Motion, PaperLaw, PhysNet
 from ase_physml.models.physchem.readout import Readout
 from ase_physml.models.property_head import PropertyHead
-from ase_physml.molecular_graph import MolecularGraph
 
 
 class PhysChemOutput(NamedTuple):
@@ -88,7 +88,7 @@ class PhysChem(nn.Module):
                 c.molecule_width, c.targets, c.head, c.classes, c.dropout
             )
 
-    def forward(self, graph: MolecularGraph) -> PhysChemOutput:
+    def forward(self, graph: BondedGraph) -> PhysChemOutput:
         """Predict the conformation and the properties of each molecule.
 
         Raises:
@@ -111,7 +111,7 @@ class PhysChem(nn.Module):
         return self._output(graph, v, path, motion)
 
     def _pass_messages(
-        self, block: int, graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor
+        self, block: int, graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Atom and bond states after a block that starts from positions q."""
         v, lengths = self.chemnets[block % len(self.chemnets)](graph, v, e, q)
@@ -120,7 +120,7 @@ class PhysChem(nn.Module):
         update = self.bond_updates[block % len(self.bond_updates)]
         return v, update(graph, v, e, lengths)
 
-    def _check(self, graph: MolecularGraph) -> None:
+    def _check(self, graph: BondedGraph) -> None:
         for kind, features, expected in (
             ("atom", graph.atom_features, self.config.atom_features),
             ("bond", graph.edge_features, self.config.bond_features),
@@ -131,7 +131,7 @@ class PhysChem(nn.Module):
                     f"{features.shape[1]}: build it with the features of the model"
                 )
 
-    def _start(self, graph: MolecularGraph, v: Tensor) -> tuple[Tensor, Tensor]:
+    def _start(self, graph: BondedGraph, v: Tensor) -> tuple[Tensor, Tensor]:
         """Coordinates and momenta before the first block."""
         if self.first_positions is not None:
             q, p = self.first_positions(graph, v)
@@ -148,7 +148,7 @@ class PhysChem(nn.Module):
 
     def _output(
         self,
-        graph: MolecularGraph,
+        graph: BondedGraph,
         v: Tensor,
         path: list[Tensor],
         motion: Motion | None,

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.gaussian import gaussian
 from ase_physml.models.physchem.geometry import directions
 from ase_physml.models.physchem.pairs import PairStates
 from ase_physml.models.physchem.physnet import Law
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 _BOND, _GROWTH = 1.5, 0.8  # Å; typical distances are _BOND * hops ** _GROWTH
@@ -42,7 +42,7 @@ class EquivariantLaw(nn.Module):
         centres = torch.linspace(0.0, _RADIUS, _RADIAL, dtype=torch.float32)
         self.register_buffer("centres", centres, persistent=False)
 
-    def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Law:
+    def forward(self, graph: BondedGraph, v: Tensor, e: Tensor) -> Law:
         """The law for states v (N, atom_width) and e (E, bond_width)."""
         of_pair = self.of_pair(self.pairs(graph, v, e))
 
@@ -81,7 +81,7 @@ class SpringLaw(nn.Module):
             nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2)
         )
 
-    def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Law:
+    def forward(self, graph: BondedGraph, v: Tensor, e: Tensor) -> Law:
         """The law for states v (N, atom_width) and e (E, bond_width)."""
         stretch, log_weight = self.out(self.pairs(graph, v, e)).chunk(2, dim=-1)
         hops = graph.hops.clamp(max=_FARTHEST).unsqueeze(-1).to(v.dtype)
@@ -93,7 +93,7 @@ class SpringLaw(nn.Module):
 
         return Law(lambda q: _along_pairs(graph, q, strengths), wanted.squeeze(-1))
 
-    def _stiffness(self, graph: MolecularGraph, weight: Tensor) -> Tensor:
+    def _stiffness(self, graph: BondedGraph, weight: Tensor) -> Tensor:
         i, j = graph.pairs
         masses = graph.masses.unsqueeze(-1)
         m_i, m_j = masses.index_select(0, i), masses.index_select(0, j)
@@ -106,7 +106,7 @@ class SpringLaw(nn.Module):
 
 
 def _along_pairs(
-    graph: MolecularGraph, q: Tensor, strengths: Callable[[Tensor], Tensor]
+    graph: BondedGraph, q: Tensor, strengths: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """Forces (N, s) from strengths of lengths, (P, 1) both; positive ones push."""
     i, j = graph.pairs

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.segment import offsets, segment_sum
 
 _FARTHEST = 10  # bonds apart, beyond which pairs look alike
@@ -38,7 +38,7 @@ class PairIndex(NamedTuple):
     edge: Tensor
 
     @classmethod
-    def of(cls, graph: MolecularGraph) -> Self:
+    def of(cls, graph: BondedGraph) -> Self:
         """Index the pairs of each molecule."""
         place = graph.place
         starts = offsets(place + 1)
@@ -104,7 +104,7 @@ class PairStates(nn.Module):
         self.layers = nn.ModuleList(PairLayer(bond_width, width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, v: Tensor, e: Tensor) -> Tensor:
         """Atom states (N, .), bond states (E, .) to states (P, width) of the pairs."""
         index = PairIndex.of(graph)
         atoms = self.of_atoms(v)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.config import Integrator
 from ase_physml.models.physchem.geometry import directions
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_sum
 
 _SOFT = 0.1  # keeps r^-2 - r^-1 below 7
@@ -75,7 +75,7 @@ class PhysNet(nn.Module):
         self.friction = friction
 
     def forward(
-        self, graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor, p: Tensor
+        self, graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor, p: Tensor
     ) -> Motion:
         """Move atoms of states v, joined by bonds of states e, from (q, p)."""
         law: Law = self.law(graph, v, e)
@@ -102,7 +102,7 @@ class PaperLaw(nn.Module):
         self.reach = nn.Linear(space, _REACH, bias=False)
         self.torsion = nn.Linear(bond_width, 1)
 
-    def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Law:
+    def forward(self, graph: BondedGraph, v: Tensor, e: Tensor) -> Law:
         """The law for bonds of states e (E, bond_width)."""
         return _law_of(graph, self._positional, self.torsion(e))
 
@@ -126,7 +126,7 @@ class BoundedLaw(nn.Module):
         self.of_bond = nn.Linear(bond_width, _REACH)
         self.torsion = nn.Linear(_REACH, 1)
 
-    def forward(self, graph: MolecularGraph, v: Tensor, e: Tensor) -> Law:
+    def forward(self, graph: BondedGraph, v: Tensor, e: Tensor) -> Law:
         """The law for states v (N, atom_width) and e (E, bond_width)."""
         ends = self.of_atoms(torch.sigmoid(v))
         hidden = ends.index_select(0, graph.source) + self.of_bond(torch.sigmoid(e))
@@ -139,7 +139,7 @@ class BoundedLaw(nn.Module):
 
 
 def _law_of(
-    graph: MolecularGraph, positional: Callable[[Tensor, Tensor], Tensor], w: Tensor
+    graph: BondedGraph, positional: Callable[[Tensor, Tensor], Tensor], w: Tensor
 ) -> Law:
     """Law from the strength of positional forces and that of each edge, (E, 1)."""
     first, second = graph.pairs

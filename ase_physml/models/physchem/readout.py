@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.pooling import Pooling, pool_atoms
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.segment import segment_softmax, segment_sum
 
 
@@ -18,7 +18,7 @@ class GlobalAttention(nn.Module):
         self.values = nn.Linear(atom_width, width)
         self.update = nn.GRUCell(width, width)
 
-    def forward(self, graph: MolecularGraph, v: Tensor, fingerprint: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, v: Tensor, fingerprint: Tensor) -> Tensor:
         """Fingerprints (M, width) to (M, width)."""
         asked = self.of_molecule(fingerprint).index_select(0, graph.molecule)
         scores = leaky_relu(asked + self.of_atom(v))
@@ -41,7 +41,7 @@ class Readout(nn.Module):
             GlobalAttention(atom_width, width) for _ in range(layers)
         )
 
-    def forward(self, graph: MolecularGraph, v: Tensor) -> Tensor:
+    def forward(self, graph: BondedGraph, v: Tensor) -> Tensor:
         """Atom states (N, atom_width) to fingerprints (M, width)."""
         atoms = leaky_relu(self.first(v))
         fingerprint = pool_atoms(atoms, graph, self.pooling)

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
 from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.molecular_graph import MolecularGraph, Variant, variant_of
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.elements import element_names
-from ase_physml.molecules.graph import collate
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.batches import StepSampler, steps_done
+from ase_physml.training.distributed import Shard, share_of
 from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.shares import Share, share_of
 from ase_physml.training.yaml_recipe import find
 
 _PREDICTION_BATCH = 256
@@ -38,9 +38,9 @@ class MolecularBatch:
         whole: How many the whole batch has; None if these are all.
     """
 
-    graph: MolecularGraph
+    graph: BondedGraph
     targets: Tensor | None
-    share: Share = field(default_factory=Share)
+    share: Shard = field(default_factory=Shard)
     whole: int | None = None
 
     @property
@@ -74,10 +74,10 @@ class MolecularStream(Dataset[MolecularBatch]):
         indices: Array,
         batch_size: int,
         seed: int,
-        share: Share | None = None,
+        share: Shard | None = None,
     ) -> None:
         self.molecules, self.indices, self.seed = molecules, indices, seed
-        self.share = share or Share()
+        self.share = share or Shard()
         self.batch_size = min(batch_size, len(indices))
         self.per_pass = len(indices) // self.batch_size
         self._order: tuple[int, Array] | None = None

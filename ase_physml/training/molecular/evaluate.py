@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.molecular_graph import MolecularGraph
 from ase_physml.potentials.molecular import MolecularCard, MolecularModel, head_of
-from ase_physml.potentials.predict import Said, predict
+from ase_physml.potentials.predict import MolecularPrediction, predict
 from ase_physml.training import conformation, properties
 from ase_physml.training.molecular.data import Molecules
 
@@ -98,7 +98,9 @@ def molecules_per_second(
     return len(chosen) / min(times)
 
 
-def _conformation_errors(graph: MolecularGraph, said: Said) -> dict[str, Tensor]:
+def _conformation_errors(
+    graph: BondedGraph, said: MolecularPrediction
+) -> dict[str, Tensor]:
     """Of each molecule, (M,)."""
     assert said.trajectory is not None
     errors = conformation.conformation_errors(graph, said.trajectory[-1])

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ase_physml.molecules.properties import PropertySet
 from ase_physml.potentials.molecular import MolecularModel, head_of
-from ase_physml.potentials.predict import Said, predict
+from ase_physml.potentials.predict import MolecularPrediction, predict
 from ase_physml.training import conformation, properties
+from ase_physml.training.distributed import Mean, nothing, over_all, weighted
 from ase_physml.training.molecular.data import MolecularBatch
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.schedule import warm_cosine
-from ase_physml.training.shares import Mean, nothing, over_all, weighted
 
 # Of all losses, in one order for all processes.
 _NAMES = ("conn", "distances", "kabsch", "adj", "properties")
@@ -65,7 +65,9 @@ class MolecularTraining(pl.LightningModule):
             )
         return nothing(self.model) + weighted(own, weights)
 
-    def loss_terms(self, batch: MolecularBatch, said: Said) -> dict[str, Mean]:
+    def loss_terms(
+        self, batch: MolecularBatch, said: MolecularPrediction
+    ) -> dict[str, Mean]:
         """Unweighted losses of a batch; those with weight zero are not computed."""
         values = self._conformation_losses(batch, said)
         terms: dict[str, Mean] = {}
@@ -81,7 +83,7 @@ class MolecularTraining(pl.LightningModule):
         return terms
 
     def _conformation_losses(
-        self, batch: MolecularBatch, said: Said
+        self, batch: MolecularBatch, said: MolecularPrediction
     ) -> dict[str, Tensor]:
         weights, graph = self.recipe.losses, batch.graph
         terms = {}

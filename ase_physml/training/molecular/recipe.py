@@ -10,7 +10,7 @@ from ase_physml.errors import RecipeError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.potentials.molecular import Kind
-from ase_physml.training.recipe import Count, Positive, Seed, Share, Weight
+from ase_physml.training.recipe import Count, Positive, Seed, Shard, Weight
 from ase_physml.training.yaml_recipe import build, plain
 from ase_physml.typed import Range
 
@@ -35,7 +35,7 @@ class MolecularLosses:
     adj: Weight = 0.0
     properties: Weight = 0.0
     hops: Count | None = 3
-    decay: Share = 0.625
+    decay: Shard = 0.625
 
     @property
     def of_positions(self) -> bool:
@@ -90,7 +90,7 @@ class MolecularRecipe(ABC):
     batch_size: Count = 128
     learning_rate: Positive = 1e-3
     warmup: Annotated[int, Range(at_least=0)] = 200
-    final: Share = 0.01
+    final: Shard = 0.01
     balance: bool = False
     keep_best: bool = False
     steps_per_epoch: Count = 500

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.bonded_graph import BondedGraph
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate
 from ase_physml.molecules.store import MoleculeStore
 
 # A chain, one atom twice, two ions without a bond, a ring, a molecule that only the
@@ -14,7 +14,7 @@ SMILES = ("CCO", "C", "[Ne]", "[Na+].[Cl-]", "c1ccncc1", "CC(C)(C)C", "CC(=O)N")
 
 
 @pytest.fixture(scope="session")
-def graph() -> MolecularGraph:
+def graph() -> BondedGraph:
     """The batch of all, in float64, in random conformations."""
     torch.manual_seed(0)
     sizes = [3, 1, 1, 2, 6, 5, 4]

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import BondStrength, Encoder
-from ase_physml.molecular_graph import MolecularGraph
 
 CONFIG = HamNetConfig(gcn_width=7, gcn_layers=2, lstm=False)
 WIDTH = 5
 
 
-def matrix(graph: MolecularGraph, strength: Tensor, repo: bool) -> Tensor:
+def matrix(graph: BondedGraph, strength: Tensor, repo: bool) -> Tensor:
     """What the neighbours' features are multiplied with, bond by bond."""
     n = len(graph.masses)
     a = torch.zeros(n, n, dtype=torch.float64)
@@ -33,7 +33,7 @@ def matrix(graph: MolecularGraph, strength: Tensor, repo: bool) -> Tensor:
 
 @pytest.mark.parametrize("repo", [False, True])
 def test_convolutions_are_of_the_normalised_strengths(
-    graph: MolecularGraph, repo: bool
+    graph: BondedGraph, repo: bool
 ) -> None:
     """``h' = LeakyReLU(W D^-1/2 A D^-1/2 h)``, all layers side by side; no LSTM."""
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def test_convolutions_are_of_the_normalised_strengths(
         torch.testing.assert_close(found[own], out[own] - out[own].mean(0))
 
 
-def test_bonds_have_one_strength(graph: MolecularGraph) -> None:
+def test_bonds_have_one_strength(graph: BondedGraph) -> None:
     """``A_ij = sigmoid(MLP([v_i; e_ij; v_j]))``, of the mean over both directions."""
     torch.manual_seed(0)
     strength = BondStrength(CONFIG).double()

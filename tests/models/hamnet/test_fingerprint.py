@@ -5,15 +5,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import elu, leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import MessageLayer, Readout
 from ase_physml.models.pooling import Pooling
-from ase_physml.molecular_graph import MolecularGraph
 
 WIDTH, PLACES, FINGERPRINT = 6, 4, 5
 
 
-def states(graph: MolecularGraph) -> tuple[Tensor, Tensor, Tensor]:
+def states(graph: BondedGraph) -> tuple[Tensor, Tensor, Tensor]:
     """Atoms h, bonds f that differ in their two directions, and places x."""
     generator = torch.Generator().manual_seed(1)
     shapes = (
@@ -27,7 +27,7 @@ def states(graph: MolecularGraph) -> tuple[Tensor, Tensor, Tensor]:
     return h, f, x
 
 
-def test_messages_and_attention_are_the_equations(graph: MolecularGraph) -> None:
+def test_messages_and_attention_are_the_equations(graph: BondedGraph) -> None:
     """``r_ij = x_i - x_j``; ``W [h_j; r_ij; h_i]``; ``GRU(ELU(sum), h_i)``."""
     torch.manual_seed(0)
     layer = MessageLayer(WIDTH, PLACES).double()
@@ -52,7 +52,7 @@ def test_messages_and_attention_are_the_equations(graph: MolecularGraph) -> None
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
-def test_readout_is_the_equations(graph: MolecularGraph, pooling: Pooling) -> None:
+def test_readout_is_the_equations(graph: BondedGraph, pooling: Pooling) -> None:
     """``alpha = softmax LeakyReLU(w [g; x_i; h_i])``; ``ReLU(GRU(ELU(sum), g))``."""
     torch.manual_seed(0)
     config = HamNetConfig(

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.hamiltonian import Hamiltonian
-from ase_physml.molecular_graph import MolecularGraph
 
 WIDTH = 6
 
@@ -17,14 +17,14 @@ def build(repo: bool = False, dissipation: bool = True) -> Hamiltonian:
     return Hamiltonian(config).double()
 
 
-def state(graph: MolecularGraph, seed: int = 0) -> tuple[Tensor, Tensor]:
+def state(graph: BondedGraph, seed: int = 0) -> tuple[Tensor, Tensor]:
     torch.manual_seed(seed)
     q, p = torch.randn(2, len(graph.masses), WIDTH, dtype=torch.float64)
     return q.requires_grad_(), p.requires_grad_()
 
 
 def naive_energies(
-    engine: Hamiltonian, graph: MolecularGraph, q: Tensor, p: Tensor
+    engine: Hamiltonian, graph: BondedGraph, q: Tensor, p: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """T, U and Phi summed over the batch, as the equations are printed."""
     half = 1.0 if engine.repo else 0.5
@@ -47,7 +47,7 @@ def naive_energies(
 
 
 @pytest.mark.parametrize("repo", [False, True])
-def test_energies_are_equations_8_and_9(graph: MolecularGraph, repo: bool) -> None:
+def test_energies_are_equations_8_and_9(graph: BondedGraph, repo: bool) -> None:
     engine, (q, p) = build(repo), state(graph)
     found = engine.energies(graph, q, p)
     for one, expected in zip(found, naive_energies(engine, graph, q, p), strict=True):
@@ -56,7 +56,7 @@ def test_energies_are_equations_8_and_9(graph: MolecularGraph, repo: bool) -> No
 
 
 @pytest.mark.parametrize("repo", [False, True])
-def test_closed_forms_are_the_derivatives(graph: MolecularGraph, repo: bool) -> None:
+def test_closed_forms_are_the_derivatives(graph: BondedGraph, repo: bool) -> None:
     engine, (q, p) = build(repo), state(graph)
     kinetic, potential, dissipation = engine.energies(graph, q, p)
     (by_p,) = torch.autograd.grad((kinetic + potential).sum(), p, retain_graph=True)
@@ -71,7 +71,7 @@ def test_closed_forms_are_the_derivatives(graph: MolecularGraph, repo: bool) -> 
     assert by_q.abs().max() > 0.01
 
 
-def test_a_step_is_equation_6(graph: MolecularGraph) -> None:
+def test_a_step_is_equation_6(graph: BondedGraph) -> None:
     engine, (q, p) = build(), state(graph)
     eta = 0.1
     visited, last = engine.roll(graph, q, p, steps=2, eta=eta)
@@ -84,7 +84,7 @@ def test_a_step_is_equation_6(graph: MolecularGraph) -> None:
     assert torch.allclose(last, p)
 
 
-def total_after(engine: Hamiltonian, graph: MolecularGraph, steps: int) -> Tensor:
+def total_after(engine: Hamiltonian, graph: BondedGraph, steps: int) -> Tensor:
     """Energy of each molecule after the same time in so many steps."""
     q, p = state(graph)
     visited, p = engine.roll(graph, q, p, steps, 0.5 / steps)
@@ -93,7 +93,7 @@ def total_after(engine: Hamiltonian, graph: MolecularGraph, steps: int) -> Tenso
 
 
 @torch.no_grad()
-def test_energy_is_conserved_to_first_order_in_the_step(graph: MolecularGraph) -> None:
+def test_energy_is_conserved_to_first_order_in_the_step(graph: BondedGraph) -> None:
     engine = build(dissipation=False)
     q, p = state(graph)
     kinetic, potential, lost = engine.energies(graph, q, p)
@@ -107,7 +107,7 @@ def test_energy_is_conserved_to_first_order_in_the_step(graph: MolecularGraph) -
     assert ratios.tolist() == pytest.approx([2.0] * len(ratios), rel=0.02)
 
 
-def test_dissipation_takes_energy_out(graph: MolecularGraph) -> None:
+def test_dissipation_takes_energy_out(graph: BondedGraph) -> None:
     engine = build()
     # Friction along the velocity; for W that do not commute it may push as well.
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_dissipation_takes_energy_out(graph: MolecularGraph) -> None:
     assert rates.tolist() == pytest.approx((-2 * power).tolist(), rel=0.02)
 
 
-def test_atoms_in_one_place_stay_finite(graph: MolecularGraph) -> None:
+def test_atoms_in_one_place_stay_finite(graph: BondedGraph) -> None:
     engine, (_, p) = build(), state(graph)
     q = torch.zeros_like(p, requires_grad=True)
     visited, _ = engine.roll(graph, q, p, steps=20, eta=0.025)

@@ -10,14 +10,14 @@ from rdkit import Chem
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import MessageLayer, Readout
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.pooling import pool_atoms
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.molecules.collate import collate, graph_of
 from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.graph import collate, graph_of
 from ase_physml.molecules.store import MoleculeStore
 
 SMALL = HamNetConfig(
@@ -46,7 +46,7 @@ def model(request: pytest.FixtureRequest) -> HamNet:
     return build(request.param)
 
 
-def alone(graph: MolecularGraph, k: int) -> MolecularGraph:
+def alone(graph: BondedGraph, k: int) -> BondedGraph:
     """The k-th molecule of a batch as a batch of its own."""
     atoms, edges, pairs = (
         (graph.molecule[index] == k).nonzero().squeeze(1)
@@ -71,7 +71,7 @@ def alone(graph: MolecularGraph, k: int) -> MolecularGraph:
     )
 
 
-def test_shapes(model: HamNet, graph: MolecularGraph) -> None:
+def test_shapes(model: HamNet, graph: BondedGraph) -> None:
     found = model(graph)
     n, m = len(graph.masses), graph.n_molecules
     assert found.property.shape == (m, 3)
@@ -82,7 +82,7 @@ def test_shapes(model: HamNet, graph: MolecularGraph) -> None:
         assert found.positions.shape == (n, 3)
 
 
-def test_molecules_do_not_see_their_batch(model: HamNet, graph: MolecularGraph) -> None:
+def test_molecules_do_not_see_their_batch(model: HamNet, graph: BondedGraph) -> None:
     together = model(graph)
     for k in range(graph.n_molecules):
         by_itself = model(alone(graph, k))
@@ -106,7 +106,7 @@ def test_the_order_of_the_input_does_not_matter(smiles: str) -> None:
     assert torch.allclose(one.positions, other.positions, atol=1e-12)
 
 
-def test_everything_learns(model: HamNet, graph: MolecularGraph) -> None:
+def test_everything_learns(model: HamNet, graph: BondedGraph) -> None:
     # What all scores of a softmax share, it takes away again, to the last rounding,
     # but where they lie on two sides of the LeakyReLU: here some do.
     for layer in model.generator.layers:
@@ -152,7 +152,7 @@ def _put_zero_between(scores: Tensor, index: Tensor, bias: Tensor) -> None:
     bias.sub_((widest.max() + widest.min()) / 2)
 
 
-def test_frozen_engine_stays_as_it_is(graph: MolecularGraph) -> None:
+def test_frozen_engine_stays_as_it_is(graph: BondedGraph) -> None:
     learning, frozen = build(SMALL), build(replace(SMALL, frozen_engine=True))
     assert frozen.engine is not None
     assert torch.allclose(learning(graph).property, frozen(graph).property)
@@ -162,7 +162,7 @@ def test_frozen_engine_stays_as_it_is(graph: MolecularGraph) -> None:
         assert (parameter.grad is None) == name.startswith("engine."), name
 
 
-def test_given_conformations_count(graph: MolecularGraph) -> None:
+def test_given_conformations_count(graph: BondedGraph) -> None:
     model = build(replace(SMALL, conformation="given"))
     assert graph.positions is not None
     here = model(graph).property
@@ -174,7 +174,7 @@ def test_given_conformations_count(graph: MolecularGraph) -> None:
         model(replace(graph, positions=None))
 
 
-def test_trajectory_leads_to_the_conformation(graph: MolecularGraph) -> None:
+def test_trajectory_leads_to_the_conformation(graph: BondedGraph) -> None:
     engine = build(SMALL).engine
     assert engine is not None
     found = engine(graph)
@@ -186,7 +186,7 @@ def test_trajectory_leads_to_the_conformation(graph: MolecularGraph) -> None:
         assert energy.shape == (graph.n_molecules,)
 
 
-def test_equal_atoms_are_told_apart(graph: MolecularGraph) -> None:
+def test_equal_atoms_are_told_apart(graph: BondedGraph) -> None:
     engine = build(SMALL).engine
     assert engine is not None
     positions: Tensor = engine(graph).positions[graph.molecule == 5]
@@ -208,7 +208,7 @@ def test_first_atoms_know_of_the_last_if_read_both_ways(bidirectional: bool) -> 
     assert torch.allclose(one, other, atol=1e-12) == (not bidirectional)
 
 
-def test_no_targets_no_properties(graph: MolecularGraph) -> None:
+def test_no_targets_no_properties(graph: BondedGraph) -> None:
     assert build(replace(SMALL, targets=0))(graph).property is None
 
 
@@ -238,7 +238,7 @@ def test_unusable_architectures_are_refused(
 
 
 @pytest.mark.parametrize("attribute", ["atom_features", "masses"])
-def test_atoms_are_seen(graph: MolecularGraph, attribute: str) -> None:
+def test_atoms_are_seen(graph: BondedGraph, attribute: str) -> None:
     model = build(SMALL)
     changed = replace(graph, **{attribute: getattr(graph, attribute) * 1.5})
     assert not torch.allclose(model(changed).positions, model(graph).positions)

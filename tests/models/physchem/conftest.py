@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase_physml.molecular_graph import MolecularGraph
+from ase_physml.bonded_graph import BondedGraph
 
 Molecule = tuple[int, Sequence[tuple[int, int]]]
-Build = Callable[..., MolecularGraph]
+Build = Callable[..., BondedGraph]
 
 NOT_CONNECTED = 10**6
 
@@ -26,7 +26,7 @@ def hops_of(n: int, bonds: Sequence[tuple[int, int]]) -> Tensor:
     return hops.clamp(max=NOT_CONNECTED)
 
 
-def build(*molecules: Molecule, atom_features: int = 39) -> MolecularGraph:
+def build(*molecules: Molecule, atom_features: int = 39) -> BondedGraph:
     """Batch of molecules (atoms, bonds); equal ones have equal features."""
     parts: dict[str, list[Tensor]] = {}
     source, target, reverse, triplets, pairs, hops = [], [], [], [], [], []
@@ -57,7 +57,7 @@ def build(*molecules: Molecule, atom_features: int = 39) -> MolecularGraph:
         parts.setdefault("masses", []).append(0.2 + random(n))
         parts.setdefault("positions", []).append(4.0 * random(n, 3))
     n_atoms = torch.tensor([n for n, _ in molecules])
-    return MolecularGraph(
+    return BondedGraph(
         **{name: torch.cat(values) for name, values in parts.items()},
         source=torch.tensor(source, dtype=torch.long),
         target=torch.tensor(target, dtype=torch.long),
@@ -91,5 +91,5 @@ def molecules() -> dict[str, Molecule]:
 
 
 @pytest.fixture
-def graph() -> MolecularGraph:
+def graph() -> BondedGraph:
     return build(CHAIN, METHANE, RING, SALT, IONS)

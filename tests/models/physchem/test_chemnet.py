@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import elu, leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.chemnet import BondUpdate, ChemNet
 from ase_physml.models.physchem.readout import GlobalAttention
-from ase_physml.molecular_graph import MolecularGraph
 
 WIDTH, BONDS = 6, 5
 
@@ -19,7 +19,7 @@ def make(receiver: Literal["centre", "outer"]) -> ChemNet:
     return ChemNet(WIDTH, BONDS, receiver, dropout=0.0).double()
 
 
-def states(graph: MolecularGraph) -> tuple[Tensor, Tensor, Tensor]:
+def states(graph: BondedGraph) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
 
     def random(*shape: int) -> Tensor:
@@ -29,7 +29,7 @@ def states(graph: MolecularGraph) -> tuple[Tensor, Tensor, Tensor]:
     return random(n, WIDTH), e + e[graph.reverse], random(n, 3)
 
 
-def test_messages_are_maxima_over_triplets(graph: MolecularGraph) -> None:
+def test_messages_are_maxima_over_triplets(graph: BondedGraph) -> None:
     net, (v, _, q) = make("centre"), states(graph)
     lengths, angles = net.geometry(graph, q)
     found = net.messages(graph, v, lengths, angles)
@@ -63,7 +63,7 @@ def test_messages_are_maxima_over_triplets(graph: MolecularGraph) -> None:
 
 @pytest.mark.parametrize("receiver", ["centre", "outer"])
 def test_centres_see_neighbours_and_outer_atoms_see_theirs(
-    receiver: Literal["centre", "outer"], graph: MolecularGraph
+    receiver: Literal["centre", "outer"], graph: BondedGraph
 ) -> None:
     """The chain 0-1-2-3: what of atom 2 does atom 0 learn in one round?"""
     net, (v, e, q) = make(receiver), states(graph)
@@ -75,7 +75,7 @@ def test_centres_see_neighbours_and_outer_atoms_see_theirs(
     assert torch.equal(before[0], after[0]) is (receiver == "centre")
 
 
-def test_atoms_attend_to_their_bonds(graph: MolecularGraph) -> None:
+def test_atoms_attend_to_their_bonds(graph: BondedGraph) -> None:
     """``v'_i = GRU(ELU(sum_j alpha_ij t_ij), v_i)``, alpha the softmax of the bonds."""
     net, (v, e, q) = make("centre"), states(graph)
     new, _ = net(graph, v, e, q)
@@ -90,7 +90,7 @@ def test_atoms_attend_to_their_bonds(graph: MolecularGraph) -> None:
         torch.testing.assert_close(new[i], expected)
 
 
-def test_bonds_are_updated_from_both_atoms(graph: MolecularGraph) -> None:
+def test_bonds_are_updated_from_both_atoms(graph: BondedGraph) -> None:
     """The message is the GRU's input, the old bond its state."""
     net, (v, e, q) = make("centre"), states(graph)
     lengths, _ = net.geometry(graph, q)
@@ -104,7 +104,7 @@ def test_bonds_are_updated_from_both_atoms(graph: MolecularGraph) -> None:
         torch.testing.assert_close(found[k], expected)
 
 
-def test_a_bond_has_one_state(graph: MolecularGraph) -> None:
+def test_a_bond_has_one_state(graph: BondedGraph) -> None:
     net, (v, e, q) = make("centre"), states(graph)
     _, lengths = net(graph, v, e, q)
     after = BondUpdate(WIDTH, BONDS).double()(graph, v, e, lengths)
@@ -112,7 +112,7 @@ def test_a_bond_has_one_state(graph: MolecularGraph) -> None:
     assert not torch.allclose(after, e)
 
 
-def test_atoms_without_bonds_receive_nothing(graph: MolecularGraph) -> None:
+def test_atoms_without_bonds_receive_nothing(graph: BondedGraph) -> None:
     net, (v, e, q) = make("centre"), states(graph)
     after, _ = net(graph, v, e, q)
     alone = torch.bincount(graph.target, minlength=len(v)) == 0
@@ -122,7 +122,7 @@ def test_atoms_without_bonds_receive_nothing(graph: MolecularGraph) -> None:
     torch.testing.assert_close(after[alone], expected[alone])
 
 
-def test_fingerprint_of_one_atom_is_finite(graph: MolecularGraph) -> None:
+def test_fingerprint_of_one_atom_is_finite(graph: BondedGraph) -> None:
     torch.manual_seed(0)
     attention = GlobalAttention(WIDTH, 4).double()
     v, _, _ = states(graph)

@@ -3,13 +3,13 @@
 import torch
 from torch.nn.functional import leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.initialiser import GraphConvolution
-from ase_physml.molecular_graph import MolecularGraph
 
 WIDTH = 6
 
 
-def test_strengths_of_an_atom_sum_to_one(graph: MolecularGraph) -> None:
+def test_strengths_of_an_atom_sum_to_one(graph: BondedGraph) -> None:
     """``D^-1 A H W`` twice, with A the sigmoid of the bonds and D its row sums."""
     torch.manual_seed(0)
     convolution = GraphConvolution(WIDTH, graph.edge_features.shape[1]).double()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem, PhysChemOutput
 from ase_physml.models.physchem.readout import GlobalAttention
-from ase_physml.molecular_graph import MolecularGraph
-from ase_physml.molecules.graph import graph_of
+from ase_physml.molecules.collate import graph_of
 
 SMALL = PhysChemConfig(
     atom_width=12, bond_width=8, molecule_width=10, pair_width=6, pair_layers=2,
@@ -60,7 +60,7 @@ def parts(out: PhysChemOutput) -> dict[str, Tensor]:
     return found | named
 
 
-def rows(name: str, graph: MolecularGraph, molecule: int) -> Tensor:
+def rows(name: str, graph: BondedGraph, molecule: int) -> Tensor:
     """Rows of a prediction that belong to one molecule of a batch."""
     if name in ("property", "molecules"):
         return torch.arange(graph.n_molecules) == molecule
@@ -77,9 +77,9 @@ def loss(out: PhysChemOutput) -> Tensor:
 
 def test_no_molecule_sees_another(
     model: PhysChem,
-    graph: MolecularGraph,
+    graph: BondedGraph,
     molecules: dict[str, object],
-    build: Callable[..., MolecularGraph],
+    build: Callable[..., BondedGraph],
 ) -> None:
     together = parts(model(graph))
     for place, name in enumerate(["chain", "methane", "ring", "salt", "ions"]):
@@ -91,7 +91,7 @@ def test_no_molecule_sees_another(
 
 
 def test_order_of_edges_and_pairs_means_nothing(
-    model: PhysChem, graph: MolecularGraph
+    model: PhysChem, graph: BondedGraph
 ) -> None:
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(len(graph.source), generator=generator)
@@ -113,7 +113,7 @@ def test_order_of_edges_and_pairs_means_nothing(
         torch.testing.assert_close(after[key], expected, msg=key)
 
 
-def test_gradients_are_finite(model: PhysChem, graph: MolecularGraph) -> None:
+def test_gradients_are_finite(model: PhysChem, graph: BondedGraph) -> None:
     loss(model(graph)).backward()
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
@@ -121,7 +121,7 @@ def test_gradients_are_finite(model: PhysChem, graph: MolecularGraph) -> None:
 
 
 @pytest.mark.parametrize("name", MEANS)
-def test_every_parameter_learns(name: str, graph: MolecularGraph) -> None:
+def test_every_parameter_learns(name: str, graph: BondedGraph) -> None:
     model = make(VARIANTS[name])
     assert model.readout is not None
     for layer in model.readout.layers:
@@ -144,7 +144,7 @@ def _centre_scores(
 
 @pytest.mark.parametrize("forces", ["paper", "bounded", "equivariant", "springs"])
 def test_coincident_atoms_give_finite_gradients(
-    forces: str, graph: MolecularGraph
+    forces: str, graph: BondedGraph
 ) -> None:
     model = make(replace(SMALL, forces=forces))
     assert model.first_positions is not None
@@ -158,7 +158,7 @@ def test_coincident_atoms_give_finite_gradients(
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
-def test_shapes(graph: MolecularGraph) -> None:
+def test_shapes(graph: BondedGraph) -> None:
     out = make(SMALL)(graph)
     assert len(out.trajectory) == 1 + SMALL.blocks * SMALL.steps
     assert out.positions is not None and out.positions.shape == (17, 3)
@@ -167,12 +167,12 @@ def test_shapes(graph: MolecularGraph) -> None:
     assert out.atoms.shape == (17, 12)
 
 
-def test_classes_have_logits_of_their_own(graph: MolecularGraph) -> None:
+def test_classes_have_logits_of_their_own(graph: BondedGraph) -> None:
     out = make(replace(SMALL, head="multiclass", classes=4))(graph)
     assert out.property is not None and out.property.shape == (5, 3, 4)
 
 
-def test_properties_are_in_the_units_of_the_targets(graph: MolecularGraph) -> None:
+def test_properties_are_in_the_units_of_the_targets(graph: BondedGraph) -> None:
     model = make(SMALL)
     plain = model(graph).property
     assert model.head is not None
@@ -183,7 +183,7 @@ def test_properties_are_in_the_units_of_the_targets(graph: MolecularGraph) -> No
     assert "head.mean" in model.state_dict()
 
 
-def test_geometry_reaches_properties_where_it_should(graph: MolecularGraph) -> None:
+def test_geometry_reaches_properties_where_it_should(graph: BondedGraph) -> None:
     assert graph.positions is not None
     stretched = replace(graph, positions=1.1 * graph.positions)
     reads = make(VARIANTS["chemnet_conformer"])
@@ -195,7 +195,7 @@ def test_geometry_reaches_properties_where_it_should(graph: MolecularGraph) -> N
 
 @pytest.mark.parametrize("width", [39, 34])
 def test_feature_width_is_a_choice(
-    width: int, build: Callable[..., MolecularGraph], molecules: dict[str, object]
+    width: int, build: Callable[..., BondedGraph], molecules: dict[str, object]
 ) -> None:
     graph = build(molecules["ring"], atom_features=width)
     assert make(replace(SMALL, atom_features=width))(graph).property.isfinite().all()
@@ -204,12 +204,12 @@ def test_feature_width_is_a_choice(
         other(graph)
 
 
-def test_missing_conformation_is_named(graph: MolecularGraph) -> None:
+def test_missing_conformation_is_named(graph: BondedGraph) -> None:
     with pytest.raises(DataError, match="reads positions"):
         make(VARIANTS["chemnet_conformer"])(replace(graph, positions=None))
 
 
-def test_single_precision(model: PhysChem, graph: MolecularGraph) -> None:
+def test_single_precision(model: PhysChem, graph: BondedGraph) -> None:
     precise = parts(model(graph))
     rough = parts(model.float()(graph.to(torch.float32)))
     for key, value in rough.items():

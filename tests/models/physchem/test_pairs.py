@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.pairs import PairIndex, PairStates
-from ase_physml.molecular_graph import MolecularGraph
 
 
-def test_rows_are_those_of_a_loop(graph: MolecularGraph) -> None:
+def test_rows_are_those_of_a_loop(graph: BondedGraph) -> None:
     index = PairIndex.of(graph)
     found = list(zip(index.first.tolist(), index.second.tolist(), strict=True))
     expected = {
@@ -27,7 +27,7 @@ def test_rows_are_those_of_a_loop(graph: MolecularGraph) -> None:
     assert [found[row] for row in index.edges] == [(min(p), max(p)) for p in ends]
 
 
-def test_each_pair_hears_of_the_pairs_one_bond_away(graph: MolecularGraph) -> None:
+def test_each_pair_hears_of_the_pairs_one_bond_away(graph: BondedGraph) -> None:
     index = PairIndex.of(graph)
     found = list(zip(index.first.tolist(), index.second.tolist(), strict=True))
     heard = sorted(
@@ -45,7 +45,7 @@ def test_each_pair_hears_of_the_pairs_one_bond_away(graph: MolecularGraph) -> No
     assert heard == expected
 
 
-def states(graph: MolecularGraph, layers: int, touched: int | None = None) -> Tensor:
+def states(graph: BondedGraph, layers: int, touched: int | None = None) -> Tensor:
     """Pair states; with the state of one atom changed, if it is given."""
     torch.manual_seed(0)
     v = torch.randn(len(graph.molecule), 4, dtype=torch.float64)
@@ -55,13 +55,13 @@ def states(graph: MolecularGraph, layers: int, touched: int | None = None) -> Te
     return PairStates(4, 3, 5, layers).double()(graph, v, e + e[graph.reverse])
 
 
-def test_states_are_symmetric(graph: MolecularGraph) -> None:
+def test_states_are_symmetric(graph: BondedGraph) -> None:
     flipped = replace(graph, pairs=graph.pairs.flip(0))
     torch.testing.assert_close(states(flipped, 2), states(graph, 2))
 
 
 def test_ends_of_a_dihedral_know_what_is_between_them(
-    build: Callable[..., MolecularGraph],
+    build: Callable[..., BondedGraph],
 ) -> None:
     chain = build((4, [(0, 1), (1, 2), (2, 3)]))
     ends = chain.pairs.T.tolist().index([0, 3])

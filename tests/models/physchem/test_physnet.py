@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.pair_laws import EquivariantLaw, SpringLaw
 from ase_physml.models.physchem.physnet import BoundedLaw, PaperLaw, PhysNet
-from ase_physml.molecular_graph import MolecularGraph
 
 WIDTH, BONDS, TAU = 7, 5, 0.25
-Build = Callable[..., MolecularGraph]
+Build = Callable[..., BondedGraph]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -20,7 +20,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def states(graph: MolecularGraph) -> tuple[Tensor, Tensor]:
+def states(graph: BondedGraph) -> tuple[Tensor, Tensor]:
     """Atom states, and bond states that are equal in both directions."""
     e = random(len(graph.source), BONDS, seed=1)
     return random(len(graph.molecule), WIDTH), e + e[graph.reverse]
@@ -54,7 +54,7 @@ def strength_of_code(
 
 def naive_forces(
     law: nn.Module, strengths: Callable[..., tuple[Tensor, Tensor]],
-    graph: MolecularGraph, v: Tensor, e: Tensor, q: Tensor,
+    graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor,
 ) -> Tensor:  # fmt: skip
     """Sum over j of positional and, where bonded, torsion forces on each i."""
     forces = torch.zeros_like(q)
@@ -80,7 +80,7 @@ def naive_forces(
     ("name", "strengths"), [("paper", strength_of_paper), ("bounded", strength_of_code)]
 )
 def test_steps_are_hand_rolled_euler_steps(
-    name: str, strengths: Callable[..., tuple[Tensor, Tensor]], graph: MolecularGraph
+    name: str, strengths: Callable[..., tuple[Tensor, Tensor]], graph: BondedGraph
 ) -> None:
     law, (v, e) = law_named(name), states(graph)
     q, p = random(len(v), 3, seed=2), random(len(v), 3, seed=3)
@@ -95,7 +95,7 @@ def test_steps_are_hand_rolled_euler_steps(
     torch.testing.assert_close(found.forces, second)
 
 
-def test_symplectic_step_with_friction(graph: MolecularGraph) -> None:
+def test_symplectic_step_with_friction(graph: BondedGraph) -> None:
     law, (v, e) = law_named("springs"), states(graph)
     q, p = random(len(v), 3, seed=2), random(len(v), 3, seed=3)
     found = PhysNet(law, 1, TAU, "symplectic", 0.3)(graph, v, e, q, p)
@@ -110,9 +110,7 @@ def rotoreflection() -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["equivariant", "springs"])
-def test_motion_turns_and_shifts_with_the_frame(
-    name: str, graph: MolecularGraph
-) -> None:
+def test_motion_turns_and_shifts_with_the_frame(name: str, graph: BondedGraph) -> None:
     physnet = PhysNet(law_named(name), 5, TAU, "euler", 0.0)
     v, e = states(graph)
     q, p = random(len(v), 3, seed=2), random(len(v), 3, seed=3)
@@ -124,7 +122,7 @@ def test_motion_turns_and_shifts_with_the_frame(
 
 
 @pytest.mark.parametrize("name", ["equivariant", "springs"])
-def test_momentum_is_conserved(name: str, graph: MolecularGraph) -> None:
+def test_momentum_is_conserved(name: str, graph: BondedGraph) -> None:
     physnet = PhysNet(law_named(name), 5, TAU, "euler", 0.0)
     v, e = states(graph)
     q, p = random(len(v), 3, seed=2), random(len(v), 3, seed=3)
@@ -135,7 +133,7 @@ def test_momentum_is_conserved(name: str, graph: MolecularGraph) -> None:
         torch.testing.assert_close(after[atoms].sum(0), p[atoms].sum(0))
 
 
-def test_forces_of_the_paper_depend_on_the_frame(graph: MolecularGraph) -> None:
+def test_forces_of_the_paper_depend_on_the_frame(graph: BondedGraph) -> None:
     law, (v, e) = law_named("paper"), states(graph)
     forces, q, turn = law(graph, v, e).forces, random(len(v), 3), rotoreflection()
     assert not torch.allclose(forces(q @ turn), forces(q) @ turn, rtol=1e-3)

@@ -3,13 +3,13 @@
 import torch
 from torch.nn.functional import elu, leaky_relu
 
+from ase_physml.bonded_graph import BondedGraph
 from ase_physml.models.physchem.readout import Readout
-from ase_physml.molecular_graph import MolecularGraph
 
 ATOMS, WIDTH, LAYERS = 6, 5, 2
 
 
-def test_fingerprints_are_the_equations(graph: MolecularGraph) -> None:
+def test_fingerprints_are_the_equations(graph: BondedGraph) -> None:
     """From the mean; ``GRU(ELU(sum_i alpha_i FC v_i), g)``, the state g second."""
     torch.manual_seed(0)
     readout = Readout(ATOMS, WIDTH, LAYERS, "mean").double()

@@ -20,9 +20,9 @@ from ase_physml.potentials.molecular import (
     build_molecular,
     save_molecular,
 )
+from ase_physml.training.launch import fit, load
 from ase_physml.training.loop import Run
 from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.start import fit, load
 
 SMILES = (
     "C", "CC", "CCO", "CCN", "C=O", "C#N", "CC=O", "c1ccccc1", "CC(C)C", "OCCO",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ase_physml.errors import DataError, PhysMLError, PotentialError, RecipeError
-from ase_physml.training.start import load
+from ase_physml.training.launch import load
 
 Train = Callable[..., Path]
 

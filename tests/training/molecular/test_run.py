@@ -14,7 +14,7 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.graph import collate
+from ase_physml.molecules.collate import collate
 from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import (
     MolecularCard,
@@ -22,7 +22,7 @@ from ase_physml.potentials.molecular import (
 )
 from ase_physml.potentials.predict import predict
 from ase_physml.training.curves import read_metrics
-from ase_physml.training.molecular.committee import join_models
+from ase_physml.training.molecular.calibration import join_models
 from ase_physml.training.molecular.module import MolecularTraining
 from ase_physml.training.molecular.recipe import PhysChemRecipe
 from ase_physml.training.molecular.run import SaveMolecular

@@ -1,0 +1,378 @@
+"""Minimum energy paths of reactions: relaxed ends, interpolation, bands in batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ase_physml.calculators.identity import identity_of
+from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
+from ase_physml.calculators.spread import energy_spread
+from ase_physml.errors import StructureError
+from ase_physml.jobs.identity import Identity
+from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
+from ase_physml.workflows.ends import align_ends, placement_of
+from ase_physml.workflows.path_images import read_images, write_images
+from ase_physml.workflows.relax_many import relax_many
+from ase_physml.workflows.relaxation import (
+    OPTIMIZERS,
+    Relaxed,
+    check_is_atoms,
+    check_settings,
+)
+from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
+from ase_physml.workflows.verdict import judge, one_structure
+
+# A band climbs once it is this many times fmax from its end.
+_CLIMB = 5.0
+_SAVE_EVERY = 20
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ReactionPath:
+    """A band at the end of its optimisation.
+
+    Attributes:
+        images: Structures along the path, with energies and forces.
+        energies: Of the images, eV.
+        forces: Largest force on the band at the start and every step, eV/Å.
+        converged: The last of them is below the threshold, the ends are two structures
+            and no atom jumps between images.
+        seconds: Wall time since the search began, of all bands together.
+        barrier_std: Calibrated standard deviation of the barrier, eV, of a committee;
+            of a sound path only.
+        doubt: Its most doubtful image.
+        flaws: Why the path gives no barrier; see `judge`.
+        remarks: What else to know: how its ends were brought together, a minimum
+            inside, ends that did not relax.
+    """
+
+    images: list[Atoms]
+    energies: npt.NDArray[np.float64]
+    forces: list[float]
+    converged: bool
+    seconds: float
+    barrier_std: float | None = None
+    doubt: Doubt | None = None
+    flaws: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """The path has converged over a maximum inside: its barrier is one."""
+        return not self.flaws
+
+    @property
+    def verdict(self) -> str:
+        """The flaws, or "converged"."""
+        return "; ".join(self.flaws) or "converged"
+
+    @property
+    def barrier(self) -> float:
+        """Highest image above the first, eV."""
+        return float(self.energies.max() - self.energies[0])
+
+    @property
+    def reaction_energy(self) -> float:
+        """Last image above the first, eV."""
+        return float(self.energies[-1] - self.energies[0])
+
+    @property
+    def saddle(self) -> int:
+        """The highest image."""
+        return int(self.energies.argmax())
+
+
+@dataclass(frozen=True)
+class Search:
+    """Settings of `find_paths`.
+
+    Attributes:
+        images: Of a path, ends included.
+        fmax: Threshold of the largest force on a band, eV/Å.
+        steps: Steps of a band at most.
+        climb: Let the highest image climb, once the band is near.
+        optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
+        relax_ends: Relax reactant and product first, to ``end_fmax``.
+        end_fmax: eV/Å.
+        match: Reorder the product's atoms; see `align_ends`.
+        any_domain: Search with a potential that has seen minima only.
+    """
+
+    images: int = 9
+    fmax: float = 0.05
+    steps: int = 500
+    climb: bool = True
+    optimizer: str = "FIRE"
+    relax_ends: bool = True
+    end_fmax: float = 0.01
+    match: bool = False
+    any_domain: bool = False
+
+
+Outcome = ReactionPath | Exception
+Progress = Callable[[int, int, float], None]
+
+
+def find_paths(
+    ends: Sequence[tuple[Atoms, Atoms]],
+    calculator: CalculatorLike,
+    search: Search | None = None,
+    on_step: Progress | None = None,
+    states: Sequence[Path] | None = None,
+    resume: bool = False,
+    made_of: Sequence[Identity] | None = None,
+) -> list[Outcome]:
+    """Search the paths of many reactions, all images of all of them in one batch.
+
+    Args:
+        ends: Reactant and product of each reaction; they stay as they are.
+        calculator: Or its name, see `as_calculator`. One that has ``calculate_many``,
+            as PhysML's have, computes batches; any other of ASE's image by image.
+        search: Settings.
+        on_step: Called with the index of a reaction, the step and its largest force.
+        states: A trajectory for each, where its images are kept every 20 steps.
+        resume: Start from those.
+        made_of: What the images of each are of, see `path_identities`; kept with them,
+            and compared before they are used again.
+
+    Returns:
+        For each reaction its path, whose `ReactionPath.verdict` says what it is worth,
+        or the exception that says why there is none.
+
+    Raises:
+        StructureError: A setting out of range, or a potential that has seen no barrier.
+        PotentialError: No calculator, or one without forces.
+    """
+    search = search or Search()
+    calculator = as_calculator(calculator)
+    check_search(search, calculator)
+    if len(ends) == 2 and all(isinstance(end, Atoms) for end in ends):
+        ends = [(ends[0], ends[1])]  # type: ignore[list-item]
+    began = perf_counter()
+    bands: dict[int, BatchedNEB] = {}
+    about: dict[int, tuple[str, ...]] = {}
+    outcomes: dict[int, Outcome] = {}
+    for index, pair in enumerate(_relaxed_ends(ends, calculator, search)):
+        made = None if made_of is None else made_of[index]
+        try:
+            earlier = (
+                read_images(states[index], made)
+                if states is not None and resume
+                else []
+            )
+            images = earlier or _interpolated(pair, search)
+            bands[index] = _band(images, calculator)
+            about[index] = _about(pair, images)
+        except Exception as error:
+            outcomes[index] = error
+    history: dict[int, list[float]] = {index: [] for index in bands}
+
+    def step_taken(index: int, step: int, force: float) -> None:
+        history[index].append(force)
+        if states is not None and step % _SAVE_EVERY == 0:
+            made = None if made_of is None else made_of[index]
+            write_images(bands[index].images, states[index], made)
+        if on_step is not None:
+            on_step(index, step, force)
+
+    ended = _run(bands, search, step_taken)
+    seconds = perf_counter() - began
+    for index, failed in ended.items():
+        outcomes[index] = failed or _path(
+            bands[index], history[index], search.fmax, seconds, about[index]
+        )
+    return [outcomes[index] for index in range(len(ends))]
+
+
+def _run(
+    bands: dict[int, BatchedNEB], search: Search, on_step: Progress
+) -> dict[int, Exception | None]:
+    """Optimise bands; where both ends are one structure, only evaluate.
+
+    Returns:
+        Of each band the exception that ended it, or None.
+    """
+    ended: dict[int, Exception | None] = {}
+    apart: list[int] = []
+    same: list[int] = []
+    for index, band in bands.items():
+        try:
+            (same if _is_one(band) else apart).append(index)
+        except Exception as error:
+            ended[index] = error
+    for some, steps in ((apart, search.steps), (same, 0)):
+        found = run_bands(
+            [bands[index] for index in some],
+            OPTIMIZERS[search.optimizer],
+            search.fmax,
+            steps,
+            _renumbered(some, on_step),
+            _CLIMB * search.fmax if search.climb else 0.0,
+        )
+        for index, outcome in zip(some, found, strict=True):
+            ended[index] = outcome if isinstance(outcome, Exception) else None
+    return ended
+
+
+def _is_one(band: BatchedNEB) -> bool:
+    ends = band.images[0], band.images[-1]
+    # Energies only where they matter: those of all bands are one batch, later.
+    return bool(
+        one_structure(*ends, 0.0) and one_structure(*ends, band.reaction_energy)
+    )
+
+
+def _renumbered(some: Sequence[int], on_step: Progress) -> Progress:
+    return lambda position, step, force: on_step(some[position], step, force)
+
+
+def _band(images: list[Atoms], calculator: Calculator) -> BatchedNEB:
+    placement = placement_of(images[0])
+    # Of a cell, and of what is held, no image may be turned on the way either.
+    return BatchedNEB(
+        images, calculator, remove_rotation_and_translation=placement.aligned
+    )
+
+
+def _about(
+    pair: tuple[Atoms, Atoms] | Exception, images: Sequence[Atoms]
+) -> tuple[str, ...]:
+    """How the ends were brought together, and which of them did not relax."""
+    said = [placement_of(images[0]).about]
+    if not isinstance(pair, Exception):
+        said += [
+            f"the {name} did not relax to the largest force asked for"
+            for name, end in zip(("reactant", "product"), pair, strict=True)
+            if end.info.get("converged") is False
+        ]
+    return tuple(said)
+
+
+def check_search(search: Search, calculator: Calculator) -> None:
+    """Refuse, before any work, what `find_paths` would.
+
+    Raises:
+        StructureError: A setting out of range, or a potential that has seen no barrier.
+    """
+    check_settings(search.optimizer, search.fmax, search.steps)
+    if search.images < 3:
+        raise StructureError(f"a path needs 3 images or more, got {search.images}")
+    card = getattr(calculator, "card", None)
+    if card is not None and card.domain == "equilibrium" and not search.any_domain:
+        raise StructureError(
+            f"{name_of(calculator)} was trained on equilibrium structures only and "
+            "has never seen a barrier; use a potential for reactions, or ask for it "
+            "all the same (any_domain, --any-domain)"
+        )
+
+
+def _relaxed_ends(
+    ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
+) -> list[tuple[Atoms, Atoms] | Exception]:
+    pairs = [_checked(pair, index) for index, pair in enumerate(ends)]
+    if not search.relax_ends:
+        return pairs
+    flat = [end for pair in pairs if isinstance(pair, tuple) for end in pair]
+    found = iter(relax_many(flat, calculator, fmax=search.end_fmax))
+    return [
+        pair if isinstance(pair, Exception) else _relaxed(next(found), next(found))
+        for pair in pairs
+    ]
+
+
+def _checked(pair: object, index: int) -> tuple[Atoms, Atoms] | Exception:
+    """A reaction as it was given, or why it is none."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return StructureError(
+            f"reaction {index} must be a reactant and a product, got "
+            f"{type(pair).__name__}"
+        )
+    try:
+        for name, end in zip(("reactant", "product"), pair, strict=True):
+            check_is_atoms(end, f"the {name} of reaction {index}")
+    except StructureError as error:
+        return error
+    return pair[0], pair[1]
+
+
+def _relaxed(
+    first: Relaxed | Exception, last: Relaxed | Exception
+) -> tuple[Atoms, Atoms] | Exception:
+    for one in (first, last):
+        if isinstance(one, Exception):
+            return one
+        one.atoms.info["converged"] = one.converged
+    assert isinstance(first, Relaxed)
+    assert isinstance(last, Relaxed)
+    return first.atoms, last.atoms
+
+
+def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list[Atoms]:
+    """IDPP between ends that face each other (Smidstrup et al. 2014)."""
+    if isinstance(pair, Exception):
+        raise pair
+    reactant, product = pair[0].copy(), align_ends(*pair, match=search.match)
+    middle = [reactant.copy() for _ in range(search.images - 2)]
+    images = [reactant, *middle, product]
+    interpolate(images, "idpp", apply_constraint=True)
+    return images
+
+
+def _path(
+    band: BatchedNEB,
+    forces: list[float],
+    fmax: float,
+    seconds: float,
+    about: tuple[str, ...],
+) -> ReactionPath:
+    images = list(band.images)
+    energies = np.array([image.get_potential_energy() for image in images])
+    verdict = judge(images, energies, forces[-1], fmax, len(forces) - 1)
+    spread = _spread_of_barrier(images[0], images[int(energies.argmax())])
+    path = ReactionPath(
+        images,
+        energies,
+        forces,
+        verdict.converged,
+        seconds,
+        None if verdict.flaws else spread,
+        most_doubtful(map(doubt_about, images)),
+        verdict.flaws,
+        about + verdict.remarks,
+    )
+    for image in images:
+        image.info["verdict"] = path.verdict
+    return path
+
+
+def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
+    # Of the differences, member by member: much of what they err cancels.
+    if "energy_members" not in first.calc.results:
+        return None
+    members = [image.calc.results["energy_members"] for image in (first, saddle)]
+    return energy_spread(members[1] - members[0], first.calc.calibration)
+
+
+def path_identities(
+    ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
+) -> list[Identity]:
+    """What tells the search of each path from another."""
+    potential = identity_of(calculator)
+    return [
+        Identity.of(
+            "neb",
+            _FORMAT,
+            reactant=reactant,
+            product=product,
+            potential=potential,
+            search=search,
+        )
+        for reactant, product in ends
+    ]
