@@ -1,4 +1,4 @@
-"""Time of a potential on a baseline beside its baseline: one call as users make it.
+"""Time of potentials beside a baseline's: one call as users make it.
 
     OMP_NUM_THREADS=1 python benchmarks/baseline.py --out baseline.json
 
@@ -27,6 +27,8 @@ MOLECULES = (
     "CCOC(=O)c1ccc(NC(=O)CCCC2CCOCC2)cc1CO",
     "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC",
 )
+
+MODELS = ("qm9.pt", "qm9_delta.pt", "organic_delta.pt")
 
 
 def seconds_of(calculator: Calculator, atoms: Atoms) -> float:
@@ -58,7 +60,7 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="qm9_delta.pt")
+    parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--baseline", default="tblite:GFN2-xTB")
     parser.add_argument("--calls", type=int, default=40)
     parser.add_argument("--molecules", nargs="+", default=MOLECULES)
@@ -66,8 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     calculators = {
         options.baseline: make_calculator(options.baseline),
-        options.model: make_calculator(options.model),
-        f"{options.model}, float32": make_calculator(options.model, dtype="float32"),
+        **{model: make_calculator(model) for model in options.models},
     }
     found = [
         compare(calculators, options.baseline, from_smiles(smiles), options.calls)
