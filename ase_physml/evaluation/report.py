@@ -63,42 +63,42 @@ def _section(
     suite: Suite, records: Mapping[str, Any], tables: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the template reads of a suite."""
-    by_subject = {name: table["rows"] for name, table in tables.items()}
-    columns = _columns(by_subject)
+    by_candidate = {name: table["rows"] for name, table in tables.items()}
+    columns = _columns(by_candidate)
     measured = {n: r for n, r in records.items() if tables[n]["rows"]}
     return {
         "suite": suite,
         "columns": columns,
-        "lines": list(_lines(suite, columns, by_subject)),
+        "lines": list(_lines(suite, columns, by_candidate)),
         "image": picture(suite.name, measured) if measured else None,
         "tables": tables,
     }
 
 
-def _columns(by_subject: Mapping[str, Mapping[str, Row]]) -> list[str]:
-    cells = [row for rows in by_subject.values() for row in rows.values()]
+def _columns(by_candidate: Mapping[str, Mapping[str, Row]]) -> list[str]:
+    cells = [row for rows in by_candidate.values() for row in rows.values()]
     return list(dict.fromkeys(column for row in cells for column in row))
 
 
 def _lines(
-    suite: Suite, columns: list[str], by_subject: Mapping[str, Mapping[str, Row]]
+    suite: Suite, columns: list[str], by_candidate: Mapping[str, Mapping[str, Row]]
 ) -> Iterator[Line]:
     """Lines of a table, those of one row one below the other."""
-    for name in dict.fromkeys(row for rows in by_subject.values() for row in rows):
-        best = {c: _best(suite, c, name, by_subject) for c in columns}
-        those = {s: rows[name] for s, rows in by_subject.items() if name in rows}
+    for name in dict.fromkeys(row for rows in by_candidate.values() for row in rows):
+        best = {c: _best(suite, c, name, by_candidate) for c in columns}
+        those = {s: rows[name] for s, rows in by_candidate.items() if name in rows}
         for k, (candidate, row) in enumerate(those.items()):
             cells = [_cell(row.get(c), best[c]) for c in columns]
             yield Line(name, k == 0, candidate, cells)
 
 
 def _best(
-    suite: Suite, column: str, row: str, by_subject: Mapping[str, Mapping[str, Row]]
+    suite: Suite, column: str, row: str, by_candidate: Mapping[str, Mapping[str, Row]]
 ) -> float | None:
     """Of several; of one alone nothing is best."""
     values = [
         value
-        for rows in by_subject.values()
+        for rows in by_candidate.values()
         if isinstance(value := rows.get(row, {}).get(column), int | float)
     ]
     if column not in suite.better or len(set(values)) < 2:

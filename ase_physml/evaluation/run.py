@@ -83,7 +83,7 @@ def _report(
 def tables(found: Found) -> dict[str, dict[str, Any]]:
     """Rows of every suite and candidate, and what went wrong."""
     result: dict[str, dict[str, Any]] = {}
-    for name, by_subject in found.items():
+    for name, by_candidate in found.items():
         suite: Suite = SUITES[name]
         result[name] = {
             candidate: {
@@ -91,7 +91,7 @@ def tables(found: Found) -> dict[str, dict[str, Any]]:
                 "cases": len(records),
                 "errors": {k: r["error"] for k, r in records.items() if "error" in r},
             }
-            for candidate, records in by_subject.items()
+            for candidate, records in by_candidate.items()
         }
     return result
 

@@ -17,7 +17,7 @@ SMILES = ["C" * n for n in range(1, 8)] + ["nonsense", "", "CO"]
 
 
 @pytest.fixture(autouse=True)
-def small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHUNK", 3)
 
 
@@ -64,7 +64,7 @@ def test_goes_on_after_an_interruption(tmp_path: Path) -> None:
     assert content(cut) == content(whole)
 
 
-def test_finished_slabs_are_not_done_again(tmp_path: Path) -> None:
+def test_finished_chunks_are_not_done_again(tmp_path: Path) -> None:
     out = tmp_path / "store.h5"
     with pytest.raises(KeyboardInterrupt):
         build(SMILES, partial(until, stop="CO"), out, {})
