@@ -86,3 +86,11 @@ def test_what_is_shipped_is_whole() -> None:
         assert (folder / name).with_suffix(".md").stat().st_size > 500
     packed = {path.name for path in folder.glob("*.pt")}
     assert packed == set(registry.entries())
+
+
+@pytest.mark.parametrize("name", ["qm9.pt", "qm9_delta.pt", "organic_delta.pt"])
+def test_what_is_not_for_barriers_has_seen_minima_only(name: str) -> None:
+    """By the domain of its card `physml neb` refuses it, not by what people read."""
+    card = load_committee(registry.resolve(name))[1]
+    assert "barriers" in card.not_for
+    assert card.domain == "equilibrium"
