@@ -2,7 +2,7 @@
 
 A `BondedGraph` is ragged like `EdgeList`: the atoms of all molecules one after the
 other, index lists for everything between them. Hydrogens are implicit. Whoever builds
-one (`ase_physml.molecules`) puts the atoms of each molecule into canonical order, so
+one (`ase_physml.chem`) puts the atoms of each molecule into canonical order, so
 that an LSTM that reads them gives the same for every input order; `input_index` leads
 back.
 """

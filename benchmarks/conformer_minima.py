@@ -19,9 +19,9 @@ from rich.table import Table
 
 from ase_physml import generate_conformers
 from ase_physml.calculators.names import make_calculator
-from ase_physml.molecules.atoms import to_atoms
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.etkdg import embedded, etkdg
+from ase_physml.chem.atoms import to_atoms
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.etkdg import embedded, etkdg
 from ase_physml.workflows.conformer_choice import RMSD, distinct
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.relax_many import relax_many

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from rdkit import Chem
 
+from ase_physml.chem.conformers import conformer
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.sets import perceive_sets
 from ase_physml.data.frame import Array
-from ase_physml.molecules.conformers import conformer
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.sets import perceive_sets
 from ase_physml.potentials.molecular import build_molecular
 from ase_physml.potentials.predict import predict
 from ase_physml.training.launch import load

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 GRAPH = {"errors", "graph", "bonded_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models", "typed"}
 POTENTIALS = MODELS | {"potentials"}
-CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "jobs", "molecules"}
+CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "jobs", "chem"}
 WORKFLOWS = CALCULATORS | {"workflows"}
 ENGINES = CALCULATORS | {"engines"}
 EVALUATION = WORKFLOWS | {"evaluation"}
@@ -26,7 +26,7 @@ ALLOWED = {
     "graph": GRAPH,
     "bonded_graph": {"errors", "bonded_graph", "segment"},
     "jobs": {"errors", "jobs"},
-    "molecules": {"errors", "data", "jobs", "bonded_graph", "molecules", "segment"},
+    "chem": {"errors", "data", "jobs", "bonded_graph", "chem", "segment"},
     "models": MODELS,
     "potentials": POTENTIALS,
     "calculators": CALCULATORS,
@@ -34,7 +34,7 @@ ALLOWED = {
     "workflows": WORKFLOWS,
     "evaluation": EVALUATION,
     "data": {"errors", "charges", "data", "jobs"},
-    "training": POTENTIALS | {"data", "jobs", "molecules", "training"},
+    "training": POTENTIALS | {"data", "jobs", "chem", "training"},
     "cli": EVALUATION | {"training", "cli"},
 }
 # What the models know nothing of.

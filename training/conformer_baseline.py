@@ -16,11 +16,11 @@ import numpy as np
 from rich.progress import track
 from scipy.spatial.distance import cdist
 
+from ase_physml.chem.conformers import ForceField, featurise_with_conformer
+from ase_physml.chem.featurise import Order
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
-from ase_physml.molecules.conformers import ForceField, featurise_with_conformer
-from ase_physml.molecules.featurise import Order
-from ase_physml.molecules.store import MoleculeStore
 
 
 def rms_distance_error(a: np.ndarray, b: np.ndarray) -> float:

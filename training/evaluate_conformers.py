@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ase_physml.chem.embed import heavy_atoms, with_hydrogens
+from ase_physml.chem.etkdg import etkdg
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
-from ase_physml.molecules.embed import heavy_atoms, with_hydrogens
-from ase_physml.molecules.etkdg import etkdg
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.workflows.conformer_choice import RMSD, distinct
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.conformers import Conformers, conformers_of

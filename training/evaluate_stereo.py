@@ -27,10 +27,10 @@ from rdkit.Chem.EnumerateStereoisomers import (
 from rdkit.rdBase import BlockLogs
 from rich.progress import Progress
 
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.etkdg import embedded, etkdg
+from ase_physml.chem.stereo import placed
 from ase_physml.errors import DataError
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.etkdg import embedded, etkdg
-from ase_physml.molecules.stereo import placed
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.conformer_runs import Named, run_conformers
 from ase_physml.workflows.smiles_tables import read_smiles_table

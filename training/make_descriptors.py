@@ -21,10 +21,10 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors
 from rich.progress import track
 
+from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.data.splits import make_split
-from ase_physml.molecules.properties import PropertySet
-from ase_physml.molecules.store import MoleculeStore
 
 _TAIL = 0.005
 _LEFT_OUT = "Ipc"  # up to 1e19; AvgIpc says the same

@@ -29,12 +29,12 @@ from ase.optimize import BFGS, FIRE
 from rdkit import Chem
 
 from ase_physml.calculators.names import make_calculator
+from ase_physml.chem.etkdg import embedded, etkdg
 from ase_physml.data.atoms import find_labels, from_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.evaluation.candidate import bonded
-from ase_physml.molecules.etkdg import embedded, etkdg
 from ase_physml.workflows.ends import align_ends
 
 CALCULATOR = "tblite:GFN2-xTB"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from ase_physml.chem.sets import perceive_sets
 from ase_physml.data.ragged import RaggedSet
-from ase_physml.molecules.sets import perceive_sets
 
 
 def main() -> None:

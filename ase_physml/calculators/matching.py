@@ -10,9 +10,9 @@ from rdkit import Chem
 
 from ase_physml.calculators.checks import check_finite
 from ase_physml.calculators.restraints import Indices, Restraints
+from ase_physml.chem.perceive import bonded
 from ase_physml.data.frame import Frame
 from ase_physml.errors import DataError, StructureError
-from ase_physml.molecules.perceive import bonded
 
 # Of the heavy atoms; only symmetric molecules have more than a few.
 _MOST_MATCHES = 1000

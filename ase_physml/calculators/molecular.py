@@ -24,13 +24,13 @@ from ase_physml.calculators.matching import match
 from ase_physml.calculators.physnet_forces import PhysNetForces
 from ase_physml.calculators.restraints import Array
 from ase_physml.calculators.topology import Topology, distances_of
+from ase_physml.chem.collate import collate
+from ase_physml.chem.elements import check_elements
+from ase_physml.chem.embed import Target, follow
+from ase_physml.chem.featurise import Order, featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.errors import PotentialError
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.elements import check_elements
-from ase_physml.molecules.embed import Target, follow
-from ase_physml.molecules.featurise import Order, featurise
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel, engine_of
 from ase_physml.potentials.predictor import Predictor
 from ase_physml.torch_state import plain_torch

@@ -15,8 +15,8 @@ from rdkit.rdBase import BlockLogs
 from ase_physml.calculators.checks import check_finite, check_open
 from ase_physml.calculators.restraints import Array, Indices, Restraints
 from ase_physml.charges import is_neutral, is_singlet, multiplicity, total_charge
+from ase_physml.chem.canonical import canonical
 from ase_physml.errors import DataError, StructureError
-from ase_physml.molecules.canonical import canonical
 
 # Times its proper length, from which on a bond is broken.
 _BROKEN = 1.6

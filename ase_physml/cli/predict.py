@@ -45,7 +45,7 @@ def predict(
     lists them by their lines. OUT.unseen.csv lists molecules with elements that the
     model never saw.
     """
-    from ase_physml.molecules.etkdg import MAX_ATOMS
+    from ase_physml.chem.etkdg import MAX_ATOMS
     from ase_physml.workflows.property_runs import run_properties
     from ase_physml.workflows.smiles_tables import read_smiles_table
 

@@ -67,8 +67,8 @@ def table(
     """
     import numpy as np
 
-    from ase_physml.molecules.properties import import_table
-    from ase_physml.molecules.splits import random_split, scaffold_split
+    from ase_physml.chem.properties import import_table
+    from ase_physml.chem.splits import random_split, scaffold_split
 
     check_file(out, overwrite=overwrite, resume=resume)
     read = _read(source, target, smiles_column, task, classes, unit)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_physml.chem.perceive import bonded as perceive
 from ase_physml.data.frame import Frame
 from ase_physml.evaluation.candidate import Candidate, Molecule, bonded
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.molecules.perceive import bonded as perceive
 from ase_physml.workflows.geometry import rmsd
 
 if TYPE_CHECKING:

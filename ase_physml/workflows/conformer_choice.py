@@ -7,9 +7,9 @@ from ase.units import kB
 from rdkit import Chem
 from rdkit.Chem import rdMolAlign
 
+from ase_physml.chem.embed import heavy_atoms
+from ase_physml.chem.stereo import placed
 from ase_physml.data.frame import Array
-from ase_physml.molecules.embed import heavy_atoms
-from ase_physml.molecules.stereo import placed
 
 SAME_ENERGY = 0.01
 """Relaxed geometries whose energies differ by more, eV, are two conformers: it is what

@@ -8,12 +8,12 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit import Chem
 
+from ase_physml.chem.atoms import to_atoms
+from ase_physml.chem.embed import Target, vary
+from ase_physml.chem.etkdg import MAX_ATOMS, TIMEOUT, Clock
+from ase_physml.chem.stereo import keeps_bonds, keeps_stereo
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.molecules.atoms import to_atoms
-from ase_physml.molecules.embed import Target, vary
-from ase_physml.molecules.etkdg import MAX_ATOMS, TIMEOUT, Clock
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 from ase_physml.workflows.conformer_choice import RMSD
 from ase_physml.workflows.relax_many import relax_many
 from ase_physml.workflows.relaxation import Relaxed, check_settings

@@ -8,6 +8,8 @@ from shutil import copyfileobj
 from ase import Atoms
 from rdkit import Chem
 
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.stereo import placed
 from ase_physml.data.atoms import from_atoms
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.frame import Frame
@@ -15,8 +17,6 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.errors import DataError
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.stereo import placed
 
 KINDS = (".sdf", ".xyz", ".h5")
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from rdkit import Chem
 
+from ase_physml.chem.embed import Target, follow, vary
+from ase_physml.chem.etkdg import Clock
+from ase_physml.chem.featurise import Featurised
+from ase_physml.chem.force_field import has_mmff, minima
+from ase_physml.chem.normal_form import NormalForm
+from ase_physml.chem.stereo import with_stereo_of
+from ase_physml.chem.strain import TRIES, first_possible
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.molecules.embed import Target, follow, vary
-from ase_physml.molecules.etkdg import Clock
-from ase_physml.molecules.featurise import Featurised
-from ase_physml.molecules.force_field import has_mmff, minima
-from ase_physml.molecules.normal_form import NormalForm
-from ase_physml.molecules.stereo import with_stereo_of
-from ase_physml.molecules.strain import TRIES, first_possible
 from ase_physml.workflows.conformer_choice import RMSD, distinct, spread
 from ase_physml.workflows.conformer_ensemble import Ensemble, Settings
 

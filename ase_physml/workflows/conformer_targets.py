@@ -11,13 +11,13 @@ from rdkit import Chem
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.chem.collate import collate
+from ase_physml.chem.elements import unseen_elements
+from ase_physml.chem.embed import Target, heavy_atoms
+from ase_physml.chem.featurise import Featurised, Order, featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.errors import PotentialError
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.elements import unseen_elements
-from ase_physml.molecules.embed import Target, heavy_atoms
-from ase_physml.molecules.featurise import Featurised, Order, featurise
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.predictor import Predictor
 from ase_physml.potentials.registry import resolve
 

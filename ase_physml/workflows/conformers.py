@@ -10,10 +10,10 @@ from ase import Atoms
 from rdkit import Chem
 
 from ase_physml.calculators.names import CalculatorLike, as_calculator
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.etkdg import check_size
+from ase_physml.chem.normal_form import normal_form
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.etkdg import check_size
-from ase_physml.molecules.normal_form import normal_form
 from ase_physml.workflows.conformer_choice import boltzmann_weights, distinct
 from ase_physml.workflows.conformer_ensemble import (
     ROOM_TEMPERATURE,
@@ -74,7 +74,7 @@ def generate_conformers(
     However its SMILES is written, a molecule gets the same geometries, and its mirror
     image their mirror images. Where the model knows nothing of an element, they are
     those of ETKDGv3, with a warning. A stereoisomer that cannot exist is refused, see
-    `ase_physml.molecules.strain`. SMILES with isotopes give structures with masses.
+    `ase_physml.chem.strain`. SMILES with isotopes give structures with masses.
 
     With ``relax``, up to half as many again are relaxed: the predicted one, the lowest
     of MMFF94, and some far from these. Copies are left out when all have an energy.

@@ -12,9 +12,9 @@ from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import CalculatorLike, as_calculator
+from ase_physml.chem.reaction import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
-from ase_physml.molecules.reaction import MappedReaction, read_reaction
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.constraints import check_kept
 from ase_physml.workflows.ends import align_ends

@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from rdkit import Chem
 
+from ase_physml.chem.reaction import MappedReaction
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.molecules.reaction import MappedReaction
 from ase_physml.workflows.conformer_ensemble import Settings, labelled
 from ase_physml.workflows.conformers import conformers_of
 from ase_physml.workflows.ends import shifts

@@ -8,10 +8,10 @@ from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 from scipy.spatial.distance import cdist
 
+from ase_physml.chem.etkdg import Clock, bounds_of, embedded, etkdg
+from ase_physml.chem.reaction import MappedReaction
+from ase_physml.chem.stereo import keeps_bonds, keeps_stereo, parted, placed
 from ase_physml.data.frame import Array
-from ase_physml.molecules.etkdg import Clock, bounds_of, embedded, etkdg
-from ase_physml.molecules.reaction import MappedReaction
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, parted, placed
 from ase_physml.workflows.geometry import rmsd
 
 _STEPS = 1000

@@ -10,14 +10,14 @@ from typing import Any, Literal, cast
 import numpy as np
 from torch import Tensor
 
+from ase_physml.chem.collate import collate
+from ase_physml.chem.elements import unseen_elements
+from ase_physml.chem.etkdg import MAX_ATOMS, check_size
+from ase_physml.chem.featurise import Featurised, Order, featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.elements import unseen_elements
-from ase_physml.molecules.etkdg import MAX_ATOMS, check_size
-from ase_physml.molecules.featurise import Featurised, Order, featurise
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import MolecularModel
 from ase_physml.potentials.predict import MolecularPrediction
 from ase_physml.potentials.predictor import Predictor

@@ -23,13 +23,13 @@ from ase_physml.calculators.molecular import (
 )
 from ase_physml.calculators.restraints import Restraints
 from ase_physml.calculators.topology import distances_of
+from ase_physml.chem.collate import graph_of
 from ase_physml.errors import DataError, PotentialError, StructureError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.collate import graph_of
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 
 SMALL = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "pair_width": 8}

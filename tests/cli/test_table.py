@@ -6,10 +6,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from ase_physml.chem.properties import PropertySet
 from ase_physml.cli import app
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
-from ase_physml.molecules.properties import PropertySet
 
 ROWS = [
     "id,SMILES,boiling,toxic",

@@ -8,9 +8,9 @@ import pytest
 from ase import Atoms
 from rdkit import Chem
 
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.stereo import keeps_bonds, keeps_stereo
 from ase_physml.errors import PhysMLError
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.conformers import Conformers, conformers_of
 from ase_physml.workflows.structures import from_smiles

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ase_physml.chem.collate import graph_of
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import Readout as HamNetReadout
 from ase_physml.models.physchem.readout import Readout as PhysChemReadout
 from ase_physml.models.pooling import Pooling
-from ase_physml.molecules.collate import graph_of
 
 
 def start(of: str, pooling: Pooling, smiles: str) -> Tensor:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from ase_physml.chem.collate import collate
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.models.reader import _parts, read_atoms
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.store import MoleculeStore
 
 ONE = featurise("O"), featurise("CCO"), featurise("C" * 30)
 

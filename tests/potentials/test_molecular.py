@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.chem.collate import collate
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.errors import PotentialError
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.checkpoint import (
     MOLECULAR_FORMAT,
     load_potential,

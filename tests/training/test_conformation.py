@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.chem.collate import collate, graph_of
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.errors import DataError
-from ase_physml.molecules.collate import collate, graph_of
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training import conformation
 
 # Chains, rings, a molecule of one atom, and two ions without a bond between them.

@@ -5,9 +5,9 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from ase_physml.molecules.embed import with_hydrogens
-from ase_physml.molecules.etkdg import embedded, etkdg
-from ase_physml.molecules.stereo import placed
+from ase_physml.chem.embed import with_hydrogens
+from ase_physml.chem.etkdg import embedded, etkdg
+from ase_physml.chem.stereo import placed
 from ase_physml.workflows import conformer_choice
 from ase_physml.workflows.conformer_choice import RMSD, SAME_ENERGY, distinct, spread
 

@@ -11,11 +11,11 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from ase_physml import generate_conformers
+from ase_physml.chem.embed import Target, follow, heavy_atoms, vary, with_hydrogens
+from ase_physml.chem.stereo import keeps_bonds, keeps_stereo, placed
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.embed import Target, follow, heavy_atoms, vary, with_hydrogens
-from ase_physml.molecules.stereo import keeps_bonds, keeps_stereo, placed
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 from ase_physml.workflows.conformer_choice import RMSD, boltzmann_weights, distinct
 from ase_physml.workflows.conformer_ensemble import Settings

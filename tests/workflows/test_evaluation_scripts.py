@@ -11,11 +11,11 @@ from ase import Atoms
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from ase_physml.chem.reaction import read_reaction
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.molecules.reaction import read_reaction
 from ase_physml.workflows.pathway_geometry import grow, meet
 
 FOLDER = Path(__file__).parents[2] / "training"

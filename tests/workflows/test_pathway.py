@@ -13,8 +13,8 @@ from ase.constraints import FixAtoms, Hookean
 from ase.io import read, write
 
 from ase_physml import PhysMLCalculator
+from ase_physml.chem.reaction import read_reaction
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
-from ase_physml.molecules.reaction import read_reaction
 from ase_physml.workflows import pathway as module
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.geometry import rmsd

@@ -8,13 +8,13 @@ import pytest
 import torch
 from rdkit import Chem
 
+from ase_physml.chem.collate import graph_of
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.collate import graph_of
 from ase_physml.potentials.molecular import MolecularCard, save_molecular
 from ase_physml.workflows import properties
 from ase_physml.workflows.properties import (

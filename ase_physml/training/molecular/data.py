@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
+from ase_physml.chem.collate import collate
+from ase_physml.chem.elements import element_names
+from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.elements import element_names
-from ase_physml.molecules.properties import PropertySet
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.training.batches import StepSampler, steps_done
 from ase_physml.training.distributed import Shard, share_of
 from ase_physml.training.molecular.recipe import MolecularRecipe

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ase_physml.bonded_graph import BondedGraph
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.store import MoleculeStore
+from ase_physml.chem.collate import collate
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.store import MoleculeStore
 
 # A chain, one atom twice, two ions without a bond, a ring, a molecule that only the
 # order of its atoms can untangle, and one with different bonds at one atom.

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.chem.collate import collate, graph_of
+from ase_physml.chem.featurise import featurise
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import MessageLayer, Readout
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.pooling import pool_atoms
-from ase_physml.molecules.collate import collate, graph_of
-from ase_physml.molecules.featurise import featurise
-from ase_physml.molecules.store import MoleculeStore
 
 SMALL = HamNetConfig(
     state_width=8, gcn_width=16, steps=5, width=24, fingerprint=32, targets=3

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.chem.collate import graph_of
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem, PhysChemOutput
 from ase_physml.models.physchem.readout import GlobalAttention
-from ase_physml.molecules.collate import graph_of
 
 SMALL = PhysChemConfig(
     atom_width=12, bond_width=8, molecule_width=10, pair_width=6, pair_layers=2,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from ase_physml.chem.conformers import featurise_with_conformer
+from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.splits import Split
 from ase_physml.data.tables import Task
-from ase_physml.molecules.conformers import featurise_with_conformer
-from ase_physml.molecules.properties import PropertySet
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import (
     Kind,
     MolecularCard,

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from ase_physml.chem.collate import collate
+from ase_physml.chem.properties import PropertySet
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, PhysMLError
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.properties import PropertySet
 from ase_physml.potentials.molecular import MolecularCard, load_molecular
 from ase_physml.potentials.predict import predict
 from ase_physml.training.molecular.data import Molecules

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from ase_physml.chem.collate import collate
+from ase_physml.chem.store import MoleculeStore
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.molecules.collate import collate
-from ase_physml.molecules.store import MoleculeStore
 from ase_physml.potentials.molecular import (
     MolecularCard,
     load_molecular,

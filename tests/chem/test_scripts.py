@@ -1,0 +1,73 @@
+"""The scripts that make stores of molecules, and the one that measures RDKit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem
+
+from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.store import MoleculeStore
+from ase_physml.data.splits import Split
+
+SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]
+
+
+def test_molecules_and_baseline(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    geometries, out = make_set("set.h5", SMILES), tmp_path / "molecules.h5"
+    assert "9 molecules, 0 left out" in script(
+        "make_molecules.py", geometries, "--out", out
+    )
+    assert len(MoleculeStore.load(out)) == 9
+    Split(np.arange(6), np.array([8]), np.array([6, 7])).save(tmp_path / "split.json")
+    found = script("conformer_baseline.py", out, "--split", tmp_path / "split.json")
+    assert "2 molecules" in found
+    # The set was made with MMFF94, and rings of three and four have one shape each.
+    lines = [x.split() for x in found.splitlines() if x.startswith("ETKDGv3")]
+    errors = {line[3]: float(line[8]) for line in lines}
+    assert errors["mmff94"] < 1e-3 < errors["uff"]
+
+
+def test_properties(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    table, out = tmp_path / "my_lipophilicity.csv", tmp_path / "out"
+    rows = [f"{k},{k / 10},{smiles}" for k, smiles in enumerate(SMILES)]
+    table.write_text("\n".join(["CMPD_CHEMBLID,exp,smiles", *rows, "x,1,nonsense"]))
+    energies = make_set("qm.h5", SMILES, energies=True)
+    found = script("make_properties.py", table, energies, "--out", out)
+    assert "1 left out" in found
+    for name in ("my_lipophilicity", "qm"):
+        data = PropertySet.load(out / f"{name}.h5")
+        assert len(data.store) == 9
+        assert data.store.has_positions.all()
+        for kind in ("random", "scaffold"):
+            assert Split.load(out / f"{name}.{kind}.json").size == 9
+
+
+def test_energies_less_their_elements(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    energies, split = make_set("qm.h5", SMILES, energies=True), tmp_path / "split.json"
+    Split(np.arange(8), np.array([8]), np.array([], dtype=int)).save(split)
+    script("make_properties.py", energies, "--out", tmp_path / "whole")
+    whole = PropertySet.load(tmp_path / "whole" / "qm.h5")
+    options = ("--out", tmp_path / "less", "--less-elements", split)
+    script("make_properties.py", energies, *options)
+    less = PropertySet.load(tmp_path / "less" / "qm.h5")
+    counts = np.array([composition_of(smiles) for smiles in whole.smiles])
+    removed = whole.targets[:, 0] - less.targets[:, 0]
+    # Every molecule's, of the validation part too, is one sum over elements.
+    fitted, *_ = np.linalg.lstsq(counts, removed)
+    assert np.abs(removed - counts @ fitted).max() < 1e-6
+    # Of what it was fitted to nothing that elements explain is left.
+    trained = np.isin(whole.store.columns["frame"], np.arange(8))
+    assert np.abs(counts[trained].T @ less.targets[trained]).max() < 1e-6
+
+
+def composition_of(smiles: str) -> list[int]:
+    """Atoms of C, O and H."""
+    symbols = [a.GetSymbol() for a in Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()]
+    return [symbols.count(symbol) for symbol in "COH"]
