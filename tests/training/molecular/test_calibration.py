@@ -34,7 +34,12 @@ def member(folder: Path, seed: int, head: str = "regression", **values: object) 
     architecture = {**NARROW, **HEADS[head], **values}
     names = [f"p{k}" for k in range(architecture["targets"])]
     card = ModelCard(
-        "one", "physchem", architecture, names, task=head, elements=["C", "N", "O"]
+        name="one",
+        kind="physchem",
+        architecture=architecture,
+        target_names=names,
+        task=head,
+        elements=["C", "N", "O"],
     )
     path = folder / f"{head}{seed}.pt"
     save_model(path, build_model("physchem", architecture), card)
