@@ -13,13 +13,13 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from ase_physml.models.physml.model import PhysML
 
 Array = npt.NDArray[np.floating]
 
-NODES = 512
-"""Nodes of a curve; see the package's docstring for the error they leave."""
+_FINENESS, _FEWEST = 18.0, 192
 
 NODE = 3
 """Rows of a node: value, slope and curvature."""
@@ -28,9 +28,16 @@ _Curve = tuple[Array, Array, Array]
 """Value, first and second derivative by the distance."""
 
 
-def spacing(cutoff: float) -> float:
+def nodes_of(model: PhysML) -> int:
+    """Nodes of a curve: 18 in the width of the narrowest radial basis function."""
+    steepest = math.exp(0.5 * float(numpy_of(model.basis.log_widths).max()))
+    return max(_FEWEST, math.ceil(_FINENESS * model.config.alpha * steepest))
+
+
+def spacing(model: PhysML) -> float:
     """Distance of two nodes in x."""
-    return cutoff / (1.0 + cutoff) / (NODES - 1)
+    cutoff = model.config.cutoff
+    return float(cutoff / (1.0 + cutoff)) / (nodes_of(model) - 1)
 
 
 def curves_of(model: PhysML, species: int) -> Array:
@@ -41,20 +48,20 @@ def curves_of(model: PhysML, species: int) -> Array:
         species: Row of the element in the model's tables.
 
     Returns:
-        (2 depth + 1, nodes * 3, d) float64: D^K and D^V of each layer, the latter with
+        (2 depth + 1, `NODE` rows a node, d) float64: D^K and D^V of each layer, the latter with
         the envelope that belongs to its weight, then the filter of the neighbours.
     """
     config = model.config
-    step = spacing(config.cutoff)
-    x = step * np.arange(NODES)
+    step = spacing(model)
+    x = step * np.arange(nodes_of(model))
     distance = x / (1.0 - x)
     # The last node is the cutoff itself, whatever rounding makes of it.
     distance[-1] = config.cutoff
     phi = _envelope(distance[:, None], config.cutoff)
     psi = _product(phi, _basis(model, species, distance[:, None]))
-    weight = _numpy(model.distance_filters.weight)
-    filters = _silu(_linear(psi, weight, _numpy(model.distance_filters.bias)))
-    around = _linear(psi, _numpy(model.neighbour_filter.weight), np.zeros(1))
+    weight = numpy_of(model.distance_filters.weight)
+    filters = _silu(_linear(psi, weight, numpy_of(model.distance_filters.bias)))
+    around = _linear(psi, numpy_of(model.neighbour_filter.weight), np.zeros(1))
     width = config.width
     found = []
     for layer in range(config.depth):
@@ -85,8 +92,8 @@ def _envelope(distance: Array, cutoff: float) -> _Curve:
 def _basis(model: PhysML, species: int, distance: Array) -> _Curve:
     """Exponential-normal basis without its envelope (Eq 2)."""
     alpha = model.config.alpha
-    mu = _numpy(model.basis.centres)[species]
-    beta = np.exp(_numpy(model.basis.log_widths)[species])
+    mu = numpy_of(model.basis.centres)[species]
+    beta = np.exp(numpy_of(model.basis.log_widths)[species])
     decay = np.exp(-alpha * distance)
     off = decay - mu
     first = -2.0 * alpha * beta * off * decay
@@ -115,5 +122,7 @@ def _silu(curve: _Curve) -> _Curve:
     return x * s, first * slope, second * slope**2 + first * bend
 
 
-def _numpy(tensor: "object") -> Array:
-    return tensor.detach().double().cpu().numpy()  # type: ignore[attr-defined, no-any-return]
+def numpy_of(tensor: Tensor) -> Array:
+    """Values in float64."""
+    values: Array = tensor.detach().double().cpu().numpy()
+    return values

@@ -1,47 +1,40 @@
 import numpy as np
-from ase_physml.native.curves import Array, curves_of, spacing, _numpy
-import ase_physml.native.curves as curves_
-from ase_physml.native.kernels import Weights, evaluate
-
-def weights_of(model, dtype):
-    c=model.config; d=c.width
-    def both(w):  # (out,in) -> forward (in,out), back (out,in)
-        return np.ascontiguousarray(w.T), np.ascontiguousarray(w)
-    def fold(weight,bias,norm):
-        g,b=_numpy(norm.weight),_numpy(norm.bias)
-        return weight*g, bias+weight@b
-    own=np.concatenate([_numpy(model.embedding.weight),_numpy(model.electronegativities)],1)
-    comb=_numpy(model.combine.weight); cb=_numpy(model.combine.bias)
-    base=own@comb[:,:d].T+cb
-    mix=comb[:,d:]@_numpy(model.neighbour_mix.weight)
-    L=c.depth
-    qkv=np.zeros((L,3,d,d)); qb=np.zeros((L,3,d)); out=np.zeros((L,d,d)); ob=np.zeros((L,d))
-    for l,bk in enumerate(model.blocks):
-        w,b=fold(_numpy(bk.queries_keys_values.weight),_numpy(bk.queries_keys_values.bias),bk.norm)
-        qkv[l]=w.reshape(3,d,d); qb[l]=b.reshape(3,d)
-        out[l]=_numpy(bk.out.weight); ob[l]=_numpy(bk.out.bias)
-    pair=np.zeros((2,d,d)); pb=np.zeros((2,d)); betas=np.zeros((5,d)); bb=np.zeros(5)
-    if model.pair_energy is not None:
-        pe=model.pair_energy
-        pair[0],pb[0]=fold(_numpy(pe.first.weight),_numpy(pe.first.bias),model.norm)
-        pair[1],pb[1]=fold(_numpy(pe.second.weight),np.zeros(d),model.norm)
-        betas=0.5*_numpy(pe.betas.weight); bb=_numpy(pe.betas.bias)+np.array([0,*pe.start,0])
-    atom=np.zeros((d//2,d)); ab=np.zeros(d//2); ao=np.zeros(d//2)
-    const=_numpy(model.element_bias)
-    if model.atom_head is not None:
-        atom,ab=fold(_numpy(model.atom_head[0].weight),_numpy(model.atom_head[0].bias),model.norm)
-        ao=_numpy(model.atom_head[2].weight)[0]; const=const+_numpy(model.atom_head[2].bias)
-    cv=np.stack([curves_of(model,s) for s in range(len(c.elements))])
-    t=lambda a: a.swapaxes(-1,-2)
-    ws=[base,own,t(mix),mix,t(qkv),qkv,qb,t(out),out,ob,t(pair),pair,pb,betas,bb,t(atom),atom,ab,ao,const,_numpy(model.radii),cv,np.array([1.0,1e15])]
-    return Weights(*(np.ascontiguousarray(w).astype(dtype) for w in ws))
+from ase_physml.native.curves import curves_of, spacing
+from ase_physml.native.weights import weights_of
+from ase_physml.native.edges import Pairs, Edges, find_pairs
+from ase_physml.native.gradient import Room, evaluate
+from ase_physml.native.messages import Rows
+from ase_physml.native.pair_terms import BLOCK
 
 class Native:
     def __init__(self,model,dtype="float64"):
         c=model.config
         self.w=weights_of(model,dtype); self.c=c
-        self.step=spacing(c.cutoff)
+        for s in range(len(c.elements)): self.w.curves[s]=curves_of(model,s)
+        self.step=spacing(model)
         self.species=model.species_of.numpy()
+        self.dtype=np.dtype(dtype)
     def __call__(self,numbers,positions,starts):
-        c=self.c
-        return evaluate(self.w,c.heads,(c.atom_energy,c.pair_energy),(c.cutoff,c.pair_cutoff or 1e30,c.pair_cutoff or 1e30),self.step,self.species[numbers],starts,positions,np.empty((2,0),np.int64),np.empty((0,3)),False)
+        c=self.c; A=len(numbers); n=np.diff(starts); P=int((n*(n-1)//2).sum())
+        L,d=c.depth,c.width
+        pairs=Pairs(np.empty((2,P),np.int64),np.empty((P,3)),np.empty(P))
+        start=np.zeros(A+1,np.int64)
+        reach=c.pair_cutoff or 1e30
+        P,K,nearest=find_pairs(positions,starts,reach,c.cutoff,False,pairs,start)
+        if P<len(pairs.distance):
+            pairs=Pairs(np.ascontiguousarray(pairs.atoms[:,:P]),pairs.vector[:P],pairs.distance[:P])
+        E=2*K+A
+        dt=self.dtype
+        species=self.species[numbers]
+        edges=Edges(species,start,np.empty(E,np.int64),np.empty(E,np.int64),np.empty(K+1,np.int64),np.empty((K+1,12),dt))
+        z=lambda *s: np.zeros(s,dt)
+        e=lambda *s: np.empty(s,dt)
+        w=self.w
+        h=w.atom.shape[1]
+        room=Room(x=w.base[species],around=z(A,d),hat=e(L+1,A,d),scale=np.empty((L+1,A)),qkv=z(L,3,A,d),gate=np.empty((L,E,c.heads)),rise=np.empty((L,E,c.heads)),update=z(L,A,d),
+          atom_hidden=z(A,h),pair_hidden=z(2,A,d),grown=e(2,A,d),rise_of_pairs=e(2,BLOCK,d),block=np.empty((7,BLOCK)),by_pair_hidden=z(2,A,d),by_x=z(A,d),by_hat=z(L+1,A,d),by_qkv=z(L,3,A,d),by_update=z(L,A,d),by_around=z(A,d),
+          slope=np.zeros(P),near_slope=np.zeros(K+1),near=np.empty(K,np.int64),reached=np.zeros(A,np.int64),stack=np.empty(A,np.int64),owner=np.repeat(np.arange(len(n)),n))
+        rows=Rows(*(e(d) for _ in range(6)))
+        en=w.constants[species].astype(float); f=np.zeros((A,3)); s=np.zeros((len(n),3,3))
+        said=evaluate(w,(c.atom_energy,c.pair_energy),(c.cutoff,reach),self.step,starts,pairs,edges,room,rows,en,f,s)
+        return en,f,s,said
