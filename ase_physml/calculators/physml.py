@@ -75,9 +75,14 @@ class PhysMLCalculator(ParametricCalculator):
         skin: How far in Å beyond the cutoffs neighbours of a periodic structure are
             listed, to find them again only when atoms have moved by half as much. It
             changes no result.
+        backend: "auto" evaluates on a CPU by compiled loops, several times faster for
+            small molecules and equal to torch within 1e-6 eV and eV/Å, where the
+            potential is one that they know; "native" by them or not at all, "torch"
+            without them. The first evaluation on a machine compiles for some seconds.
 
     Raises:
-        PotentialError: The potential cannot be loaded, or the device cannot do dtype.
+        PotentialError: The potential cannot be loaded, the device cannot do dtype, or
+            the backend not the potential.
         StructureError: On calculation, for input that the potential cannot treat.
     """
 
@@ -96,9 +101,12 @@ class PhysMLCalculator(ParametricCalculator):
         spin: float = 1,
         compiled: bool = False,
         skin: float = 0.5,
+        backend: Literal["auto", "native", "torch"] = "auto",
     ) -> None:
         super().__init__()
-        self.loaded = LoadedPotential.open(model, device, dtype)
+        if compiled and backend == "native":
+            raise PotentialError("compiled=True is for backend='torch', not 'native'")
+        self.loaded = LoadedPotential.open(model, device, dtype, backend)
         self.charge, self.spin = charge, spin
         self.compiled = compiled
         if not skin >= 0.0:

@@ -50,7 +50,7 @@ class Calibration:
 
 def results_of(
     structures: Sequence[Atoms],
-    members: Sequence[Prediction],
+    members: Sequence[Prediction[Tensor]] | Sequence[Prediction[Array]],
     calibration: Calibration,
 ) -> list[Results]:
     """Results of each structure of a batch, none a view of the batch.
@@ -104,7 +104,9 @@ def results_of(
     return results
 
 
-def _array(values: Tensor) -> Array:
+def _array(values: Tensor | Array) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
     found: Array = values.double().cpu().numpy()
     return found
 

@@ -1,0 +1,74 @@
+"""PhysML as compiled loops for one core of a CPU: the default where it applies.
+
+Small molecules are too little work for a framework, whose calls take longer than the
+arithmetic. Here each learned function of one distance is a table (`curves`), and the
+rest are loops forward and back (`gradient`), without torch. It applies to models
+without a [CLS] token and without the A-mask; results are those of the torch model.
+
+Why numba: it needs no compiler, comes with pip on Linux, macOS and Windows, and compiles
+for the processor that it finds. A C++ extension would start at once, but needs wheels
+for each platform, or a compiler where there is none, and code for each kind of vector
+unit; AOTInductor packages hold one processor's code and need torch's dispatch around
+them. The price is the first evaluation on a machine, which compiles for some seconds;
+later processes find the loops on disk.
+
+Tables are quintic, with 18 nodes or more in the narrowest radial basis function. For
+the potentials that are shipped their error is 1e-11 of the filters' values and 4e-9 per
+Å of their slopes; energies differ from the torch model's by less than 1e-9 eV, forces
+by less than 1e-8 eV/Å in float64.
+"""
+
+import warnings
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from ase_physml.models.energy_model import EnergyModel
+from ase_physml.models.physml.model import PhysML
+
+if TYPE_CHECKING:
+    from ase_physml.native.evaluator import NativePhysML
+
+
+def obstacle(model: EnergyModel) -> str:
+    """Reason why a model has no native evaluation, or ""."""
+    if not isinstance(model, PhysML):
+        return "is no PhysML"
+    if model.config.cls != "none":
+        return f"has a [CLS] token (cls={model.config.cls!r})"
+    return "has the A-mask (a_mask=True)" if model.config.a_mask else ""
+
+
+@lru_cache(maxsize=16)
+def native_of(model: PhysML) -> "NativePhysML":
+    """Calculators that share a model share its tables."""
+    from ase_physml.native.evaluator import NativePhysML
+
+    return NativePhysML(model)
+
+
+@cache
+def failure() -> str:
+    """Reason why numba cannot be used here, or ""; tried with a hydrogen molecule."""
+    try:
+        import numpy as np
+
+        from ase_physml.models.physml.config import PhysMLConfig
+
+        config = PhysMLConfig(elements=(1,), width=2, depth=1, heads=1, n_basis=2)
+        positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.74]])
+        native = native_of(PhysML(config).double())
+        native.of_molecules(np.array([1, 1]), positions, np.array([2]))
+    except Exception as error:
+        # Whatever a compiler, its libraries and its cache on disk raise.
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+@cache
+def warn_of_failure() -> None:
+    """Say once that torch computes because numba cannot."""
+    warnings.warn(
+        f"numba cannot be used ({failure()}): potentials are evaluated by torch, which "
+        "is several times slower for small molecules",
+        stacklevel=2,
+    )

@@ -12,24 +12,30 @@ NODE = 3  # rows of a curve's node
 
 
 class Edges(NamedTuple):
-    """Directed edges, sorted by receiver; the last of each receiver is to itself.
+    """Directed edges, those with the same piece of a curve together, to itself last.
 
     Attributes:
         species: Rows of the elements, (A,).
-        start: First edge of each receiver, (A + 1,).
+        receiver: Receiver of each edge, (E,).
         sender: Sender of each edge, (E,).
-        near: Near pair of each edge, (E,); K for self edges.
-        node: Row of the curves' node before the distance of each near pair, and for
-            self edges, (K + 1,).
-        weight: Of the six rows from there, for value and slope, (K + 1, 12).
+        near: Near pair of each edge, (E,); K for those of atoms to themselves.
+        pair: Pair that a near pair is, (K,).
+        node: Row of the curves' node before the distance of each near pair; last of no
+            distance, (K + 1,).
+        value: Weights of the six rows from there for the value, (K + 1, 6).
+        slope: The same for the slope by the distance.
+        bins: Zeros, for elements and nodes, (S * nodes + 1,).
     """
 
     species: Array
-    start: Array
+    receiver: Array
     sender: Array
     near: Array
+    pair: Array
     node: Array
-    weight: Array
+    value: Array
+    slope: Array
+    bins: Array
 
 
 class Pairs(NamedTuple):
@@ -76,18 +82,16 @@ def find_pairs(
     cutoff: float,
     listed: bool,
     pairs: Pairs,
-    start: Array,
 ) -> tuple[int, int, int]:
-    """Fill pairs of molecules, if they are not listed yet, and count edges.
+    """Fill pairs of molecules, if they are not listed yet, and distances.
 
     Args:
         positions: (A, 3) Å.
         starts: First atom of each structure, and the end, (M + 1,).
         reach: Distance up to which molecules' atoms are pairs, Å.
-        cutoff: The same of edges.
+        cutoff: Distance up to which pairs are near, Å.
         listed: Whether atoms and vectors of pairs are there.
         pairs: With room for all.
-        start: Zeros; becomes `Edges.start`.
 
     Returns:
         Pairs, near pairs, and the pair that is nearest, or -1.
@@ -95,10 +99,8 @@ def find_pairs(
     if listed:
         count = pairs.distance.shape[0]
         for p in range(count):
-            square = TINY
-            for x in range(3):
-                square += pairs.vector[p, x] * pairs.vector[p, x]
-            pairs.distance[p] = np.sqrt(square)
+            x, y, z = pairs.vector[p, 0], pairs.vector[p, 1], pairs.vector[p, 2]
+            pairs.distance[p] = np.sqrt(x * x + y * y + z * z + TINY)
     else:
         count = _all_pairs(positions, starts, reach, pairs)
     near, nearest, shortest = 0, -1, np.inf
@@ -106,56 +108,51 @@ def find_pairs(
         distance = pairs.distance[p]
         if distance < cutoff:
             near += 1
-            start[pairs.atoms[0, p] + 1] += 1
-            start[pairs.atoms[1, p] + 1] += 1
         if distance < shortest:
             nearest, shortest = p, distance
-    for i in range(start.shape[0] - 1):
-        start[i + 1] += start[i] + 1
     return count, near, nearest
 
 
 @loops
 def fill_edges(
-    pairs: Pairs, edges: Edges, cutoff: float, step: float, nodes: int, near: Array
+    pairs: Pairs, edges: Edges, cutoff: float, step: float, nodes: int
 ) -> None:
-    """Fill edges, and which pairs are near, (K,); places of `start` are used up."""
-    start, sender = edges.start, edges.sender
-    count = 0
+    """Fill all but the elements."""
+    bins, count = edges.bins, 0
     for p in range(pairs.distance.shape[0]):
         if pairs.distance[p] < cutoff:
-            i, j = pairs.atoms[0, p], pairs.atoms[1, p]
-            sender[start[i]], edges.near[start[i]] = j, count
-            start[i] += 1
-            sender[start[j]], edges.near[start[j]] = i, count
-            start[j] += 1
-            near[count] = p
+            edges.pair[count] = p
             count += 1
-    for i in range(start.shape[0] - 1):
-        sender[start[i]], edges.near[start[i]] = i, count
-    # Each start is now the last edge of its receiver: the next one begins behind it.
-    for i in range(start.shape[0] - 2, 0, -1):
-        start[i] = start[i - 1] + 1
-    start[0] = 0
-    _interpolate(pairs.distance, near, step, nodes, edges.node, edges.weight)
+    _interpolate(pairs.distance, step, nodes, edges)
+    for n in range(count):
+        p, node = edges.pair[n], edges.node[n] // NODE
+        for end in range(2):
+            bins[edges.species[pairs.atoms[end, p]] * nodes + node + 1] += 1
+    for b in range(1, bins.shape[0]):
+        bins[b] += bins[b - 1]
+    for n in range(count):
+        p, node = edges.pair[n], edges.node[n] // NODE
+        for end in range(2):
+            i, j = pairs.atoms[end, p], pairs.atoms[1 - end, p]
+            b = edges.species[i] * nodes + node
+            e = bins[b]
+            edges.receiver[e], edges.sender[e], edges.near[e] = i, j, n
+            bins[b] += 1
+    for i in range(edges.species.shape[0]):
+        e = 2 * count + i
+        edges.receiver[e], edges.sender[e], edges.near[e] = i, i, count
 
 
 @loops
-def _interpolate(
-    distance: Array, near: Array, step: float, nodes: int, node: Array, weight: Array
-) -> None:
-    """Of each near pair the first row of its node, and quintic Hermite weights.
-
-    The first six of the weights (K + 1, 12) give the value of a curve, the others its
-    slope by the distance. The last row is of self edges: the curve's first node.
-    """
-    count = near.shape[0]
-    for k in range(12):
-        weight[count, k] = 0.0
-    weight[count, 0] = 1.0
-    node[count] = 0
+def _interpolate(distance: Array, step: float, nodes: int, edges: Edges) -> None:
+    """Fill nodes, and weights of quintic Hermite polynomials."""
+    count = edges.pair.shape[0]
+    for k in range(6):
+        edges.value[count, k] = edges.slope[count, k] = 0.0
+    edges.value[count, 0] = 1.0
+    edges.node[count] = 0
     for n in range(count):
-        d = distance[near[n]]
+        d = distance[edges.pair[n]]
         place = d / (1.0 + d) / step
         left = min(int(place), nodes - 2)
         t = place - left
@@ -163,20 +160,20 @@ def _interpolate(
         t2 = t * t
         t3, t4 = t2 * t, t2 * t2
         t5 = t4 * t
-        node[n] = NODE * left
-        w = weight[n]
+        edges.node[n] = NODE * left
+        w, v = edges.value[n], edges.slope[n]
         w[3] = 10.0 * t3 - 15.0 * t4 + 6.0 * t5
         w[0] = 1.0 - w[3]
         w[1] = t - 6.0 * t3 + 8.0 * t4 - 3.0 * t5
         w[2] = 0.5 * t2 - 1.5 * t3 + 1.5 * t4 - 0.5 * t5
         w[4] = -4.0 * t3 + 7.0 * t4 - 3.0 * t5
         w[5] = 0.5 * t3 - t4 + 0.5 * t5
-        w[9] = by * (30.0 * t2 - 60.0 * t3 + 30.0 * t4)
-        w[6] = -w[9]
-        w[7] = by * (1.0 - 18.0 * t2 + 32.0 * t3 - 15.0 * t4)
-        w[8] = by * (t - 4.5 * t2 + 6.0 * t3 - 2.5 * t4)
-        w[10] = by * (-12.0 * t2 + 28.0 * t3 - 15.0 * t4)
-        w[11] = by * (1.5 * t2 - 4.0 * t3 + 2.5 * t4)
+        v[3] = by * (30.0 * t2 - 60.0 * t3 + 30.0 * t4)
+        v[0] = -v[3]
+        v[1] = by * (1.0 - 18.0 * t2 + 32.0 * t3 - 15.0 * t4)
+        v[2] = by * (t - 4.5 * t2 + 6.0 * t3 - 2.5 * t4)
+        v[4] = by * (-12.0 * t2 + 28.0 * t3 - 15.0 * t4)
+        v[5] = by * (1.5 * t2 - 4.0 * t3 + 2.5 * t4)
 
 
 @loops
@@ -190,32 +187,36 @@ def curve(curve: Array, first: int, w: Array, out: Array) -> None:
 
 
 @loops
-def unlinked(edges: Edges, starts: Array, reached: Array, stack: Array) -> int:
+def unlinked(edges: Edges, starts: Array, parent: Array) -> int:
     """Place in its molecule of an atom that no chain of edges links to the first.
 
     Args:
         edges: Of molecules.
         starts: First atom of each molecule, and the end, (M + 1,).
-        reached: Zeros, (A,).
-        stack: Room, (A,).
+        parent: Of a tree of each part: atoms themselves, (A,).
 
     Returns:
         That of the first molecule that has one, or -1.
     """
+    for e in range(edges.sender.shape[0]):
+        i, j = edges.receiver[e], edges.sender[e]
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        while parent[j] != j:
+            parent[j] = parent[parent[j]]
+            j = parent[j]
+        # The smaller one: the first atom of a molecule stays on top.
+        if i < j:
+            parent[j] = i
+        else:
+            parent[i] = j
     for m in range(starts.shape[0] - 1):
-        stack[0], height = starts[m], 1
-        reached[starts[m]] = 1
-        while height:
-            height -= 1
-            i = stack[height]
-            for e in range(edges.start[i], edges.start[i + 1]):
-                j = edges.sender[e]
-                if not reached[j]:
-                    reached[j] = 1
-                    stack[height] = j
-                    height += 1
         for i in range(starts[m], starts[m + 1]):
-            if not reached[i]:
+            top = i
+            while parent[top] != top:
+                top = parent[top]
+            if top != starts[m]:
                 return i - starts[m]
     return -1
 

@@ -16,7 +16,14 @@ from ase_physml.native.arithmetic import (
     normalise,
     normalise_back,
 )
-from ase_physml.native.edges import Edges, Pairs, add_forces, fill_edges, unlinked
+from ase_physml.native.edges import (
+    NODE,
+    Edges,
+    Pairs,
+    add_forces,
+    fill_edges,
+    unlinked,
+)
 from ase_physml.native.messages import (
     Rows,
     attend,
@@ -55,9 +62,7 @@ class Room(NamedTuple):
         by_around: Zeros, (A, d).
         slope: Of pairs, zeros, (P,) float64.
         near_slope: Of near pairs and self edges, zeros, (K + 1,) float64.
-        near: (K,) int64.
-        reached: Zeros, (A,) int64.
-        stack: (A,) int64.
+        parent: Numbers of the atoms, (A,) int64.
         owner: Structure of each atom, (A,) int64.
     """
 
@@ -82,9 +87,7 @@ class Room(NamedTuple):
     by_around: Array
     slope: Array
     near_slope: Array
-    near: Array
-    reached: Array
-    stack: Array
+    parent: Array
     owner: Array
 
 
@@ -112,7 +115,7 @@ def evaluate(
         step: Spacing of the curves' nodes.
         starts: First atom of each structure, and the end, (M + 1,).
         pairs: All that have an energy.
-        edges: Empty but for `start` and the elements.
+        edges: Empty but for the elements.
         room: For the features.
         rows: For the channels of one edge.
         energies: To add to.
@@ -124,8 +127,8 @@ def evaluate(
         -1, and the largest hidden feature of pairs.
     """
     curves, depth, last = weights.curves, room.update.shape[0], room.update.shape[0]
-    fill_edges(pairs, edges, cutoffs[0], step, curves.shape[2] // 3, room.near)
-    alone = unlinked(edges, starts, room.reached, room.stack)
+    fill_edges(pairs, edges, cutoffs[0], step, curves.shape[2] // NODE)
+    alone = unlinked(edges, starts, room.parent)
 
     neighbours(curves, weights.own, edges, rows.keys, room.around)
     add_product(room.around, weights.mix, room.x)
@@ -178,7 +181,7 @@ def evaluate(
     neighbours_back(
         curves, weights.own, edges, rows.keys, room.by_around, room.near_slope
     )
-    for n in range(room.near.shape[0]):
-        room.slope[room.near[n]] += room.near_slope[n]
+    for n in range(edges.pair.shape[0]):
+        room.slope[edges.pair[n]] += room.near_slope[n]
     add_forces(pairs, room.slope, room.owner, forces, strain)
     return alone, largest

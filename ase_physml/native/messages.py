@@ -23,33 +23,32 @@ class Rows(NamedTuple):
 
 @loops
 def neighbours(
-    curves: Array, own: Array, edges: Edges, d: Array, around: Array
+    curves: Array, own: Array, edges: Edges, filters: Array, around: Array
 ) -> None:
     """Sum of the neighbours' features by receiver (Eq 4), (A, d)."""
-    for i in range(around.shape[0]):
-        filters, into = curves[edges.species[i], curves.shape[1] - 1], around[i]
-        for e in range(edges.start[i], edges.start[i + 1] - 1):
-            n = edges.near[e]
-            curve(filters, edges.node[n], edges.weight[n, :6], d)
-            them = own[edges.species[edges.sender[e]]]
-            for c in range(d.shape[0]):
-                into[c] += d[c] * them[c]
+    last = curves.shape[1] - 1
+    for e in range(edges.sender.shape[0] - around.shape[0]):
+        i, n = edges.receiver[e], edges.near[e]
+        into, them = around[i], own[edges.species[edges.sender[e]]]
+        curve(curves[edges.species[i], last], edges.node[n], edges.value[n], filters)
+        for c in range(filters.shape[0]):
+            into[c] += filters[c] * them[c]
 
 
 @loops
 def neighbours_back(
-    curves: Array, own: Array, edges: Edges, d: Array, by: Array, slope: Array
+    curves: Array, own: Array, edges: Edges, filters: Array, by: Array, slope: Array
 ) -> None:
-    for i in range(by.shape[0]):
-        filters, given = curves[edges.species[i], curves.shape[1] - 1], by[i]
-        for e in range(edges.start[i], edges.start[i + 1] - 1):
-            n = edges.near[e]
-            curve(filters, edges.node[n], edges.weight[n, 6:], d)
-            them = own[edges.species[edges.sender[e]]]
-            total = d[0] * 0
-            for c in range(d.shape[0]):
-                total += given[c] * d[c] * them[c]
-            slope[n] += total
+    """Add gradients by distances of near pairs."""
+    last = curves.shape[1] - 1
+    for e in range(edges.sender.shape[0] - by.shape[0]):
+        i, n = edges.receiver[e], edges.near[e]
+        given, them = by[i], own[edges.species[edges.sender[e]]]
+        curve(curves[edges.species[i], last], edges.node[n], edges.slope[n], filters)
+        total = filters[0] * 0
+        for c in range(filters.shape[0]):
+            total += given[c] * filters[c] * them[c]
+        slope[n] += total
 
 
 @loops
@@ -66,38 +65,45 @@ def attend(
     update: Array,
 ) -> None:
     """Messages of a block by receiver (A, d); weights (E, H) and their slopes."""
-    heads, width = gate.shape[1], q.shape[1] // gate.shape[1]
-    keys, product, values, spread = rows.keys, rows.product, rows.values, rows.spread
-    for i in range(q.shape[0]):
-        filters, query = curves[edges.species[i], 2 * layer], q[i]
-        for e in range(edges.start[i], edges.start[i + 1]):
-            n, key = edges.near[e], k[edges.sender[e]]
-            curve(filters, edges.node[n], edges.weight[n], keys)
-            for c in range(q.shape[1]):
-                product[c] = query[c] * key[c] * keys[c]
-            for h in range(heads):
-                total = product[0] * 0
-                for c in range(h * width, (h + 1) * width):
-                    total += product[c]
-                gate[e, h] = total
+    keys, values, product, spread = rows.keys, rows.values, rows.product, rows.spread
     for e in range(gate.shape[0]):
-        for h in range(heads):
-            logit = gate[e, h]
-            s = sigmoid(logit)
-            gate[e, h] = logit * s
-            rise[e, h] = s * (1.0 + logit * (1.0 - s))
-    for i in range(q.shape[0]):
-        filters, into = curves[edges.species[i], 2 * layer + 1], update[i]
-        for e in range(edges.start[i], edges.start[i + 1]):
-            n, value = edges.near[e], v[edges.sender[e]]
-            curve(filters, edges.node[n], edges.weight[n], values)
-            to_channels(gate[e], spread)
-            for c in range(q.shape[1]):
-                into[c] += spread[c] * value[c] * values[c]
+        i, j, n = edges.receiver[e], edges.sender[e], edges.near[e]
+        first, weight, filters = edges.node[n], edges.value[n], curves[edges.species[i]]
+        query, key, value, into = q[i], k[j], v[j], update[i]
+        curve(filters[2 * layer], first, weight, keys)
+        for c in range(keys.shape[0]):
+            product[c] = query[c] * key[c] * keys[c]
+        _by_head(product, rise[e])
+        _gates(rise[e], gate[e])
+        _to_channels(gate[e], spread)
+        curve(filters[2 * layer + 1], first, weight, values)
+        for c in range(keys.shape[0]):
+            into[c] += spread[c] * value[c] * values[c]
 
 
 @loops
-def to_channels(of_heads: Array, out: Array) -> None:
+def _gates(logits: Array, gate: Array) -> None:
+    """SiLU, and its slope in place of the logits."""
+    for h in range(gate.shape[0]):
+        x = logits[h]
+        s = sigmoid(x)
+        gate[h] = x * s
+        logits[h] = s * (1.0 + x * (1.0 - s))
+
+
+@loops
+def _by_head(product: Array, out: Array) -> None:
+    """Sum over the channels of each head."""
+    width = product.shape[0] // out.shape[0]
+    for h in range(out.shape[0]):
+        total = product[0] * 0
+        for c in range(h * width, (h + 1) * width):
+            total += product[c]
+        out[h] = total
+
+
+@loops
+def _to_channels(of_heads: Array, out: Array) -> None:
     """Each head's weight on all its channels."""
     width = out.shape[0] // of_heads.shape[0]
     for h in range(of_heads.shape[0]):
@@ -122,41 +128,34 @@ def attend_back(
     by_v: Array,
     slope: Array,
 ) -> None:
-    """Gradients by queries, keys, values (A, d), and distances of near pairs (K + 1).
+    """Add gradients by queries, keys, values (A, d), and distances of near pairs.
 
-    ``rise`` becomes the gradient by the logits.
+    ``gate`` becomes the gradient by the logits.
     """
-    heads = gate.shape[1]
-    width = q.shape[1] // heads
     keys, keys_slope, product = rows.keys, rows.keys_slope, rows.product
     values, values_slope, spread = rows.values, rows.values_slope, rows.spread
-    for i in range(q.shape[0]):
-        key_curve = curves[edges.species[i], 2 * layer]
-        value_curve = curves[edges.species[i], 2 * layer + 1]
-        given, query, by_query = by_update[i], q[i], by_q[i]
-        for e in range(edges.start[i], edges.start[i + 1]):
-            j, n = edges.sender[e], edges.near[e]
-            first, weight, by = edges.node[n], edges.weight[n, :6], edges.weight[n, 6:]
-            value, by_value = v[j], by_v[j]
-            curve(value_curve, first, weight, values)
-            curve(value_curve, first, by, values_slope)
-            to_channels(gate[e], spread)
-            total = product[0] * 0
-            for c in range(q.shape[1]):
-                product[c] = given[c] * value[c] * values[c]
-                by_value[c] += spread[c] * given[c] * values[c]
-                total += spread[c] * given[c] * value[c] * values_slope[c]
-            for h in range(heads):
-                along = product[0] * 0
-                for c in range(h * width, (h + 1) * width):
-                    along += product[c]
-                rise[e, h] *= along
-            key, by_key = k[j], by_k[j]
-            curve(key_curve, first, weight, keys)
-            curve(key_curve, first, by, keys_slope)
-            to_channels(rise[e], spread)
-            for c in range(q.shape[1]):
-                by_query[c] += spread[c] * key[c] * keys[c]
-                by_key[c] += spread[c] * query[c] * keys[c]
-                total += spread[c] * query[c] * key[c] * keys_slope[c]
-            slope[n] += total
+    for e in range(gate.shape[0]):
+        i, j, n = edges.receiver[e], edges.sender[e], edges.near[e]
+        first, filters = edges.node[n], curves[edges.species[i]]
+        given, value, by_value = by_update[i], v[j], by_v[j]
+        _to_channels(gate[e], spread)
+        curve(filters[2 * layer + 1], first, edges.value[n], values)
+        curve(filters[2 * layer + 1], first, edges.slope[n], values_slope)
+        total = product[0] * 0
+        for c in range(keys.shape[0]):
+            passed = given[c] * value[c]
+            product[c] = passed * values[c]
+            by_value[c] += spread[c] * given[c] * values[c]
+            total += spread[c] * passed * values_slope[c]
+        _by_head(product, gate[e])
+        for h in range(gate.shape[1]):
+            gate[e, h] *= rise[e, h]
+        query, by_query, key, by_key = q[i], by_q[i], k[j], by_k[j]
+        _to_channels(gate[e], spread)
+        curve(filters[2 * layer], first, edges.value[n], keys)
+        curve(filters[2 * layer], first, edges.slope[n], keys_slope)
+        for c in range(keys.shape[0]):
+            by_query[c] += spread[c] * key[c] * keys[c]
+            by_key[c] += spread[c] * query[c] * keys[c]
+            total += spread[c] * query[c] * key[c] * keys_slope[c]
+        slope[n] += total
