@@ -26,7 +26,14 @@ from ase_physml.models.energy_model import (
 )
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.traced import compiled_forces
-from ase_physml.native import failure, native_of, obstacle, warn_of_failure
+from ase_physml.native import (
+    check_able,
+    evaluate_graph,
+    failure,
+    native_of,
+    obstacle,
+    warn_of_failure,
+)
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import build_empty, load_potentials
@@ -161,14 +168,16 @@ class LoadedPotential:
             _check_alike(modules)
             members = tuple(_prepared(_copy_of(m), where, dtype) for m in modules)
             name = "this potential"
-            _check_backend(backend, members, where, name)
+            if backend == "native":
+                check_able(members, where, dtype, name)
             return cls(members, None, name, (), (), where, dtype, backend)
         # Absolute: a pickle may be opened in another folder.
         sources = tuple(resolve(one).absolute() for one in files)
         name = " + ".join(source.name for source in sources)
         loaded, card = _load_all(sources, where, dtype)
         hashes = tuple(map(sha256, sources))
-        _check_backend(backend, loaded, where, name)
+        if backend == "native":
+            check_able(loaded, where, dtype, name)
         return cls(loaded, card, name, sources, hashes, where, dtype, backend)
 
     @property
@@ -194,10 +203,9 @@ class LoadedPotential:
             return False
         if any(map(obstacle, self.members)):
             return False
-        if failure():
-            warn_of_failure()
-            return False
-        return True
+        if reason := failure(self.dtype):
+            warn_of_failure(reason)
+        return not reason
 
     def evaluate(
         self, graph: AtomGraph, compiled: bool = False
@@ -274,7 +282,9 @@ def graph_of(
 def _evaluate(
     member: EnergyModel, graph: AtomGraph, compiled: bool, native: bool
 ) -> Prediction[Tensor]:
-    found = _by_loops(member, graph) if native and isinstance(member, PhysML) else None
+    found = (
+        evaluate_graph(member, graph) if native and isinstance(member, PhysML) else None
+    )
     by_strain = None
     if found is not None:
         molecules, atoms, forces, by_strain = found
@@ -293,50 +303,6 @@ def _evaluate(
     total = total + double.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
     per_atom = (atoms.detach().double() + reference).flatten()
     return Prediction(total, per_atom, forces.reshape(-1, 3), by_strain)
-
-
-def _by_loops(
-    member: PhysML, graph: AtomGraph
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None] | None:
-    """Energies of molecules and atoms, forces, gradients by strain; None: see Found."""
-    native = native_of(member)
-    double = graph.replace(positions=graph.positions.detach().double())
-    numbers, by_strain = graph.numbers.flatten().numpy(), None
-    if isinstance(double, EdgeList):
-        if isinstance(double, PeriodicEdgeList):
-            double = double.replace(
-                cell=double.cell.detach().double(),
-                pair_shifts=double.pair_shifts.double(),
-            )
-        vectors = double.pair_vectors().numpy()
-        n_atoms = double.counts.numpy()
-        found = native.of_pairs(numbers, n_atoms, double.pairs.numpy(), vectors)
-    else:
-        n_atoms = np.full(*graph.numbers.shape)
-        positions = double.positions.reshape(-1, 3).numpy()
-        found = native.of_molecules(numbers, positions, n_atoms)
-    if not found.exact:
-        return None
-    atoms = torch.from_numpy(found.energies).reshape(graph.numbers.shape)
-    molecules = double.sum_atoms(atoms.unsqueeze(-1)).squeeze(-1)
-    if isinstance(double, PeriodicEdgeList):
-        by_strain = torch.from_numpy(found.by_strain)
-    forces = torch.from_numpy(found.forces).to(graph.positions.dtype)
-    return molecules, atoms, forces, by_strain
-
-
-def _check_backend(
-    backend: str, members: Sequence[EnergyModel], device: torch.device, name: str
-) -> None:
-    """Refuse what the native backend is asked for and cannot do."""
-    if backend != "native":
-        return
-    if device.type != "cpu":
-        raise PotentialError(f"backend='native' is for the CPU, not for {device}")
-    for reason in filter(None, map(obstacle, members)):
-        raise PotentialError(f"{name} {reason}, which backend='native' cannot do")
-    if failure():
-        raise PotentialError(f"backend='native' needs numba, which fails: {failure()}")
 
 
 def pick_device(device: str, dtype: str) -> torch.device:

@@ -11,7 +11,9 @@ from numba import njit
 from numba.core.compiler import Compiler
 
 Array = Any
-"""NumPy arrays, of the types that come."""
+"""NumPy array, or a number, of the type that comes: loops are compiled for it."""
+
+jit: Any = njit
 
 MAGIC = 1.5 * 2.0**52  # a whole number added to it is in its last bits
 LOG2_E, LN2 = 1.4426950408889634, 0.6931471805599453
@@ -23,29 +25,29 @@ class _Distinct(Compiler):
     """Arrays that a function is given do not overlap, or loops would not vectorise."""
 
     def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+        super().__init__(*args)  # type: ignore[no-untyped-call]
         self.state.flags.noalias = True
 
 
 OPTIONS = {"nogil": True, "fastmath": True, "error_model": "numpy"}
 _ALONE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-inline = njit(**OPTIONS, **_ALONE, forceinline=True)
-loops = njit(**OPTIONS, **_ALONE, pipeline_class=_Distinct)
+inline = jit(**OPTIONS, **_ALONE, forceinline=True)
+loops = jit(**OPTIONS, **_ALONE, pipeline_class=_Distinct)
 
 
 @inline
-def _bits(x: float) -> int:
+def _bits(x: Array) -> Array:
     return np.float64(x).view(np.int64)
 
 
 @inline
-def _float(bits: int) -> float:
+def _float(bits: Array) -> Array:
     return np.int64(bits).view(np.float64)
 
 
 @inline
-def exp(x: float) -> float:
-    """exp(x) for |x| < 700, in steps that vectorise."""
+def exp(x: Array) -> Array:
+    """Exponential for |x| < 700, in steps that vectorise."""
     n = np.floor(x * LOG2_E + 0.5)
     r = x - n * LN2
     p = 1.0 / 479001600.0
@@ -65,8 +67,8 @@ def exp(x: float) -> float:
 
 
 @inline
-def log(x: float) -> float:
-    """ln(x) of a positive number, in steps that vectorise."""
+def log(x: Array) -> Array:
+    """Natural logarithm of a positive number, in steps that vectorise."""
     bits = _bits(x)
     shift = (bits - HALF_BITS) >> 52
     m = _float(bits - (shift << 52))
@@ -87,24 +89,27 @@ def log(x: float) -> float:
 
 
 @inline
-def clip(x: float, low: float, high: float) -> float:
+def clip(x: Array, low: float, high: float) -> Array:
+    """Nearest number between two."""
     x = low if x < low else x
     return high if x > high else x
 
 
 @inline
-def sigmoid(x: float) -> float:
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x))."""
     return 1.0 / (1.0 + exp(clip(-x, -600.0, 600.0)))
 
 
 @inline
-def softplus(x: float) -> float:
+def softplus(x: Array) -> Array:
+    """ln(1 + exp(x))."""
     return (x if x > 0.0 else 0.0) + log(1.0 + exp(clip(-abs(x), -600.0, 0.0)))
 
 
 @loops
 def add_product(x: Array, weight: Array, out: Array) -> None:
-    """out += x @ weight, of (N, K), (K, M) and (N, M)."""
+    """Add x @ weight to out, of (N, K), (K, M) and (N, M)."""
     n_in, n_out = weight.shape
     for i in range(x.shape[0]):
         row, given = out[i], x[i]
@@ -153,6 +158,7 @@ def normalise_back(by_out: Array, out: Array, scale: Array, by_x: Array) -> None
         along /= width
         for c in range(width):
             into[c] += scale[i] * (gradient[c] - mean - row[c] * along)
+
 
 @loops
 def add_rows(row: Array, out: Array) -> None:

@@ -10,6 +10,7 @@ the exponential-normal basis is steepest.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ase_physml.models.physml.model import PhysML
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[Any]
 
 _FINENESS, _FEWEST = 18.0, 192
 
@@ -48,8 +49,9 @@ def curves_of(model: PhysML, species: int) -> Array:
         species: Row of the element in the model's tables.
 
     Returns:
-        (2 depth + 1, `NODE` rows a node, d) float64: D^K and D^V of each layer, the latter with
-        the envelope that belongs to its weight, then the filter of the neighbours.
+        (2 depth + 1, `NODE` rows a node, d) float64: D^K and D^V of each layer, the
+        latter with the envelope that belongs to its weight, then the filter of the
+        neighbours.
     """
     config = model.config
     step = spacing(model)
@@ -67,7 +69,8 @@ def curves_of(model: PhysML, species: int) -> Array:
     for layer in range(config.depth):
         for kind in range(2):
             first = (2 * layer + kind) * width
-            one = tuple(part[:, first : first + width] for part in filters)
+            value, slope, bend = (part[:, first : first + width] for part in filters)
+            one = value, slope, bend
             found.append(one if kind == 0 else _product(phi, one))
     found.append(around)
     return np.stack([_by_node(one, distance[:, None], step) for one in found])

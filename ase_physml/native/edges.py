@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from ase_physml.native.arithmetic import OPTIONS, Array, loops
+from ase_physml.native.arithmetic import OPTIONS, Array, jit, loops
 
 TINY = 1e-16  # as in `graph.interface`
 NODE = 3  # rows of a curve's node
@@ -74,7 +73,7 @@ def _all_pairs(positions: Array, starts: Array, reach: float, pairs: Pairs) -> i
     return count
 
 
-@njit(cache=True, **OPTIONS)
+@jit(cache=True, **OPTIONS)
 def find_pairs(
     positions: Array,
     starts: Array,
@@ -187,7 +186,7 @@ def curve(curve: Array, first: int, w: Array, out: Array) -> None:
 
 
 @loops
-def unlinked(edges: Edges, starts: Array, parent: Array) -> int:
+def unlinked(edges: Edges, starts: Array, parent: Array) -> Array:
     """Place in its molecule of an atom that no chain of edges links to the first.
 
     Args:

@@ -14,7 +14,7 @@ from ase_physml.native.pair_terms import BLOCK
 from ase_physml.native.weights import weights_of
 
 _ENDLESS = 1e30
-# Hidden features of pairs whose exponentials are numbers of the dtype, see `pair_terms`.
+# Hidden features of pairs whose exponentials are numbers of the dtype.
 _LARGEST = {"float32": 80.0, "float64": 600.0}
 
 
@@ -195,6 +195,4 @@ class NativePhysML:
 
 
 def _room_for(pairs: int) -> Pairs:
-    return Pairs(
-        np.empty((2, pairs), np.int64), np.empty((pairs, 3)), np.empty(pairs)
-    )
+    return Pairs(np.empty((2, pairs), np.int64), np.empty((pairs, 3)), np.empty(pairs))

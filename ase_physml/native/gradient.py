@@ -6,13 +6,12 @@ of the weights, geometry and energies are float64.
 
 from typing import NamedTuple
 
-from numba import njit
-
 from ase_physml.native.arithmetic import (
     OPTIONS,
     Array,
     add_product,
     add_rows,
+    jit,
     normalise,
     normalise_back,
 )
@@ -91,7 +90,7 @@ class Room(NamedTuple):
     owner: Array
 
 
-@njit(cache=True, **OPTIONS)
+@jit(cache=True, **OPTIONS)
 def evaluate(
     weights: Weights,
     terms: tuple[bool, bool],

@@ -1,10 +1,11 @@
 """Weights of a PhysML as loops take them."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from torch import nn
 
+from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.model import PhysML
 from ase_physml.native.curves import NODE, Array, nodes_of, numpy_of
 
@@ -65,6 +66,7 @@ class Weights(NamedTuple):
     curves: Array
     numbers: Array
 
+
 def weights_of(model: PhysML, dtype: str) -> Weights:
     """Weights of a model, folded where two linear maps follow each other.
 
@@ -84,7 +86,7 @@ def weights_of(model: PhysML, dtype: str) -> Weights:
     qkv, qkv_bias = _queries_keys_values(model)
     out = np.zeros((config.depth, width, width))
     out_bias = np.zeros((config.depth, width))
-    for layer, block in enumerate(model.blocks):
+    for layer, block in enumerate(_blocks(model)):
         out[layer] = numpy_of(block.out.weight)
         out_bias[layer] = numpy_of(block.out.bias)
     pair, pair_bias, betas, betas_bias = _pair_terms(model)
@@ -120,17 +122,19 @@ def weights_of(model: PhysML, dtype: str) -> Weights:
     return given._replace(curves=np.zeros(shape, dtype))
 
 
-def _behind_norm(
-    weight: Array, bias: Array, norm: nn.LayerNorm
-) -> tuple[Array, Array]:
+def _behind_norm(weight: Array, bias: Array, norm: nn.LayerNorm) -> tuple[Array, Array]:
     """A linear map and its bias, with the weights of the LayerNorm before it."""
     return weight * numpy_of(norm.weight), bias + weight @ numpy_of(norm.bias)
+
+
+def _blocks(model: PhysML) -> list[AttentionBlock]:
+    return cast(list[AttentionBlock], list(model.blocks))
 
 
 def _queries_keys_values(model: PhysML) -> tuple[Array, Array]:
     depth, width = model.config.depth, model.config.width
     weights, biases = np.zeros((depth, 3, width, width)), np.zeros((depth, 3, width))
-    for layer, block in enumerate(model.blocks):
+    for layer, block in enumerate(_blocks(model)):
         linear = block.queries_keys_values
         weight, bias = _behind_norm(
             numpy_of(linear.weight), numpy_of(linear.bias), block.norm
@@ -166,7 +170,7 @@ def _atom_terms(model: PhysML) -> tuple[Array, Array, Array, Array]:
     if model.atom_head is None:
         empty = np.zeros((hidden, width)), np.zeros(hidden), np.zeros(hidden)
         return *empty, constants
-    first, last = model.atom_head[0], model.atom_head[2]
+    first, _, last = cast(list[nn.Linear], list(model.atom_head))
     weight, bias = _behind_norm(
         numpy_of(first.weight), numpy_of(first.bias), model.norm
     )
