@@ -236,11 +236,11 @@ class LoadedPotential:
         members, shortest, alone = [], np.inf, -1
         for member in self.members:
             assert isinstance(member, PhysML)
-            found = native_of(member).of_molecules(numbers, positions, n_atoms)
+            native = native_of(member)
+            found = native.of_molecules(numbers, positions, n_atoms)
             if not found.exact:
                 return None
-            reference = member.self_energies.numpy()[member.species_of.numpy()[numbers]]
-            per_atom = found.energies + reference
+            per_atom = found.energies + native.reference(numbers)
             totals = np.add.reduceat(per_atom, starts)
             members.append(Prediction(totals, per_atom, found.forces, None))
             shortest, alone = found.shortest, found.alone

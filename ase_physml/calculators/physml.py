@@ -274,7 +274,6 @@ class PhysMLCalculator(ParametricCalculator):
         """What trajectories store of the calculator."""
         return {"potential": self.potential, "dtype": self.dtype}
 
-    @plain_torch()
     def _evaluate(
         self, structures: Sequence[Atoms], search: Search = images_within
     ) -> list[Results]:
@@ -333,6 +332,7 @@ class PhysMLCalculator(ParametricCalculator):
         with ThreadPoolExecutor(min(threads, len(given))) as pool:
             return list(pool.map(lambda a: self.loaded.evaluate_molecules(*a), given))
 
+    @plain_torch()
     def _evaluate_pass(
         self, structures: Sequence[Atoms], search: Search
     ) -> list[Results]:

@@ -67,6 +67,8 @@ def results_of(
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
+    if len(structures) == len(members) == 1 and members[0].by_strain is None:
+        return [_of_one(members[0])]
     cuts = np.cumsum([len(atoms) for atoms in structures])[:-1]
     energies = np.stack([_array(member.energies) for member in members])
     forces = np.stack([_array(member.forces) for member in members])
@@ -102,6 +104,15 @@ def results_of(
             result["energy_std"] = energy_spread(energies[:, k], calibration)
             result["forces_std"] = force.copy()
     return results
+
+
+def _of_one(member: Prediction[Tensor] | Prediction[Array]) -> Results:
+    """Results of a single molecule from a single member: nothing to split or average."""
+    energy = float(member.energies[0])
+    per_atom, forces = _array(member.per_atom).copy(), _array(member.forces).copy()
+    return {
+        "energy": energy, "free_energy": energy, "energies": per_atom, "forces": forces
+    }  # fmt: skip
 
 
 def _array(values: Tensor | Array) -> Array:

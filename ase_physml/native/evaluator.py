@@ -55,6 +55,7 @@ class NativePhysML:
         self._weights = weights_of(model, dtype)
         self._largest = _LARGEST[dtype]
         self._species_of = model.species_of.cpu().numpy()
+        self._reference = model.self_energies.cpu().numpy()
         self._terms = config.atom_energy, config.pair_energy
         reach = config.pair_cutoff or _ENDLESS
         self._cutoffs = config.cutoff, reach
@@ -63,6 +64,11 @@ class NativePhysML:
         self._step = spacing(model)
         self._known: set[int] = set()
         self._lock = Lock()
+
+    def reference(self, numbers: Array) -> Array:
+        """Fixed energies of atoms, (A,) eV float64."""
+        energies: Array = self._reference[self._species_of[numbers]]
+        return energies
 
     def of_molecules(self, numbers: Array, positions: Array, n_atoms: Array) -> Found:
         """Output for molecules, whose pairs are found by measuring all distances.
