@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from threadpoolctl import threadpool_limits
 
-from ase_physml.calculators.evaluate import NEEDED, compute_one
+from ase_physml.calculators.many import NEEDED, compute_one
 from ase_physml.calculators.names import make_calculator
 from ase_physml.calculators.spread import SPREADS, Results
 from ase_physml.errors import StructureError

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from ase import Atoms
 
-from ase_physml.calculators.evaluate import NEEDED, SharedCalculator, compute_each
+from ase_physml.calculators.many import NEEDED, SharedCalculator, compute_each
 from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 
