@@ -48,7 +48,8 @@ class AtomicCharges(nn.Module):
         sums = graph.sum_edges(phi.unsqueeze(-1) * around)
         of_u, of_w, of_chi, count = sums.split([u.shape[-1], w.shape[-1], 1, 1], dim=-1)
         learned: Tensor = (u * of_w - w * of_u).sum(-1)
-        return learned + self.scale * (of_chi - count * chi).squeeze(-1)
+        taken: Tensor = self.scale * (of_chi - count * chi).squeeze(-1)
+        return learned + taken
 
 
 def charge_widths(radii: Tensor) -> Tensor:
