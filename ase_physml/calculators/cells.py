@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_physml.calculators.spread import Array, Results
-from ase_physml.data.atoms import has_stress
+from ase_physml.data.conversion import has_stress
 
 
 def is_periodic(atoms: Atoms) -> bool:

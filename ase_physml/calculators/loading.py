@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials.card import PotentialCard
 from ase_physml.potentials.checkpoint import build, load_committee
-from ase_physml.potentials.registry import sha256
 from ase_physml.torch_state import plain_torch
 
 

@@ -69,7 +69,7 @@ def info(
 def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[str, str]:
     from ase.data import chemical_symbols
 
-    from ase_physml.potentials.registry import sha256
+    from ase_physml.jobs.file_hash import sha256
 
     config = card.config
     return {
@@ -103,8 +103,9 @@ def _baseline(card: "PotentialCard") -> dict[str, str]:
 def _molecular_rows(
     card: "MolecularCard", path: Path, model: "MolecularModel"
 ) -> dict[str, str]:
+    from ase_physml.jobs.file_hash import sha256
     from ase_physml.potentials.molecular import members_of
-    from ase_physml.potentials.registry import not_for, sha256
+    from ase_physml.potentials.registry import not_for
 
     unit = f" ({card.unit})" if card.unit else ""
     members = members_of(model)

@@ -16,8 +16,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from ase_physml.errors import DataError
-from ase_physml.jobs.disk import check_writable
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.disk import GO_ON, check_writable, partial_file, partial_folder
+from ase_physml.jobs.locking import FolderLock
 
 Overwrite = Annotated[
     bool,
@@ -73,7 +73,7 @@ def check_file(
         raise DataError(_EITHER)
     if out.is_dir():
         raise DataError(f"{where}: is a folder; name the file to write")
-    begun = resume and out.with_name(out.name + ".partial").exists()
+    begun = resume and partial_folder(out).exists()
     if out.exists() and not (overwrite or begun):
         raise DataError(f"{where}: exists; choose another name, or add --overwrite")
     check_writable(out)
@@ -113,7 +113,7 @@ def results_in(
     if resume and overwrite:
         raise DataError(_EITHER)
     check_folder(folder)
-    with Claim(folder) as claim:
+    with FolderLock(folder) as claim:
         there = [path for path in results if path.exists()]
         if there and not (resume or overwrite or claim.interrupted):
             more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
@@ -125,15 +125,14 @@ def results_in(
             claim.begin()
             for path in results:
                 path.unlink(missing_ok=True)
-                path.with_name(path.name + ".part").unlink(missing_ok=True)
+                partial_file(path).unlink(missing_ok=True)
         yield Place(not overwrite and (resume or claim.interrupted), claim.begin)
 
 
 def kept_beside(out: Path) -> str:
     """What is kept of a file that is put together at the end."""
     return (
-        f"finished results are kept in {out.name}.partial beside {out}; run the same "
-        "command again to go on"
+        f"finished results are kept in {partial_folder(out).name} beside {out}; {GO_ON}"
     )
 
 

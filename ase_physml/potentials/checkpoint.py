@@ -5,7 +5,6 @@ read with ``weights_only=True``: a file that holds anything else is refused unop
 Of a committee, ``state`` is a list with the weights of every member.
 """
 
-import os
 import pickle
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.potentials import registry
@@ -88,16 +88,8 @@ def write_archive(path: Path, content: Any) -> None:
     buffer = BytesIO()
     torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with atomic_write(path, sync=True) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def load_potential(

@@ -13,11 +13,10 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Hartree
 
-from ase_physml.data.convert import convert
+from ase_physml.data.dataset import RaggedSet, check
 from ase_physml.data.frame import Frame
-from ase_physml.data.importers import Options, open_source
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.schema import check
+from ase_physml.data.importers.importer import Options
+from ase_physml.data.importers.opening import convert, open_source
 from ase_physml.errors import DataError
 
 LEVEL = "wB97x_6-31G(d)"
@@ -148,7 +147,7 @@ def test_files_of_no_known_format(tmp_path: Path) -> None:
     path.write_text("smiles,value\nC,1\n")
     with pytest.raises(DataError, match="neither ASE nor this package"):
         list(open_source(path))
-    with pytest.raises(DataError, match="format 'sdf' is not one of auto, qm9"):
+    with pytest.raises(DataError, match="format 'sdf' is not one of auto, physml, tr"):
         open_source(path, "sdf")
     with pytest.raises(DataError, match="'ase' has no option --part"):
         open_source(path, "ase", Options(part="train"))

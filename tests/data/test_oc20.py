@@ -21,9 +21,9 @@ from ase.constraints import FixAtoms
 from ase.db.row import AtomsRow
 from ase.io.jsonio import encode
 
-from ase_physml.data.convert import convert
-from ase_physml.data.importers import Options, open_source
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.importers.importer import Options
+from ase_physml.data.importers.opening import convert, open_source
 from ase_physml.errors import DataError
 
 # Metadata as published: system, frame, reference energy in eV.

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ase.units import Hartree
 
-from ase_physml.data.convert import convert
-from ase_physml.data.importers import Options, open_source
+from ase_physml.data.dataset import check
+from ase_physml.data.importers.importer import Options
+from ase_physml.data.importers.opening import convert, open_source
 from ase_physml.data.importers.qm9_archive import read_excluded
-from ase_physml.data.schema import check
 from ase_physml.errors import DataError
 
 # As published, tabs and exponents included.

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.potentials import registry
 from ase_physml.potentials.checkpoint import (
     MOLECULAR_FORMAT,
@@ -77,7 +78,7 @@ def test_what_is_shipped_is_whole() -> None:
     folder = registry.folder()
     for name, entry in registry.entries().items():
         path = registry.resolve(name)
-        assert registry.sha256(path) == entry["sha256"]
+        assert sha256(path) == entry["sha256"]
         is_potential = format_of(path) != MOLECULAR_FORMAT
         _, card = load_committee(path) if is_potential else load_molecular(path)
         assert f"{card.name}.pt" == name
