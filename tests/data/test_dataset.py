@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ase_physml.data import dataset
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
@@ -78,7 +79,26 @@ def test_frames_can_be_asked_for_in_any_order(
         data[30]
 
 
-def test_slabs_cover_everything_and_stay_small(make_set: MakeSet) -> None:
+@pytest.mark.parametrize(("gap", "run"), [(1, 3), (4, 5), (32, 4096)])
+def test_frames_near_each_other_are_read_at_once(
+    make_set: MakeSet,
+    frames: list[Frame],
+    monkeypatch: pytest.MonkeyPatch,
+    gap: int,
+    run: int,
+) -> None:
+    monkeypatch.setattr(dataset, "_GAP", gap)
+    monkeypatch.setattr(dataset, "_RUN", run)
+    data = RaggedSet(make_set())
+    for wanted in ([], [29], [0, 2, 3, 9, 10, 11, 12, 13, 27], [*range(29, -1, -1)]):
+        found = data.read(np.array(wanted))
+        assert [one.name for one in found] == [frames[k].name for k in wanted]
+    runs = dataset._runs(np.array([0, 2, 3, 9, 10, 11, 12, 13, 27]))
+    assert all(np.ptp(one) < run and np.diff(one).max(initial=1) <= gap for one in runs)
+    assert (len(runs) == 1) == (gap == 32)
+
+
+def test_chunks_cover_everything_and_stay_small(make_set: MakeSet) -> None:
     data = RaggedSet(make_set())
     slabs = list(data.chunks(atoms=10))
     assert slabs[0][0] == 0
