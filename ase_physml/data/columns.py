@@ -22,7 +22,7 @@ _REAL = "f"
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset of a file, and one field of a frame.
+    """Dataset of a file, and field of a frame.
 
     Attributes:
         name: Name of the dataset.

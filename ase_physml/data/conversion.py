@@ -67,7 +67,7 @@ def find_labels(
     Args:
         atoms: Structure as ASE read it.
         energy_key: Key to take; "" takes none, None searches.
-        forces_key: The same for forces.
+        forces_key: Key of the forces, likewise.
 
     Raises:
         DataError: A key that was asked for is not there, or is not a number; a stress
@@ -146,7 +146,7 @@ def to_atoms(frame: Frame, *, labels: bool = True) -> Atoms:
     Atoms that were held are by `FixAtoms` again.
 
     Args:
-        frame: Any frame.
+        frame: Frame to convert.
         labels: Attach energy, forces and stress.
     """
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)

@@ -157,8 +157,8 @@ def label(
             `less_at_rest` leave the difference to the frame's own labels.
         processes: Worker processes, with one thread each; 1 computes in this one.
             More need ``if __name__ == "__main__":`` in a script.
-        workers: To compute elsewhere instead, such as `DaskWorkers`.
-        precision: dtype of positions and forces in the set.
+        workers: Workers elsewhere instead, such as `DaskWorkers`.
+        precision: Dtype of positions and forces in the set.
         made_of: Identity of the calculator, as
             `ase_physml.calculators.provenance.identity_of` gives it; by default its
             name.

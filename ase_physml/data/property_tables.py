@@ -111,7 +111,7 @@ FORMATS = {
         "sars_cov_2", "SMILES", _SARS_COV_2, "multiclass", classes=4
     ),
 }
-"""The sets of the PhysChem and HamNet papers, columns as published."""
+"""Sets of the PhysChem and HamNet papers, columns as published."""
 
 
 def read_table(

@@ -17,7 +17,7 @@ Result = Evaluation | str
 """Labels that a calculator gives a frame, or the reason why there are none."""
 
 Maker = Callable[[str], Any]
-"""From a name to an ASE calculator; a function at the top level of a module."""
+"""Function from a name to an ASE calculator, at the top level of a module."""
 
 # Kinds: text of a failure; labels, after a line that names their columns.
 _FAILURE, _LABELS = 0, 5
@@ -41,7 +41,7 @@ def compute_each(
         name: Name of the calculator, for ``make``.
         version: Identity that tells it from an earlier one of its name, which a process
             may have.
-        frames: Number and structure.
+        frames: Numbers and structures.
     """
     return [compute(make, name, version, frame) for _, frame in frames]
 

@@ -20,8 +20,8 @@ from ase_physml.jobs.resumable import ResumableJob
 _CHUNKS = 8
 
 Keep = Callable[[Path, int, Sequence[Any], Any], Any]
-"""From a stem for files, the first index, the chunk and its result to what JSON keeps
-of it; whatever it writes into files begins with the stem."""
+"""Function from a stem for files, the first index, the chunk and its result to what
+JSON keeps of it; whatever it writes into files begins with the stem."""
 
 
 class Chunks(ResumableJob):
@@ -41,15 +41,15 @@ class Chunks(ResumableJob):
         """Work on the chunks that are missing.
 
         Args:
-            items: The input, cut with slices, the same at every run.
+            items: Input, cut with slices, the same at every run.
             most: Items of a chunk, at most.
-            work: From a chunk to its result; see `Workers`.
-            keep: Called here for each result.
-            processes: 1 works here. More need ``if __name__ == "__main__":`` in a
-                script.
-            workers: To work elsewhere instead; results are then lists with one for each
+            work: Function from a chunk to its result; see `Workers`.
+            keep: Function called here for each result.
+            processes: Number of processes; 1 works here. More need
+                ``if __name__ == "__main__":`` in a script.
+            workers: Workers elsewhere instead; results are then lists with one for each
                 item, `Lost` for those that workers died of.
-            tell: Called with the number of items just finished.
+            tell: Function called with the number of items just finished.
 
         Returns:
             For each chunk, in order, its stem and what ``keep`` returned.

@@ -39,7 +39,7 @@ class DaskWorkers:
     """Workers of a Dask cluster, for as long as the ``with`` block.
 
     Args:
-        scheduler: Of a cluster that runs: its address, such as ``tcp://node1:8786``, or
+        scheduler: Cluster that runs: its address, such as ``tcp://node1:8786``, or
             the file that ``dask scheduler --scheduler-file`` wrote. Or ``local:N``, for
             N processes of this machine with one thread each; a script that asks for
             those needs ``if __name__ == "__main__":``.

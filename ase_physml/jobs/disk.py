@@ -58,7 +58,7 @@ def write_json(path: Path, content: object, indent: int | None = None) -> None:
 
     Args:
         path: File, replaced if it exists.
-        content: What JSON can hold.
+        content: Value that JSON can hold.
         indent: Spaces of a level; one line if None.
     """
     with atomic_write(path) as partial:
@@ -71,7 +71,7 @@ def writing(path: Path, then: str = GO_ON) -> Iterator[None]:
 
     Args:
         path: File or folder that is written.
-        then: What to do when there is room.
+        then: Advice when there is room.
 
     Raises:
         WriteError: In place of any `OSError` of the block.

@@ -9,7 +9,7 @@ from ase_physml.jobs.disk import atomic_write, writing
 
 @dataclass(frozen=True)
 class Failure:
-    """One input without a result.
+    """Input without a result.
 
     Attributes:
         index: Position in the input, from 0; of a table, line of the file, from 1.
@@ -34,7 +34,7 @@ def list_failures(
         out: File of the results.
         failures: Rows of the table.
         kind: Name of the table, in its file's name.
-        counted: What indices count, "frame" from 0 or "line" from 1.
+        counted: Unit that indices count, "frame" from 0 or "line" from 1.
 
     Raises:
         WriteError: It cannot be written.

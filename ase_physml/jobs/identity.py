@@ -111,7 +111,7 @@ class Identity:
 
 
 class Difference(NamedTuple):
-    """One value that is not what it was.
+    """Value that is not what it was.
 
     Attributes:
         key: Name of the value; of one in a mapping, after the mapping's and a dot.

@@ -32,8 +32,8 @@ class Journal(ResumableJob, Generic[Result]):
     Args:
         out: See `ResumableJob`, as for ``job`` and ``afresh``.
         job: Identity of the job.
-        pack: From a result to the kind of its record, 0 to 255, and its bytes.
-        unpack: The inverse.
+        pack: Function from a result to the kind of its record, 0 to 255, and its bytes.
+        unpack: Inverse function.
         afresh: Forget an interrupted run.
 
     Attributes:
@@ -74,7 +74,7 @@ class Journal(ResumableJob, Generic[Result]):
         super().close()
 
     def has(self, index: int, checksum: int) -> bool:
-        """Whether the result of an input is there.
+        """True if the result of an input is there.
 
         Args:
             index: Place of the input.

@@ -66,7 +66,7 @@ class FolderLock:
         return self
 
     def begin(self) -> None:
-        """From here on, work that is not ended counts as interrupted."""
+        """Begin work: if it is not ended, it counts as interrupted from here on."""
         self._begun = True
         with suppress(OSError):  # on a full disk the work itself will say so
             self._file.write(b"unfinished\n")

@@ -51,9 +51,9 @@ class Workers(Protocol):
         """Results in the order in which units are ready.
 
         Args:
-            work: From jobs to as many results: a function at the top level of a module,
+            work: Function from jobs to as many results, at the top level of a module,
                 or a partial of one. It, jobs and results travel between processes.
-            units: Number of each, to tell it by, and its jobs.
+            units: Units of jobs, each with a number to tell it by.
 
         Raises:
             DataError: Nobody is left to work, and what to do.

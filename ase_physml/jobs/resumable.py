@@ -1,7 +1,7 @@
-"""The folder ``OUT.partial`` of a job that can be interrupted.
+"""Folder ``OUT.partial`` of a job that can be interrupted.
 
 A file ``lock`` keeps other processes out, and ``job.json`` says what is done there;
-what else is in it is told in `ase_physml.jobs.journal` and `ase_physml.jobs.chunks`.
+what else is in it, `ase_physml.jobs.journal` and `ase_physml.jobs.chunks` say.
 """
 
 import shutil

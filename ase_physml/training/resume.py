@@ -136,7 +136,7 @@ def _standing(content: Any, checkpoint: Path) -> Standing:
 
 
 def check(checkpoint: Path, identity: RecipeIdentity, recipe: AnyRecipe) -> Standing:
-    """State of the run of a checkpoint, from which this run may go on.
+    """State of the run of a checkpoint, which this run may go on from.
 
     Raises:
         RecipeError: As of `standing_of`; or it is of another recipe or other data, and

@@ -21,14 +21,14 @@ _CELL = re.compile(r"\s*(\S*)(?:\s+(\|[^|]*\|))?")
 
 @dataclass(frozen=True)
 class SmilesRow:
-    """A molecule of a file.
+    """Molecule of a file.
 
     Attributes:
-        smiles: As written, with what ChemAxon's extension says in bars.
-        name: "" if it has none.
-        line: In the file, counted from 1.
-        cells: Of the row of a table, SMILES and name of a line.
-        problem: Why the row cannot be used, "" if nothing is wrong with it.
+        smiles: SMILES as written, with ChemAxon's extension in bars.
+        name: Name, "" if it has none.
+        line: Line of the file, counted from 1.
+        cells: Cells of the row of a table; SMILES and name of a line.
+        problem: Reason why the row cannot be used, "" if nothing is wrong with it.
     """
 
     smiles: str
@@ -43,9 +43,9 @@ class SmilesFile:
     """Molecules of a file.
 
     Attributes:
-        path: Of the file.
-        names: Of the columns.
-        rows: One for each line that is not empty.
+        path: Path of the file.
+        names: Names of the columns.
+        rows: Molecules, one for each line that is not empty.
     """
 
     path: Path
@@ -57,11 +57,11 @@ def read_smiles(path: Path, column: str | None = None) -> SmilesFile:
     """Read a file of SMILES.
 
     Args:
-        path: A table with a line of column names (.csv, .tsv, or any other whose first
+        path: Table with a line of column names (.csv, .tsv, or any other whose first
             line names a column of SMILES); else a SMILES in each line, and after a
             space its name. Lines that begin with ``#`` are comments.
-        column: Of the SMILES in a table; by default the one called "smiles", or whose
-            name ends in it.
+        column: Column of the SMILES in a table; by default the one called "smiles", or
+            whose name ends in it.
 
     Raises:
         DataError: No such file, no text, a file of structures, no such column, or no
@@ -88,7 +88,7 @@ def read_smiles(path: Path, column: str | None = None) -> SmilesFile:
 
 
 def is_smiles_file(path: Path) -> bool:
-    """Whether a file holds SMILES by its ending; others are read as structures.
+    """True if a file holds SMILES by its ending; others are read as structures.
 
     Of a .txt the content decides.
     """
@@ -99,7 +99,7 @@ def is_smiles_file(path: Path) -> bool:
 
 
 def is_table(path: Path, column: str | None = None) -> bool:
-    """Whether a file is a table with a line of names, rather than lines of SMILES."""
+    """True if a file is a table with a line of names, rather than lines of SMILES."""
     if path.suffix.lower() in _TABLES:
         return True
     refuse_structures(path)

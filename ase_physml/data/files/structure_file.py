@@ -33,13 +33,13 @@ _OF_OURS: dict[str, Callable[[Path], Iterator[Atoms | StructureError]]] = {
 
 
 def read_structure_file(path: Path) -> Iterator[Atoms | StructureError]:
-    """All structures of a file, in order; in place of one that is bad why it is.
+    """Structures of a file, in order; in place of one that is bad why it is.
 
     What the file says of charge and spin is in ``info`` or in initial charges and
     moments, see `ase_physml.charges`.
 
     Args:
-        path: XYZ, SDF, PDB, or what ASE reads; also with .gz, .bz2 or .xz.
+        path: File in XYZ, SDF, PDB, or what ASE reads; also with .gz, .bz2 or .xz.
 
     Raises:
         DataError: Of no known format, damaged, or without any structure. Structures

@@ -49,9 +49,9 @@ class Row:
     """Cells of a row.
 
     Attributes:
-        line: Where it begins in the file, counted from 1.
-        cells: As many as there are columns.
-        problem: Why it cannot be used, "" if nothing is wrong.
+        line: Line of the file where it begins, counted from 1.
+        cells: Cells, as many as there are columns.
+        problem: Reason why it cannot be used, "" if nothing is wrong.
     """
 
     line: int
@@ -61,12 +61,12 @@ class Row:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as it stands.
+    """Table as it stands.
 
     Attributes:
-        path: Of the file.
-        names: Of the columns.
-        rows: All that are not empty.
+        path: Path of the file.
+        names: Names of the columns.
+        rows: Rows that are not empty.
     """
 
     path: Path
@@ -74,7 +74,7 @@ class TextTable:
     rows: tuple[Row, ...]
 
     def smiles_place(self, column: str | None = None) -> int:
-        """Which column holds SMILES: the one named, else "smiles", else "*_smiles".
+        """Place of the column of SMILES: the one named, else "smiles", else "*_smiles".
 
         Raises:
             DataError: There is none, or several.
@@ -90,12 +90,12 @@ class TextTable:
         return found[0]
 
     def name_place(self) -> int | None:
-        """Which column names molecules, None if none does."""
+        """Place of the column that names molecules, None if none does."""
         plain = [_letters(name) for name in self.names]
         return next((plain.index(name) for name in _NAMES if name in plain), None)
 
     def place(self, column: str) -> int:
-        """Of the column of that name.
+        """Place of the column of that name.
 
         Raises:
             DataError: There is none, or several.
@@ -113,8 +113,8 @@ def read_text_table(path: Path, column: str | None = None) -> TextTable:
     """Read a table separated by commas, semicolons or tabs.
 
     Args:
-        path: With a line of column names.
-        column: Of SMILES, if its name tells which separator is meant.
+        path: File with a line of column names.
+        column: Column of SMILES, if its name tells which separator is meant.
 
     Raises:
         DataError: No such file, no text, or a file of structures.
@@ -135,12 +135,12 @@ def read_text_table(path: Path, column: str | None = None) -> TextTable:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """True if a cell says that there is no value."""
     return cell.strip().casefold() in _MISSING
 
 
 def has_names(line: str, column: str | None = None) -> bool:
-    """Whether a line names columns, among them one of SMILES."""
+    """True if a line names columns, among them one of SMILES."""
     return any(
         _places([name.strip() for name in _cells(line, separator) or []], column)
         for separator in _SEPARATORS
@@ -182,7 +182,7 @@ def _rows(lines: list[str], start: int, separator: str, width: int) -> Iterator[
 def _record(
     lines: list[str], start: int, separator: str, width: int
 ) -> tuple[list[str], int]:
-    """Cells, and how many lines they take."""
+    """Cells, and the number of lines they take."""
     for used in range(1, min(_LINES, len(lines) - start) + 1):
         cells = _cells("\n".join(lines[start : start + used]), separator)
         if cells is not None and (used == 1 or len(cells) == width):

@@ -106,7 +106,7 @@ def _frame(
 
 
 def _repaired(comment: str) -> str:
-    """With backslashes doubled that escape nothing: texts as ASE writes them."""
+    """Comment with backslashes doubled that escape nothing: as ASE writes texts."""
     out, closing, k = [], "", 0
     while k < len(comment):
         one, after = comment[k], comment[k + 1 : k + 2]
@@ -127,7 +127,7 @@ def _repaired(comment: str) -> str:
 
 
 def _written(atoms: Atoms) -> Atoms:
-    """A copy whose ``info`` ASE writes so that it reads the same."""
+    """Copy whose ``info`` ASE writes so that it reads the same."""
     copy: Atoms = atoms.copy()
     copy.calc = atoms.calc
     # ASE reads a key without a value as true.

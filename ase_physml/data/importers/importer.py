@@ -95,7 +95,7 @@ class Importer(ABC):
         Args:
             path: File to read.
             options: Choices of the user.
-            notes: To count in what is left out.
+            notes: Counters of what is left out.
         """
 
 

@@ -130,7 +130,7 @@ def convert(
         source: Opened file; its ``notes`` tell afterwards what was left out.
         out: Set to write; replaced if it exists, and only when complete.
         changes: Fields of `Metadata` to state differently.
-        precision: dtype of positions and forces.
+        precision: Dtype of positions and forces.
         limit: Stop after so many frames.
         on_frame: Called with 1 after each frame.
 

@@ -1,4 +1,4 @@
-"""The raw QM9 archive, ``dsgdb9nsd.xyz.tar.bz2`` (Ramakrishnan et al. 2014).
+"""Raw archive of QM9, ``dsgdb9nsd.xyz.tar.bz2`` (Ramakrishnan et al. 2014).
 
 Each member holds: number of atoms; identifier and 15 properties; atoms with Mulliken
 charges; frequencies; SMILES of GDB and of the relaxed geometry; InChI. Energies are in
