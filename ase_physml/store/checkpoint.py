@@ -1,8 +1,8 @@
-"""Potential files: tensors and JSON, nothing that could run.
+"""Files of models: tensors and JSON, nothing that could run.
 
 A file is a `torch.save` of ``{"format", "format_version", "metadata", "state"}`` and is
 read with ``weights_only=True``: a file that holds anything else is refused unopened.
-Of a committee, ``state`` is a list with the weights of every member.
+Of an ensemble, ``state`` is a list with the weights of every member.
 """
 
 import pickle
@@ -16,95 +16,79 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ase_physml.errors import PotentialError
 from ase_physml.jobs.disk import atomic_write
-from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials import registry
-from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
-from ase_physml.potentials.state import members_of_state
+from ase_physml.models.architecture import Input, architecture
+from ase_physml.models.bonded_model import BondedModel
+from ase_physml.models.energy_model import EnergyModel
+from ase_physml.models.ensemble import Ensemble, members_of
+from ase_physml.store import registry
+from ase_physml.store.card import FORMAT_VERSION, ModelCard
+from ase_physml.store.state import members_of_state
 from ase_physml.torch_state import plain_torch
 from ase_physml.typed import brief
 
-_FORMAT = "ase_physml"
-MOLECULAR_FORMAT = "ase_physml molecular"
-_HOLDS = {
-    _FORMAT: "a PhysML potential",
-    MOLECULAR_FORMAT: "a PhysChem or HamNet model",
+_FORMATS: dict[Input, str] = {"atoms": "ase_physml", "bonds": "ase_physml molecular"}
+_HOLDS: dict[Input, str] = {
+    "atoms": "a PhysML potential",
+    "bonds": "a PhysChem or HamNet model",
 }
 
 
-def save_potential(
-    path: str | Path, model: PhysML | Sequence[PhysML], card: PotentialCard
+def save_model(
+    path: str | Path, model: nn.Module | Sequence[nn.Module], card: ModelCard
 ) -> None:
-    """Write a potential; the file appears under its name only when it is complete.
+    """Write a model; the file appears under its name only when it is complete.
 
     Args:
         path: File to write, replaced if it exists.
-        model: Weights, or those of all members of a committee.
+        model: A model, an ensemble, or all members of one.
         card: Metadata; its architecture must be that of the model.
 
     Raises:
         PotentialError: The card describes another architecture.
     """
-    members = [model] if isinstance(model, PhysML) else list(model)
+    members = _members(model)
     if any(card.config != member.config for member in members):
         raise PotentialError(
             f"{path}: the card describes another architecture than the model has"
         )
+    # Single models stay readable by what knew nothing of ensembles.
     version = 1 if len(members) == 1 else FORMAT_VERSION
     states = [
         {k: v.detach().cpu().clone() for k, v in member.state_dict().items()}
         for member in members
     ]
-    metadata = replace(card, format_version=version).to_json()
-    state = states[0] if len(members) == 1 else states
-    write_file(Path(path), _FORMAT, version, metadata, state)
-
-
-def write_file(path: Path, kind: str, version: int, metadata: str, state: Any) -> None:
-    """Write a file of any format that `read_file` reads.
-
-    Args:
-        path: File to write, replaced if it exists.
-        kind: Name of the format.
-        version: Of the format.
-        metadata: JSON text.
-        state: Tensors in dicts and lists.
-    """
     content = {
-        "format": kind,
+        "format": _FORMATS[card.model.reads],
         "format_version": version,
-        "metadata": metadata,
-        "state": state,
+        "metadata": replace(card, format_version=version).to_json(),
+        "state": states[0] if len(members) == 1 else states,
     }
-    write_archive(path, content)
+    write_archive(Path(path), content)
 
 
-def write_archive(path: Path, content: Any) -> None:
-    """Write tensors and plain values; what was there is replaced by a whole file."""
-    # By way of memory: torch hides what goes wrong with a file it writes to.
-    buffer = BytesIO()
-    torch.save(content, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, sync=True) as partial:
-        partial.write_bytes(buffer.getbuffer())
+def _members(model: nn.Module | Sequence[nn.Module]) -> list[Any]:
+    if isinstance(model, BondedModel):
+        return list(members_of(model))
+    return [model] if isinstance(model, nn.Module) else list(model)
 
 
 def load_potential(
     path: str | Path, member: int | None = None
-) -> tuple[PhysML, PotentialCard]:
-    """Read one set of weights on the CPU, in evaluation mode.
+) -> tuple[EnergyModel, ModelCard]:
+    """Energy model on the CPU, in evaluation mode.
 
     Args:
         path: A potential.
-        member: Of a committee, which; with None it must have one member only.
+        member: Member of an ensemble; with None there must be one only.
 
     Raises:
-        PotentialError: As `load_committee`, or no such member.
+        PotentialError: As `load_members`, or no such member.
     """
-    members, card = load_committee(path)
+    members, card = load_potentials(path)
     if member is None and len(members) > 1:
         raise PotentialError(
             f"{path}: a committee of {len(members)}; say which member is meant"
@@ -116,20 +100,55 @@ def load_potential(
     return members[member or 0], card
 
 
-@plain_torch()
-def load_committee(path: str | Path) -> tuple[list[PhysML], PotentialCard]:
-    """Read all members of a potential on the CPU, in evaluation mode.
+def load_potentials(path: str | Path) -> tuple[list[EnergyModel], ModelCard]:
+    """All members of a potential.
 
     Raises:
-        PotentialError: Missing, truncated, not a potential, from a newer version, or
-            with weights that do not fit its architecture. Nothing in it is executed.
+        PotentialError: As `load_members`.
     """
-    content = read_file(Path(path), _FORMAT, FORMAT_VERSION)
+    return load_members(path, "atoms")
+
+
+def load_molecular(path: str | Path) -> tuple[BondedModel, ModelCard]:
+    """Model of molecules, an `Ensemble` if the file has several members.
+
+    Raises:
+        PotentialError: As `load_members`.
+    """
+    members, card = load_members(path, "bonds")
+    return members[0] if len(members) == 1 else Ensemble(members).eval(), card
+
+
+@plain_torch()
+def load_members(path: str | Path, reads: Input) -> tuple[list[Any], ModelCard]:
+    """All members of a file on the CPU, in evaluation mode.
+
+    Args:
+        path: File.
+        reads: Input that the model must have.
+
+    Raises:
+        PotentialError: Missing, truncated, no model of this kind, from a newer version,
+            or with weights that do not fit its architecture. Nothing in it is executed.
+    """
+    content = _content_for(Path(path), reads)
     with damaged(path):
-        card = PotentialCard.from_json(content["metadata"])
+        card = ModelCard.from_json(content["metadata"])
+        if card.model.reads != reads:
+            raise PotentialError(f"metadata: {card.kind} in a file of another kind")
         card = replace(card, not_for=card.not_for or registry.not_for(Path(path)))
-        members = members_of_state(content["state"], partial(build, card.config))
+        members = members_of_state(content["state"], partial(build, card))
+        _check_targets(card)
     return members, card
+
+
+def _check_targets(card: ModelCard) -> None:
+    """Raise a `PotentialError` if the card describes other answers than there are."""
+    config, names = card.config, card.target_names
+    if names and len(names) != config.targets:
+        raise PotentialError(f"has {config.targets} targets and {len(names)} names")
+    if names and card.task != config.head:
+        raise PotentialError(f"its task is {card.task}, its head for {config.head}")
 
 
 @contextmanager
@@ -145,17 +164,33 @@ def damaged(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+def build(card: ModelCard, dtype: torch.dtype) -> nn.Module:
+    """A model to load weights into; see `build_empty`."""
+    return build_empty(card.kind, card.config, dtype)
+
+
 @plain_torch()
-def build(config: PhysMLConfig, dtype: torch.dtype) -> PhysML:
+def build_empty(kind: str, config: Any, dtype: torch.dtype) -> nn.Module:
     """A model to load weights into, on the CPU, whatever torch's global state.
 
     Draws nothing from torch's random numbers; element data are those of float32, in
     which potentials are trained, even where float64 is torch's default.
     """
     with torch.random.fork_rng(devices=[]):
-        model = PhysML(config).float().to(dtype)
-    model.self_energies = model.self_energies.double()
+        model = architecture(kind).build(config).float().to(dtype)
+    if isinstance(model, EnergyModel):
+        model.self_energies = model.self_energies.double()
     return model
+
+
+def write_archive(path: Path, content: Any) -> None:
+    """Write tensors and plain values; what was there is replaced by a whole file."""
+    # By way of memory: torch hides what goes wrong with a file it writes to.
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, sync=True) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def _is_archive(path: Path) -> bool:
@@ -176,37 +211,32 @@ def _verify_checksums(path: Path) -> None:
             raise zipfile.BadZipFile(damaged)
 
 
-def format_of(path: str | Path) -> str:
-    """Name of the format of a file: of potentials, or of molecular models.
+def input_of(path: str | Path) -> Input:
+    """Input of the model in a file: "atoms" or "bonds".
 
     Raises:
-        PotentialError: Missing, truncated or of neither.
+        PotentialError: Missing, truncated or no model.
     """
-    return str(_content(Path(path))["format"])
+    name = _content(Path(path))["format"]
+    found: list[Input] = [k for k, v in _FORMATS.items() if v == name]
+    if not found:
+        raise PotentialError(f"{path}: not a potential of this package")
+    return found[0]
 
 
-def read_file(path: Path, kind: str, newest: int) -> dict[str, Any]:
-    """Content of a file, none of which is executed.
-
-    Args:
-        path: File.
-        kind: Name of the format that it must have.
-        newest: Version of the format that is read.
-
-    Raises:
-        PotentialError: Missing, truncated, of another format or a newer version.
-    """
+def _content_for(path: Path, reads: Input) -> dict[str, Any]:
     content = _content(path)
-    if content["format"] != kind:
-        found = _HOLDS.get(str(content["format"]), "an unknown format")
+    if content["format"] != _FORMATS[reads]:
+        found = [_HOLDS[k] for k, v in _FORMATS.items() if v == content["format"]]
+        held = found[0] if found else "an unknown format"
         raise PotentialError(
-            f"{path}: holds {found}, where {_HOLDS[kind]} is needed; give one"
+            f"{path}: holds {held}, where {_HOLDS[reads]} is needed; give one"
         )
     version = content["format_version"]
-    if type(version) is not int or not 1 <= version <= newest:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise PotentialError(
             f"{path}: of format version {brief(version)}, but this ase_physml reads "
-            f"up to {newest}; upgrade with `pip install -U ase-physml`"
+            f"up to {FORMAT_VERSION}; upgrade with `pip install -U ase-physml`"
         )
     return content
 
