@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 # Of 20, 52 and 101 atoms.
 MOLECULES = (

@@ -22,6 +22,7 @@ import numpy as np
 from ase import Atoms
 from structures import DATA
 
+from ase_physml import relax_on
 from ase_physml.calculators.names import make_calculator
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.dask_workers import DaskWorkers
@@ -30,7 +31,6 @@ from ase_physml.data.label import label
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.workers import Processes, Workers
-from ase_physml.workflows.relax_units import Potential, relax_on
 
 RECIPE = DATA.with_name("quickstart.yaml")
 META = Metadata("PhysML", equilibrium=False)
@@ -76,7 +76,7 @@ def labelled(frames: Sequence[Frame], folder: Path, workers: Workers) -> bytes:
 
 def relaxed(structures: Sequence[Atoms], workers: Workers) -> bytes:
     """Final energies to 0.1 µeV, and numbers of steps."""
-    done = relax_on(workers, structures, Potential("qm9.pt"), fmax=0.02)
+    done = relax_on(workers, structures, "qm9.pt", fmax=0.02)
     ends = []
     for one in done:
         if isinstance(one, Exception):

@@ -10,8 +10,7 @@ from ase import Atoms
 from ase.build import add_adsorbate, fcc111, molecule
 from ase.constraints import FixAtoms
 
-from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml import PhysMLCalculator, Relaxed, relax_many
 
 SITES = ("ontop", "bridge", "fcc", "hcp")
 

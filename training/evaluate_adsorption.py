@@ -36,7 +36,7 @@ from ase_physml.data.adsorption import Adsorption, adsorptions
 from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml.workflows.relax import Relaxed
 
 Array = npt.NDArray[np.float64]
 Numbers = dict[str, float]

@@ -34,8 +34,8 @@ from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split, groups_of
-from ase_physml.workflows.calibration import correction_of
-from ase_physml.workflows.geometry import rmsd
+from ase_physml.workflows.alignment import rmsd
+from ase_physml.workflows.uncertainty import correction_of
 
 Numbers = dict[str, float]
 BATCH = 64

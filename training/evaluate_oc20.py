@@ -76,7 +76,7 @@ def one_system(
     gained = end.get_potential_energy() - start.get_potential_energy()
     apart = shift(start, end)
     start.calc = calculator
-    done = relax(start, "BFGS", options.fmax, options.steps)
+    done = relax(start, fmax=options.fmax, steps=options.steps)
     return {
         "mae_energy_eV": mae(found - found[0], truth - truth[0]),
         "mae_force_eV_per_A": force_error(calculator, data, some),

@@ -36,8 +36,8 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.evaluation.candidate import bonded
+from ase_physml.workflows.alignment import rmsd
 from ase_physml.workflows.conformer_ensemble import Settings
-from ase_physml.workflows.geometry import rmsd
 from ase_physml.workflows.neb import Search
 from ase_physml.workflows.pathway import Pathway, PathwaySettings, find_pathways
 from ase_physml.workflows.pathway_ends import align_mapped

@@ -30,10 +30,11 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.splits import Split
 from ase_physml.evaluation.candidate import bonded
-from ase_physml.workflows.calibration import measure_spread
-from ase_physml.workflows.geometry import rmsd
-from ase_physml.workflows.neb import ReactionPath, Search, find_paths
+from ase_physml.workflows.alignment import rmsd
+from ase_physml.workflows.neb import Search, find_paths
 from ase_physml.workflows.plots import plot_spread
+from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.uncertainty import measure_spread
 
 Array = npt.NDArray[np.float64]
 Numbers = dict[str, float]

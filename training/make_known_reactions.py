@@ -35,7 +35,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.evaluation.candidate import bonded
-from ase_physml.workflows.ends import align_ends
+from ase_physml.workflows.alignment import align_ends
 
 CALCULATOR = "tblite:GFN2-xTB"
 OUT = Path(__file__).parents[1] / "ase_physml" / "evaluation" / "reactions.h5"

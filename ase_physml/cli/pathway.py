@@ -30,9 +30,9 @@ from ase_physml.errors import DataError, StructureError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.neb import ReactionPath
-    from ase_physml.workflows.pathway import Outcome
+    from ase_physml.workflows.pathway import PathwayOutcome
     from ase_physml.workflows.pathway_ends import Ends
+    from ase_physml.workflows.reaction_path import ReactionPath
 
 
 _WRITTEN = (
@@ -168,8 +168,8 @@ def _read(
 ) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
     """Reactions by unique names that can be names of folders, and bad rows."""
     from ase_physml.workflows.conformer_runs import read_molecules
+    from ase_physml.workflows.inputs import file_safe, read_structures
     from ase_physml.workflows.pathway_ends import Ends
-    from ase_physml.workflows.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
@@ -192,7 +192,7 @@ def _read(
     return found, unread
 
 
-def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
+def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOutcome":
     """With a plot of its path, unless an earlier run, which saw all steps, made it."""
     from ase_physml.workflows.plots import plot_path
 
@@ -207,13 +207,13 @@ def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
     return outcome
 
 
-def _path(outcome: "Outcome") -> "ReactionPath | Exception":
+def _path(outcome: "PathwayOutcome") -> "ReactionPath | Exception":
     if isinstance(outcome, Exception):
         return outcome
     return outcome.path or StructureError("no path was searched")
 
 
-def _print_ends(console: "Console", results: "dict[str, Outcome]") -> None:
+def _print_ends(console: "Console", results: "dict[str, PathwayOutcome]") -> None:
     for name, result in results.items():
         if isinstance(result, Exception):
             continue

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.workflows.relax_many import Outcome
-    from ase_physml.workflows.relax_units import Potential
-    from ase_physml.workflows.relaxation import Relaxed
+    from ase_physml.workflows.relax import Relaxed
+    from ase_physml.workflows.relax_many import Outcome, PotentialOptions
 
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
@@ -94,10 +93,9 @@ def relax(
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
     from ase_physml.chem.etkdg import MAX_ATOMS
-    from ase_physml.workflows.relax import write_relaxed
-    from ase_physml.workflows.relax_units import Potential
-    from ase_physml.workflows.relaxation import Relaxed
-    from ase_physml.workflows.structures import read_inputs
+    from ase_physml.workflows.inputs import read_inputs
+    from ase_physml.workflows.relax import Relaxed
+    from ase_physml.workflows.relax_many import PotentialOptions, write_relaxed
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -107,7 +105,7 @@ def relax(
     # Files of the results together: as old or new as these are.
     check_file(uncertain, overwrite=True, option="--uncertain")
     check_file(collect, overwrite=True, option="--collect")
-    potential = Potential(model, device, dtype.value, compiled)
+    potential = PotentialOptions(model, device, dtype.value, compiled)
     calculator = potential.calculator()
     check_export(calculator, uncertain)
     console = make_console()
@@ -156,15 +154,14 @@ class _How:
 def _relax(
     starts: "dict[str, Atoms]",
     out: Path,
-    potential: "Potential",
+    potential: "PotentialOptions",
     calculator: "PhysMLCalculator",
     how: _How,
     results: "dict[str, Outcome | None]",
     resume: bool,
 ) -> None:
     """Relax, and write what comes of each as soon as it is there."""
-    from ase_physml.workflows.relax_many import relax_many
-    from ase_physml.workflows.relax_units import relax_on
+    from ase_physml.workflows.relax_many import relax_many, relax_on
 
     names = list(starts)
     plotted = len(names) <= _PLOTTED if how.plot is None else how.plot
@@ -207,7 +204,7 @@ def _earlier(
         DataError: What lies there, finished or not, is of other work.
     """
     from ase_physml.calculators.identity import identity_of
-    from ase_physml.workflows.relaxation import finished, relaxation_identity
+    from ase_physml.workflows.relax import finished, relaxation_identity
 
     potential = identity_of(calculator)
     found = {}

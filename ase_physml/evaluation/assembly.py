@@ -12,7 +12,7 @@ from ase_physml.chem.perceive import bonded as perceive
 from ase_physml.data.frame import Frame
 from ase_physml.evaluation.candidate import Candidate, Molecule, bonded
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.workflows.geometry import rmsd
+from ase_physml.workflows.alignment import rmsd
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol

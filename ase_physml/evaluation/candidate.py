@@ -14,9 +14,8 @@ from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.relax import relax
-from ase_physml.workflows.relaxation import Relaxed
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
+from ase_physml.workflows.relax import Relaxed, relax
 
 _LIST = Path(__file__).with_name("molecules.smi")
 
@@ -125,9 +124,7 @@ class Candidate:
 
     def relax(self, atoms: Atoms, fmax: float = 0.01, steps: int = 500) -> Relaxed:
         """Relax a copy by BFGS with the calculator."""
-        copy = atoms.copy()
-        copy.calc = self.calculator
-        return relax(copy, "BFGS", fmax, steps)
+        return relax(atoms, self.calculator, fmax=fmax, steps=steps)
 
     def own_minimum(self, molecule: Molecule) -> Relaxed:
         """The calculator's own minimum; computed once.

@@ -14,7 +14,7 @@ from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.errors import DataError
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.workflows.ends import align_ends, shifts
+from ase_physml.workflows.alignment import align_ends, shifts
 
 BETWEEN = (0.25, 0.5, 0.75)  # of the way between two known structures
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ase_physml.evaluation.candidate import Candidate, Molecule
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.workflows.geometry import mean_displacement
+from ase_physml.workflows.alignment import mean_displacement
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.5)  # Å
 RECOVERED = 0.1  # Å

@@ -1,4 +1,4 @@
-"""Plots of what a task did."""
+"""Plots of relaxations, paths and the spread of committees."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,20 +7,20 @@ import numpy as np
 from ase.utils.forcecurve import fit_images
 
 from ase_physml.errors import PhysMLError
-from ase_physml.workflows.neb import ReactionPath
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.relax import Relaxed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ase_physml.workflows.calibration import Spread
+    from ase_physml.workflows.uncertainty import Spread
 
 
 def plot_relaxation(result: Relaxed, out: Path, fmax: float) -> None:
     """Energy and largest force against the step, as a PNG.
 
     Args:
-        result: Of `relax`.
+        result: Relaxed structure, of `relax`.
         out: File to write, replaced if it exists.
         fmax: Threshold that the relaxation aimed at, eV/Å.
 
@@ -48,7 +48,7 @@ def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
     The curve between images has their forces for slopes, as ASE draws it.
 
     Args:
-        path: Of `find_paths`.
+        path: Reaction path, of `find_paths`.
         out: File to write, replaced if it exists.
         fmax: Threshold that the search aimed at, eV/Å.
 
@@ -84,7 +84,7 @@ def plot_spread(spread: "Spread", out: Path) -> None:
     committee lie on the diagonal.
 
     Args:
-        spread: Of `measure_spread`.
+        spread: Errors and spread, of `measure_spread`.
         out: File to write, replaced if it exists.
 
     Raises:

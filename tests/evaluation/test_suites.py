@@ -34,7 +34,7 @@ from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
 from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
 from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 
 class Springs(Calculator):

@@ -1,14 +1,22 @@
-"""The best proper rotation, of structures that have one and of those that have many."""
+"""Superposition by the best proper rotation; ends of a path, face to face."""
 
 import warnings
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from ase_physml.workflows.geometry import mean_displacement, rmsd, superpose
+from ase_physml.errors import StructureError
+from ase_physml.workflows.alignment import (
+    align_ends,
+    mean_displacement,
+    rmsd,
+    superpose,
+)
+from ase_physml.workflows.band import check_path
 
 TURN = Rotation.from_rotvec([0.4, -1.9, 0.7])
 CHIRAL = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1.5, 0], [0, 0, 2], [-1, -1, 0.5]])
@@ -66,3 +74,45 @@ def test_some_atoms_meet_and_the_others_come_along() -> None:
     assert off == pytest.approx(np.sqrt(3.0))
     one = superpose(moved, CHIRAL, np.array([2]))
     np.testing.assert_allclose(one[2], CHIRAL[2], atol=1e-12)
+
+
+def test_product_is_turned_onto_the_reactant() -> None:
+    reactant = molecule("CH3CH2OH")
+    product = reactant.copy()
+    product.rotate(130, (1, 2, 3))
+    product.translate([3, -4, 5])
+    before = product.positions.copy()
+    aligned = align_ends(reactant, product)
+    np.testing.assert_allclose(aligned.positions, reactant.positions, atol=1e-9)
+    np.testing.assert_array_equal(product.positions, before)
+
+
+def test_other_molecules_and_orders_are_named() -> None:
+    with pytest.raises(StructureError, match="different molecules: CH4 and H3N"):
+        align_ends(molecule("CH4"), molecule("NH3"))
+    ethanol = molecule("CH3CH2OH")
+    with pytest.raises(StructureError, match=r"atom 0 is C in one and H .*--match"):
+        align_ends(ethanol, ethanol[::-1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_matching_finds_the_order(seed: int) -> None:
+    reactant = molecule("CH3CONH2")
+    rng = np.random.default_rng(seed)
+    product = reactant[rng.permutation(len(reactant))]
+    product.positions += 0.05 * rng.normal(size=product.positions.shape)
+    product.rotate(100 * seed, (1, 1, 0))
+    aligned = align_ends(reactant, product, match=True)
+    assert list(aligned.numbers) == list(reactant.numbers)
+    moved = np.linalg.norm(aligned.positions - reactant.positions, axis=1)
+    assert moved.max() < 0.3
+
+
+def test_colliding_atoms_are_named() -> None:
+    fine = Atoms("CO", [[0, 0, 0], [0, 0, 1.1]])
+    squeezed = Atoms("CO", [[0, 0, 0], [0, 0, 0.2]])
+    check_path([fine, fine])
+    with pytest.raises(
+        StructureError, match=r"0 \(C\) and 1 \(O\) .* 0.20 Å .*image 1"
+    ):
+        check_path([fine, squeezed])

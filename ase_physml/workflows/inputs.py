@@ -24,9 +24,9 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     Isotopes have their masses.
 
     Args:
-        smiles: Of one neutral closed-shell molecule.
-        seed: Of the embedding.
-        max_atoms: Without hydrogens, that the molecule may have.
+        smiles: SMILES of one neutral closed-shell molecule.
+        seed: Seed of the embedding.
+        max_atoms: Largest number of atoms without hydrogens.
 
     Raises:
         StructureError: Not a SMILES, several fragments, a charge, a radical, a
@@ -73,9 +73,9 @@ def read_inputs(
     Args:
         inputs: SMILES, files of them (.smi, or tables), or files of structures; every
             line and every frame counts.
-        seed: Of structures from SMILES.
-        column: Of the SMILES in tables.
-        max_atoms: As of `from_smiles`.
+        seed: Seed of structures from SMILES.
+        column: Column of the SMILES in tables.
+        max_atoms: Largest number of atoms without hydrogens, of SMILES.
     """
     build = partial(_try_smiles, seed=seed, max_atoms=max_atoms)
     used: set[str] = set()
@@ -157,5 +157,5 @@ def _frames(path: Path) -> Iterator[tuple[str, Atoms | PhysMLError]]:
 
 
 def file_safe(text: str) -> str:
-    """A name of a file that says what the text says."""
+    """Name of a file that says what the text says."""
     return re.sub(r"[^A-Za-z0-9._+=()\[\]-]", "_", text).strip(".")[:80] or "molecule"

@@ -20,10 +20,14 @@ from ase_physml.potentials.checkpoint import (
     load_committee,
     load_potential,
 )
-from ase_physml.workflows.calibration import Spread, make_committee, measure_spread
 from ase_physml.workflows.neb import Search, find_paths
-from ase_physml.workflows.relaxation import Relaxed
-from ase_physml.workflows.uncertainty import Doubt
+from ase_physml.workflows.relax import Relaxed
+from ase_physml.workflows.uncertainty import (
+    Doubt,
+    Spread,
+    make_committee,
+    measure_spread,
+)
 
 
 @pytest.fixture

@@ -1,18 +1,22 @@
-"""The two ends of a reaction path: the same atoms, in the same order, face to face.
+"""Alignment of structures: superposition, and the two ends of a reaction path.
 
-Whether ends may be turned and shifted is decided here, by `placement_of`: molecules
-without constraints may. What lies in a cell, or is held in space, stays where it is.
+The ends have the same atoms in the same order, face to face. Whether they may be turned
+and shifted is decided here, by `placement_of`: molecules without constraints may. What
+lies in a cell, or is held in space, stays where it is.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
 from ase.data import chemical_symbols
 from ase.geometry import find_mic
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.spatial.transform import Rotation
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import StructureError
@@ -23,13 +27,69 @@ from ase_physml.workflows.constraints import (
     names_of,
 )
 
-# Å; no bond is shorter than 0.74 Å, and a path may squeeze one.
-_COLLISION = 0.4
-# Å; two atoms that trade places meet in the middle.
-_MEETING = 0.05
 # Å; cells that differ by less were rounded by a file.
 _ROUNDED = 1e-4
 _ROUNDS = 20
+
+
+def mean_displacement(positions: Array, reference: Array) -> float:
+    """Mean distance between two structures after the best proper rotation, Å.
+
+    Args:
+        positions: Positions, (N, 3), Å.
+        reference: Positions of the same atoms in the same order, (N, 3), Å.
+    """
+    return float(np.linalg.norm(_displacements(positions, reference), axis=1).mean())
+
+
+def rmsd(positions: Array, reference: Array) -> float:
+    """Root mean square distance after the best proper rotation, Å.
+
+    Args:
+        positions: Positions, (N, 3), Å.
+        reference: Positions of the same atoms in the same order, (N, 3), Å.
+    """
+    return float(
+        np.sqrt((_displacements(positions, reference) ** 2).sum(axis=1).mean())
+    )
+
+
+def superpose(
+    positions: Array, reference: Array, atoms: npt.NDArray[np.int64] | None = None
+) -> Array:
+    """Positions turned and shifted onto a reference, (N, 3), Å.
+
+    Kabsch, Acta Cryst. A 32, 922 (1976), without mirror images: those are of another
+    molecule.
+
+    Args:
+        positions: Positions, (N, 3), Å.
+        reference: Positions to meet, (N, 3), Å, of the same atoms in the same order.
+        atoms: Indices of the atoms that shall meet; all by default.
+    """
+    some = slice(None) if atoms is None else atoms
+    centre, goal = positions[some].mean(axis=0), reference[some].mean(axis=0)
+    turn = _best_rotation(positions[some] - centre, reference[some] - goal)
+    turned: Array = turn.apply(positions - centre) + goal
+    return turned
+
+
+def _best_rotation(vectors: Array, onto: Array) -> Rotation:
+    """Rotation of vectors that makes their squared distances from others least."""
+    if len(vectors) < 2:  # no direction to turn by
+        return Rotation.identity()
+    with warnings.catch_warnings():
+        # That more than one rotation is best, as of atoms on a line. Which one it is
+        # differs with the direction asked for; this is that of the paper.
+        warnings.simplefilter("ignore", UserWarning)
+        back: Rotation = Rotation.align_vectors(vectors, onto)[0]
+    return back.inv()
+
+
+def _displacements(positions: Array, reference: Array) -> Array:
+    """Displacements that superposition leaves, (N, 3), Å."""
+    shifts: Array = superpose(positions, reference) - reference
+    return shifts
 
 
 @dataclass(frozen=True)
@@ -37,9 +97,9 @@ class Placement:
     """How the ends of a path, and its images, may be brought together.
 
     Attributes:
-        aligned: By turning and shifting them as a whole.
-        periodic: Differences are those to the nearest periodic image.
-        about: Both in words.
+        aligned: Whether they are turned and shifted as a whole.
+        periodic: Whether differences are those to the nearest periodic image.
+        about: Description of both for people.
     """
 
     aligned: bool
@@ -48,7 +108,7 @@ class Placement:
 
 
 def placement_of(atoms: Atoms) -> Placement:
-    """How images of a path of this structure may be brought together."""
+    """Placement that a path of this structure allows."""
     held = [one for one in atoms.constraints if holds_in_space(one)]
     if atoms.pbc.any():
         also = f", {names_of(atoms)} kept" if len(atoms.constraints) else ""
@@ -67,10 +127,11 @@ def align_ends(reactant: Atoms, product: Atoms, match: bool = False) -> Atoms:
     they are; see `placement_of`.
 
     Args:
-        reactant: One end.
-        product: The other, of the same atoms, cell and constraints.
-        match: Reorder the product's atoms, each element within itself, so that they
-            move as little as possible. A guess: right where few atoms move far.
+        reactant: Structure of one end.
+        product: Structure of the other, of the same atoms, cell and constraints.
+        match: Whether to reorder the product's atoms, each element within itself, so
+            that they move as little as possible. A guess: right where few atoms move
+            far.
 
     Returns:
         A copy of the product.
@@ -105,7 +166,7 @@ def turn_onto(target: Atoms, atoms: Atoms) -> None:
 
 
 def shifts(start: Atoms, end: Atoms) -> Array:
-    """Displacements, Å (N, 3), in a cell to the nearest periodic image."""
+    """Displacements, (N, 3), Å, in a cell to the nearest periodic image."""
     apart: Array = end.positions - start.positions
     if start.pbc.any():
         apart = find_mic(apart, start.cell, start.pbc)[0]
@@ -129,7 +190,7 @@ def _check_same_cell(reactant: Atoms, product: Atoms) -> None:
 
 
 def _check_same_charge(reactant: Atoms, product: Atoms) -> None:
-    """All images have what the reactant says."""
+    """Refuse ends of different charges: images have that of the reactant."""
     for key in ("charge", "spin"):
         one, other = (end.info.get(key) for end in (reactant, product))
         if one is not None and other is not None and not np.array_equal(one, other):
@@ -161,7 +222,7 @@ def _check_same_atoms(reactant: Atoms, product: Atoms, match: bool) -> None:
 
 
 def _matched(reactant: Atoms, product: Atoms, aligned: bool) -> Atoms:
-    """Turns of aligning and assigning atoms, until no assignment changes."""
+    """The product, aligned and assigned in turn until no assignment changes."""
     if not aligned:
         return _reordered(product, _assignment(reactant, product))
     order = _first_order(reactant, product)
@@ -184,8 +245,8 @@ def _reordered(product: Atoms, order: np.ndarray) -> Atoms:
 
 
 def _first_order(reactant: Atoms, product: Atoms) -> np.ndarray:
-    """By surroundings, which need no common frame: sorted distances to each element."""
-    cost = _apart(reactant, product)
+    """Assignment by surroundings, sorted distances to each element, in any frame."""
+    cost = _forbidden(reactant, product)
     for z in set(reactant.numbers):
         mine, other = (_surroundings(end, z) for end in (reactant, product))
         cost = cost + cdist(mine, other)
@@ -193,19 +254,19 @@ def _first_order(reactant: Atoms, product: Atoms) -> np.ndarray:
 
 
 def _surroundings(atoms: Atoms, number: int) -> np.ndarray:
-    distances = squareform(pdist(atoms.positions))[:, atoms.numbers == number]
+    lengths = squareform(pdist(atoms.positions))[:, atoms.numbers == number]
     # Near ones tell more.
-    weights: np.ndarray = np.exp(-0.5 * np.sort(distances, axis=1))
+    weights: np.ndarray = np.exp(-0.5 * np.sort(lengths, axis=1))
     return weights
 
 
 def _assignment(reactant: Atoms, product: Atoms) -> np.ndarray:
-    cost = _distances(reactant, product) ** 2
-    return np.asarray(linear_sum_assignment(cost + _apart(reactant, product))[1])
+    cost = distances(reactant, product) ** 2
+    return np.asarray(linear_sum_assignment(cost + _forbidden(reactant, product))[1])
 
 
-def _distances(one: Atoms, other: Atoms) -> Array:
-    """Between the atoms of two structures, Å (N, M), in a cell to the nearest image."""
+def distances(one: Atoms, other: Atoms) -> Array:
+    """Distances between two structures, (N, M), Å, in a cell to the nearest image."""
     if not one.pbc.any():
         return np.asarray(cdist(one.positions, other.positions))
     apart = other.positions[None] - one.positions[:, None]
@@ -213,54 +274,7 @@ def _distances(one: Atoms, other: Atoms) -> Array:
     return np.asarray(lengths).reshape(len(one), len(other))
 
 
-def _apart(reactant: Atoms, product: Atoms) -> np.ndarray:
-    """A cost that no assignment pays: atoms of different elements."""
+def _forbidden(reactant: Atoms, product: Atoms) -> np.ndarray:
+    """Cost of assigning atoms of different elements, (N, M), which none pays."""
     differ: np.ndarray = reactant.numbers[:, None] != product.numbers[None, :]
     return 1e6 * differ
-
-
-def check_meeting(images: list[Atoms]) -> None:
-    """Refuse a straight path on which atoms trade places: no interpolation survives it.
-
-    Raises:
-        StructureError: Naming the image and the atoms.
-    """
-    for index, image in enumerate(images):
-        i, j, distance = _closest(image)
-        if distance < _MEETING:
-            raise StructureError(
-                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) run into "
-                f"each other at image {index} of the straight path: does their order "
-                "differ between the ends? exchange them in one end, or have atoms "
-                "matched (--match)"
-            )
-
-
-def check_path(images: list[Atoms]) -> None:
-    """Refuse a path on which atoms collide, or are nowhere.
-
-    Raises:
-        StructureError: Naming the image and the atoms.
-    """
-    for index, image in enumerate(images):
-        lost = np.flatnonzero(~np.isfinite(image.positions).all(axis=1))
-        if len(lost):
-            raise StructureError(
-                f"the interpolation put atom {lost[0]} ({image.symbols[lost[0]]}) of "
-                f"image {index} nowhere ({image.positions[lost[0]]}): does the order "
-                "of atoms differ between the ends?"
-            )
-        i, j, distance = _closest(image)
-        if distance < _COLLISION:
-            raise StructureError(
-                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) come "
-                f"within {distance:.2f} Å of each other at image {index} of the "
-                "interpolated path; are the atoms of both ends in the same order?"
-            )
-
-
-def _closest(image: Atoms) -> tuple[int, int, float]:
-    """The two atoms nearest to each other, and their distance, Å."""
-    distances = _distances(image, image) + 1e3 * np.eye(len(image))
-    i, j = np.unravel_index(distances.argmin(), distances.shape)
-    return int(i), int(j), float(distances[i, j])

@@ -10,7 +10,7 @@ from ase.build import molecule
 from ase.io import write
 
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.workflows.structures import from_smiles, read_inputs
+from ase_physml.workflows.inputs import from_smiles, read_inputs
 
 
 @pytest.mark.parametrize(
