@@ -1,4 +1,4 @@
-"""`physml data`: import, info, label and split."""
+"""Verbs of `physml data`: import, info, label and split."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`physml neb`: reaction paths between structures."""
+"""Verb `physml neb`: reaction paths between structures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -204,7 +204,7 @@ def _write(
 def print_paths(
     console: "Console", results: "dict[str, PathOutcome]", potential: str
 ) -> bool:
-    """A row for each path, or for its failure, and what is to be said of it.
+    """Print a row for each path, or for its failure, and its flaws and remarks.
 
     Returns:
         Whether there is a path that gives no barrier.
@@ -240,7 +240,7 @@ def print_paths(
 
 
 def _barrier(path: "ReactionPath") -> str:
-    """With its sigma, or in brackets: the highest image of what gives no barrier."""
+    """Barrier with its sigma, or in brackets, where it is none, the highest image."""
     if not path.sound:
         return f"({path.barrier:.3f})"
     spread = path.barrier_std

@@ -1,4 +1,4 @@
-"""`physml pathway`: from a mapped reaction SMILES to a barrier."""
+"""Verb `physml pathway`: from a mapped reaction SMILES to a barrier."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -46,7 +46,7 @@ _WRITTEN = (
 )
 
 
-class Step(StrEnum):
+class LastStep(StrEnum):
     """Steps of a pathway."""
 
     conformers = "conformers"
@@ -92,7 +92,7 @@ def pathway(
     any_domain: Annotated[
         bool, typer.Option(help="Even with a potential that has seen minima only.")
     ] = False,
-    until: Annotated[Step, typer.Option(help="The last step.")] = Step.path,
+    until: Annotated[LastStep, typer.Option(help="The last step.")] = LastStep.path,
     uncertain: Annotated[
         Path | None,
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
@@ -153,7 +153,7 @@ def pathway(
             results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
     flawed = False
-    if until is Step.path:
+    if until is LastStep.path:
         paths = {name: _path(result) for name, result in results.items()}
         flawed = print_paths(console, paths, getattr(calculator, "potential", model))
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
@@ -193,7 +193,7 @@ def _read(
 
 
 def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOutcome":
-    """With a plot of its path, unless an earlier run, which saw all steps, made it."""
+    """Plot the path, unless an earlier run, which saw all steps, has plotted it."""
     from ase_physml.workflows.plots import plot_path
 
     if isinstance(outcome, Exception) or outcome.path is None:

@@ -1,4 +1,4 @@
-"""`physml relax`: structures in, relaxed structures out."""
+"""Verb `physml relax`: structures in, relaxed structures out."""
 
 import traceback
 from dataclasses import dataclass
@@ -117,17 +117,17 @@ def relax(
             results[name] = start
         else:
             starts[name] = start
-    how = _How(optimizer.value, fmax, steps, batch_size, plot, scheduler)
+    options = _Options(optimizer.value, fmax, steps, batch_size, plot, scheduler)
     stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
     with (
         stoppable(f"finished structures are kept in {out}/; {_GO_ON}"),
         results_in(out, stems, resume=resume, overwrite=overwrite) as place,
     ):
         if place.going_on:
-            results.update(_earlier(starts, out, calculator, how))
+            results.update(_earlier(starts, out, calculator, options))
         place.begin()
         missing = {n: start for n, start in starts.items() if results[n] is None}
-        _relax(missing, out, potential, calculator, how, results, place.going_on)
+        _relax(missing, out, potential, calculator, options, results, place.going_on)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
@@ -140,7 +140,7 @@ def relax(
 
 
 @dataclass(frozen=True)
-class _How:
+class _Options:
     """Options of the relaxations."""
 
     optimizer: str
@@ -156,7 +156,7 @@ def _relax(
     out: Path,
     potential: "PotentialOptions",
     calculator: "PhysMLCalculator",
-    how: _How,
+    options: _Options,
     results: "dict[str, Outcome | None]",
     resume: bool,
 ) -> None:
@@ -164,39 +164,42 @@ def _relax(
     from ase_physml.workflows.relax_many import relax_many, relax_on
 
     names = list(starts)
-    plotted = len(names) <= _PLOTTED if how.plot is None else how.plot
+    plotted = len(names) <= _PLOTTED if options.plot is None else options.plot
     settings: dict[str, Any] = {
-        "optimizer": how.optimizer,
-        "fmax": how.fmax,
-        "steps": how.steps,
+        "optimizer": options.optimizer,
+        "fmax": options.fmax,
+        "steps": options.steps,
         "trajectories": [beside(out / name, ".traj") for name in names],
     }
-    with falling("relaxing", len(names), how.fmax) as show:
+    with falling("relaxing", len(names), options.fmax) as show:
 
         def leave(index: int, outcome: "Outcome") -> None:
             stem = out / names[index]
-            results[names[index]] = _write(outcome, stem, how.fmax, plotted)
+            results[names[index]] = _write(outcome, stem, options.fmax, plotted)
             show(index, 0, 0.0)
 
-        if how.scheduler is None:
+        if options.scheduler is None:
             relax_many(
                 list(starts.values()),
                 calculator,
                 **settings,
-                batch_size=how.batch_size,
+                batch_size=options.batch_size,
                 on_done=leave,
                 on_step=show,
                 resume=resume,
             )
             return
-        with open_workers(how.scheduler) as workers:
+        with open_workers(options.scheduler) as workers:
             relax_on(
                 workers, list(starts.values()), potential, **settings, on_done=leave
             )
 
 
 def _earlier(
-    starts: "dict[str, Atoms]", out: Path, calculator: "PhysMLCalculator", how: _How
+    starts: "dict[str, Atoms]",
+    out: Path,
+    calculator: "PhysMLCalculator",
+    options: _Options,
 ) -> "dict[str, Relaxed]":
     """Results of an earlier run, each with its last file: the final structure.
 
@@ -210,9 +213,9 @@ def _earlier(
     found = {}
     for name, start in starts.items():
         made_of = relaxation_identity(
-            start, potential, how.optimizer, how.fmax, how.steps
+            start, potential, options.optimizer, options.fmax, options.steps
         )
-        done = finished(start, beside(out / name, ".traj"), how.fmax, made_of)
+        done = finished(start, beside(out / name, ".traj"), options.fmax, made_of)
         if done is not None and beside(out / name, ".xyz").is_file():
             found[name] = done
     return found

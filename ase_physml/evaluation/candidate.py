@@ -1,4 +1,4 @@
-"""What is measured: a calculator, molecules to try it on, and what it made of them."""
+"""Candidates of an evaluation: calculators, and molecules to try them on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ class Molecule:
     """A molecule to try a calculator on.
 
     Attributes:
-        name: Unique.
-        atoms: Structure, without a calculator.
-        minimum: It is the minimum that relaxations shall come back to; else that is
-            the calculator's own minimum near it.
+        name: Unique name.
+        atoms: Structure without a calculator.
+        minimum: Whether it is the minimum that relaxations shall come back to; else
+            that is the calculator's own minimum near it.
     """
 
     name: str
@@ -43,7 +43,7 @@ def listed(count: int) -> list[Molecule]:
     """Molecules that come with the package, from RDKit and MMFF94.
 
     Args:
-        count: So many, spread over the list.
+        count: Number of molecules, spread over the list.
     """
     lines = [line.split(maxsplit=1) for line in _LIST.read_text().splitlines()]
     chosen = np.unique(
@@ -59,8 +59,8 @@ def from_set(
 
     Args:
         path: HDF5 file.
-        count: So many.
-        frames: Out of these, or of all.
+        count: Number of molecules.
+        frames: Indices of frames to draw from; all by default.
 
     Raises:
         DataError: The file cannot be read.
@@ -85,15 +85,15 @@ class Candidate:
     In a process that gets it from another, the calculators are built anew, by name.
 
     Attributes:
-        name: As the user typed it.
-        calculator: Of ASE.
-        molecules: To try it on.
+        name: Name as the user typed it.
+        calculator: Calculator of ASE.
+        molecules: Molecules to try it on.
         reactions: Set of reactions; those that come with the package by default.
         reference: Calculator that labels their structures, or None.
         held_to: Name of that one, or "".
-        count: Of reactions, at most.
-        seed: Of all displacements.
-        settings: What its results depend on; results of others are not mixed in.
+        count: Largest number of reactions.
+        seed: Seed of all displacements.
+        settings: Identity of its results; those of others are not mixed in.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Candidate:
             self.reference = make_calculator(self.held_to)
 
     def random(self, *about: object) -> np.random.Generator:
-        """Numbers for one case, the same whichever others were run before."""
+        """Random numbers of one case, the same whichever others were run before."""
         digits = [ord(letter) for letter in "/".join(map(str, about))]
         return np.random.default_rng([self.seed, *digits])
 
@@ -127,7 +127,7 @@ class Candidate:
         return relax(atoms, self.calculator, fmax=fmax, steps=steps)
 
     def own_minimum(self, molecule: Molecule) -> Relaxed:
-        """The calculator's own minimum; computed once.
+        """The calculator's own minimum of a molecule; computed once.
 
         Raises:
             PhysMLError: It has none there: the relaxation failed or did not converge.

@@ -1,4 +1,4 @@
-"""Are barriers right? Energies and forces along known reactions."""
+"""Suite of reactions: energies and forces along known ones, are barriers right?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -73,7 +73,7 @@ def _energy_and_force(calculator: Calculator, atoms: Atoms) -> tuple[float, floa
 
 
 def _interpolated(known: list[Atoms]) -> list[Atoms]:
-    """Straight lines through reactant, saddle and product, see `align_ends`."""
+    """Structures on straight lines through reactant, saddle and product."""
     path = [known[0].copy()]
     for end in known[1:]:
         start = path[-1]

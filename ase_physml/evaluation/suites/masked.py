@@ -1,4 +1,4 @@
-"""Which element belongs here? The likelihood of each where an atom is hidden."""
+"""Suite of hidden atoms: the likelihood of each element where one belongs."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -39,13 +39,13 @@ def slide(
     Sec 4.4 of the PhysML paper. Elements the potential was not trained on have none.
 
     Args:
-        calculator: Of PhysML.
+        calculator: Calculator of PhysML.
         atoms: Molecule.
-        index: Of the hidden atom.
-        axis: 0, 1 or 2.
+        index: Index of the hidden atom.
+        axis: Axis to slide along: 0, 1 or 2.
 
     Returns:
-        Atomic number to likelihoods (81,), from -4 to 4 Å beside its place.
+        Atomic number to likelihoods, (81,), from -4 to 4 Å beside its place.
     """
     calculator.check(atoms)
     elements = calculator.model.config.elements

@@ -1,4 +1,4 @@
-"""Is the surface one surface? Scans, dynamics, and a symmetry to keep."""
+"""Suite of smoothness: scans, dynamics and a symmetry, is the surface one?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,9 +10,9 @@ from ase.build import molecule
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
-from ase_physml.evaluation.assembly import cuttable
 from ase_physml.evaluation.candidate import Candidate, Molecule
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
+from ase_physml.evaluation.suites.assembly import cuttable
 
 Array = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def _diatomic(candidate: Candidate, name: str) -> Record:
 
 
 def _stretch(candidate: Candidate, one: Molecule) -> Record:
-    """Of the first bond that a group hangs on, as a rigid group."""
+    """Scan of the first bond that a group hangs on, as a rigid group."""
     found = cuttable(one.atoms)
     if not found:
         return {"kind": "left out"}
@@ -59,7 +59,7 @@ def _stretch(candidate: Candidate, one: Molecule) -> Record:
 
 
 def _approach(candidate: Candidate) -> Record:
-    """Across any cutoff."""
+    """Scan of two molecules that part, across any cutoff."""
     first, second = molecule("CH4"), molecule("H2O")
     second.translate([0, 0, 6.0])
     atoms = first + second
@@ -98,7 +98,7 @@ def _scan(
 
 
 def _wells(curve: Array) -> int:
-    """Minima, those at the ends of the curve too."""
+    """Number of minima, those at the ends of the curve too."""
     wells, lowest, highest, falling = 0, curve[0], curve[0], True
     for energy in curve[1:]:
         if falling:

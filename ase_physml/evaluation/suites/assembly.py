@@ -1,4 +1,4 @@
-"""Do broken molecules come together? Groups are pulled off, and relaxed."""
+"""Suite of broken molecules: do groups that were pulled off come together again?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -62,10 +62,10 @@ Group = tuple[tuple[int, int], list[int]]
 
 
 def cuttable(atoms: Atoms) -> list[Group]:
-    """Functional groups: what hangs on a single bond between heavy atoms, no ring.
+    """Functional groups: parts that hang on a single bond between heavy atoms, no ring.
 
     Args:
-        atoms: A molecule at or near its minimum.
+        atoms: Molecule at or near its minimum.
 
     Returns:
         For each group its bond (atom of the rest, atom of the group) and its atoms.
@@ -116,7 +116,7 @@ def _disjoint(
 def _outward(
     atoms: Atoms, bond: tuple[int, int], random: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Along the bond, tilted at random by up to the cone's angle."""
+    """Direction along a bond, (3,), tilted at random by up to the cone's angle."""
     axis = atoms.positions[bond[1]] - atoms.positions[bond[0]]
     axis /= np.linalg.norm(axis)
     aside = np.cross(axis, random.normal(size=3))

@@ -1,4 +1,4 @@
-"""Do relaxations come back? Displace a minimum, relax, and see where it ends."""
+"""Suite of relaxations: do they come back to a minimum from displacements?"""
 
 from collections.abc import Iterator
 from functools import partial

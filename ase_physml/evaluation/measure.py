@@ -7,35 +7,35 @@ from typing import Any
 
 from ase_physml.data.workers import Workers
 from ase_physml.errors import PhysMLError
-from ase_physml.evaluation.assembly import ASSEMBLY
 from ase_physml.evaluation.candidate import Candidate
-from ase_physml.evaluation.masked import MASKED
-from ase_physml.evaluation.reaction import REACTION
-from ase_physml.evaluation.smoothness import SMOOTHNESS
-from ase_physml.evaluation.structure import STRUCTURE
 from ase_physml.evaluation.suite import Record, Suite, run_suite
+from ase_physml.evaluation.suites.assembly import ASSEMBLY
+from ase_physml.evaluation.suites.barriers import REACTION
+from ase_physml.evaluation.suites.masked import MASKED
+from ase_physml.evaluation.suites.smoothness import SMOOTHNESS
+from ase_physml.evaluation.suites.structure import STRUCTURE
 
 SUITES = {s.name: s for s in (STRUCTURE, ASSEMBLY, REACTION, MASKED, SMOOTHNESS)}
 
 Found = dict[str, dict[str, dict[str, Record]]]
-Progress = Callable[[str, str, int, int], None]
+OnCase = Callable[[str, str, int, int], None]
 
 
 def evaluate(
     candidates: Sequence[Candidate],
     suites: Sequence[str],
     folder: Path,
-    on_case: Progress | None = None,
+    on_case: OnCase | None = None,
     workers: Workers | None = None,
 ) -> Found:
     """Measure, or go on with what a run that was killed had measured.
 
     Args:
-        candidates: What to measure.
+        candidates: Calculators to measure.
         suites: Names of suites.
-        folder: Of journals; those of other settings must not lie there.
-        on_case: Called with candidate, suite, cases done and cases.
-        workers: To measure elsewhere, such as `DaskWorkers`.
+        folder: Folder of journals; those of other settings must not lie there.
+        on_case: Called with candidate, suite, number of cases done and of all.
+        workers: Workers to measure elsewhere, such as `DaskWorkers`.
 
     Returns:
         Records by suite, candidate and case.
@@ -55,7 +55,7 @@ def evaluate(
 
 
 def check_suites(names: Sequence[str]) -> None:
-    """Refuse suites that there are none of.
+    """Refuse names that are no suites.
 
     Raises:
         PhysMLError: No such suite.
@@ -68,12 +68,12 @@ def check_suites(names: Sequence[str]) -> None:
 
 
 def journal(folder: Path, candidate: Candidate, suite: str) -> Path:
-    """Of the cases of one candidate and suite."""
+    """Journal of the cases of one candidate and suite."""
     return folder / f"{safe(candidate.name)}.{suite}.jsonl"
 
 
 def _report(
-    on_case: Progress | None, candidate: str, suite: str
+    on_case: OnCase | None, candidate: str, suite: str
 ) -> Callable[[int, int], None] | None:
     if on_case is None:
         return None
@@ -104,5 +104,5 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def safe(name: str) -> str:
-    """A file name of a calculator's."""
+    """Name of a file out of that of a calculator."""
     return "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".")

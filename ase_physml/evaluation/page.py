@@ -1,4 +1,4 @@
-"""One page that a person reads: tables side by side, pictures, what went wrong."""
+"""Page of an evaluation for people: tables side by side, pictures, what went wrong."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ase_physml import __version__
 from ase_physml.evaluation.figures import picture
-from ase_physml.evaluation.run import SUITES, Found
+from ase_physml.evaluation.measure import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
 
 _TEMPLATES = Environment(
@@ -30,7 +30,7 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What one candidate has in one row; the first of the row's lines names it."""
+    """Cells of one candidate in one row; the first of the row's lines names it."""
 
     row: str
     first: bool
@@ -43,8 +43,8 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
 
     Args:
         path: HTML file, replaced if it exists.
-        found: Of `evaluate`.
-        tables: Of `tables`.
+        found: Records of all cases, of `evaluate`.
+        tables: Rows of all suites, of `tables`.
     """
     names = list(dict.fromkeys(n for by in found.values() for n in by))
     page = _TEMPLATES.get_template("report.html.j2").render(
@@ -62,7 +62,7 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
 def _section(
     suite: Suite, records: Mapping[str, Any], tables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the template reads of a suite."""
+    """Values of a suite that the template reads."""
     by_candidate = {name: table["rows"] for name, table in tables.items()}
     columns = _columns(by_candidate)
     measured = {n: r for n, r in records.items() if tables[n]["rows"]}
@@ -95,7 +95,7 @@ def _lines(
 def _best(
     suite: Suite, column: str, row: str, by_candidate: Mapping[str, Mapping[str, Row]]
 ) -> float | None:
-    """Of several; of one alone nothing is best."""
+    """Best of several values; of one alone nothing is best."""
     values = [
         value
         for rows in by_candidate.values()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ase_physml.evaluation import report
+from ase_physml.evaluation import page as report
 
 TAG = "<b>'&\""
 
