@@ -41,11 +41,11 @@ from ase_physml.training.molecular.recipe import MolecularRecipe
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"
 RECIPES = {
-    "PhysNet with springs (physchem_qm9.pt)": "physchem_qm9",
-    "PhysNet as in the paper": "physnet_qm9",
-    "PhysChem, conformations and a property": "qm9_energy",
-    "HamNet's engine (hamnet_qm9.pt)": "hamnet_qm9",
-    "HamNet, a property": "esol_hamnet",
+    "PhysNet with springs (physchem_qm9.pt)": "physchem/physchem_qm9",
+    "PhysNet as in the paper": "physchem/physnet_qm9",
+    "PhysChem, conformations and a property": "physchem/qm9_energy",
+    "HamNet's engine (hamnet_qm9.pt)": "hamnet/hamnet_qm9",
+    "HamNet, a property": "hamnet/esol_hamnet",
 }
 WHAT = {"training": "train", "inference": "infer"}
 Work = Callable[[Array], object]
@@ -56,7 +56,7 @@ class Ours:
     """A model of a recipe.
 
     Args:
-        recipe: Name of its file.
+        recipe: Its file below training/, without the suffix.
         store: Molecules, for batches of them.
         device: Of torch.
     """

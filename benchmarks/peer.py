@@ -6,7 +6,7 @@
     PEER=et.pt PYTHONPATH=benchmarks physml evaluate qm9.pt peer:calculator
 
 It learns what its kind learns: energies, and that forces at rest are zero. Same
-batches, steps, optimizer and schedule as a row of `training/ablation.yaml`.
+batches, steps, optimizer and schedule as a row of `training/physml/ablation.yaml`.
 """
 
 import argparse

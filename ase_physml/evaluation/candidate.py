@@ -19,7 +19,7 @@ from ase_physml.workflows.relax import Relaxed, relax
 
 _LIST = Path(__file__).with_name("molecules.smi")
 
-# Textbook rearrangements with GFN2-xTB labels (training/make_known_reactions.py).
+# Textbook rearrangements with GFN2-xTB labels, of make_known_reactions.py.
 REACTIONS = Path(__file__).with_name("reactions.h5")
 
 
