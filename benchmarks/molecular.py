@@ -55,9 +55,9 @@ class Ours:
     """A model of a recipe.
 
     Args:
-        recipe: Its file below training/, without the suffix.
+        recipe: Path of its file below training/, without the suffix.
         store: Molecules, for batches of them.
-        device: Of torch.
+        device: Device of torch.
     """
 
     def __init__(self, recipe: str, store: Molecules, device: str) -> None:
@@ -146,7 +146,7 @@ def _finish(device: str) -> None:
 
 
 def molecules(path: Path) -> Molecules:
-    """Those of a set of minima whose bonds can be told."""
+    """Molecules of a set of minima whose bonds can be told."""
     with tempfile.TemporaryDirectory() as folder:
         built = perceive_sets([path], Path(folder) / "molecules.h5")
     return Molecules(built.store, None)
@@ -165,7 +165,7 @@ def candidates(store: Molecules, device: str) -> dict[str, Ours | AttentiveFP]:
 
 
 def by_rdkit(store: Molecules) -> dict[str, Work]:
-    """What is done molecule by molecule, on one thread."""
+    """Rates of what is done molecule by molecule, on one thread."""
     smiles = store.store.smiles
 
     def features(chosen: Array) -> None:

@@ -30,7 +30,7 @@ class GivenNeighbours(torch.nn.Module):
     """Stands where ET searches for neighbours; the same for every structure asked of.
 
     Attributes:
-        graph: Of the structures that ET is about to be asked for.
+        graph: Graph of the structures that ET is about to be asked for.
     """
 
     graph: PeriodicEdgeList
@@ -61,7 +61,7 @@ SLABS = Setup(build, ask, 8)
 
 
 def calculator() -> Peer:
-    """For ``peer_cells:calculator``; the weights are those of the variable ``PEER``."""
+    """Calculator of ``peer_cells:calculator``, with the weights that ``PEER`` names."""
     return Peer(SLABS, os.environ["PEER"])
 
 

@@ -1,4 +1,4 @@
-"""What several processes give: throughput, and whether the results are those of one.
+"""Several processes: throughput, and whether the results are those of one.
 
 Trains a small model by one process and by two of Lightning's DDP, at the same batch;
 labels and relaxes molecules in this process and on one and two local Dask workers.

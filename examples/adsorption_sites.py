@@ -1,4 +1,4 @@
-"""Where does a molecule sit on a metal, and how strongly? Sites side by side.
+"""Adsorption sites of a molecule on a metal, side by side.
 
 python examples/adsorption_sites.py --metal Pd --molecule CH3OH
 """

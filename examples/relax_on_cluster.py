@@ -55,7 +55,7 @@ def slurm(partition: str, workers: int) -> Iterator[str]:
 
 @contextmanager
 def here(workers: int) -> Iterator[str]:
-    """As many processes of this machine."""
+    """Scheduler of as many processes of this machine."""
     yield f"local:{workers}"
 
 

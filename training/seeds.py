@@ -56,7 +56,7 @@ class Seeds:
     """Runs of one recipe.
 
     Args:
-        recipe: Its file.
+        recipe: File of the recipe.
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.

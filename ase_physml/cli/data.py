@@ -27,7 +27,7 @@ app.command()(table)
 
 
 class Precision(StrEnum):
-    """Of positions and forces in a set."""
+    """Precision of positions and forces in a set."""
 
     f8 = "f8"
     f4 = "f4"

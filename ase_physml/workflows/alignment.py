@@ -94,7 +94,7 @@ def _displacements(positions: Array, reference: Array) -> Array:
 
 @dataclass(frozen=True)
 class Placement:
-    """How the ends of a path, and its images, may be brought together.
+    """Permission to bring the ends of a path, and its images, together.
 
     Attributes:
         aligned: Whether they are turned and shifted as a whole.

@@ -1,4 +1,4 @@
-"""Both ends of mapped reactions: conformers, relaxed, and the pair that is closest.
+"""Ends of mapped reactions: conformers, relaxed, and the pair that is closest.
 
 Geometries of one side that lie close to the other are grown out of it.
 """

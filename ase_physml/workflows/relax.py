@@ -359,7 +359,7 @@ def check_is_atoms(given: object, name: str) -> None:
 
     Args:
         given: Anything.
-        name: What to call it: its place in a list.
+        name: Name of its place, such as that in a list.
 
     Raises:
         StructureError: Naming the place and what is there.

@@ -31,7 +31,7 @@ class Adsorption:
         gas: Frame of the molecule alone.
         metal: Symbol of the metal, as the set writes it.
         adsorbate: ``family/molecule``.
-        site: What tells several frames of the same two from each other.
+        site: Text that tells several frames of the same two from each other.
         energy: ``E(both) - E(slab) - E(molecule)`` in eV; negative if it binds.
     """
 
@@ -88,11 +88,12 @@ def _parts(data: RaggedSet, name: str) -> tuple[str, str, str, str]:
 
 
 def held_in_slabs(data: RaggedSet, found: list[Adsorption]) -> dict[int, Array]:
-    """Which atoms of each clean slab no adsorbate has moved: those that were held.
+    """Atoms of each clean slab that no adsorbate has moved: those that were held.
 
     Args:
         data: The set.
-        found: Of `adsorptions`; their first atoms are those of the slab, in its order.
+        found: Adsorptions, of `adsorptions`; their first atoms are those of the slab,
+            in its order.
 
     Returns:
         Frame of a clean slab to a mask of its atoms, (n,) bool.

@@ -212,7 +212,7 @@ def shift(atoms: Atoms, truth: Atoms) -> float:
 def references(
     calculator: Calculator, data: RaggedSet, some: list[Adsorption]
 ) -> Array:
-    """What the calculator says of slab and molecule apart, eV."""
+    """Energies of slab and molecule apart by the calculator, eV."""
     frames = sorted({k for one in some for k in (one.slab, one.gas)})
     known = dict(zip(frames, energies(calculator, data, frames), strict=True))
     return np.array([known[one.slab] + known[one.gas] for one in some])

@@ -46,7 +46,7 @@ def frames(data: RaggedSet, found: list[Adsorption], total: bool) -> Iterator[Fr
 
 
 def random_split(size: int, found: list[Adsorption]) -> Split:
-    """Of frames of molecules on slabs; the others are for training."""
+    """Random split of frames of molecules on slabs; the others are for training."""
     places = np.array([one.index for one in found])
     drawn = make_split(len(found), (VAL, TEST), seed=0)
     return of_parts(size, places[drawn.val], places[drawn.test])
@@ -78,7 +78,7 @@ def grouped(size: int, found: list[Adsorption], tested: Sequence[bool]) -> Split
 
 
 def of_parts(size: int, val: np.ndarray, test: np.ndarray) -> Split:
-    """What is in neither part is for training."""
+    """Split of two parts; frames in neither are for training."""
     rest = np.setdiff1d(np.arange(size), np.concatenate([val, test]))
     return Split(rest, val, np.random.default_rng(0).permutation(test))
 

@@ -18,8 +18,6 @@ atoms from the structure of the set after a relaxation by the potential and by i
 baseline; with ``--modes``, how many saddles have one negative mode, no more, with each.
 """
 
-import argparse
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
@@ -28,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from output import command, show
 from rich.progress import track
 from zero_point import hessian, vibrations
 
@@ -50,7 +49,7 @@ PLACES = {"r": "reactants", "ts": "saddles", "p": "products"}
 def corrections(
     calculator: PhysMLCalculator, frames: Sequence[Frame]
 ) -> list[dict[str, Any]]:
-    """What a correction says of each frame."""
+    """Results of a correction for each frame."""
     order = sorted(range(len(frames)), key=lambda k: len(frames[k].numbers))
     found: dict[int, dict[str, Any]] = {}
     for start in track(range(0, len(order), BATCH), "energies and forces"):
@@ -92,7 +91,7 @@ def force_errors(
 
 
 def relaxed(calculator: str, frames: Sequence[Frame]) -> Numbers:
-    """How far relaxations go from where they started, heavy atoms, Å."""
+    """Distances of heavy atoms that relaxations go from their starts, Å."""
     starts = [to_atoms(frame, labels=False) for frame in frames]
     # One at a time: a batch takes as long as its slowest.
     outcomes = [
@@ -132,7 +131,7 @@ def saddles(calculator: str, frames: Sequence[Frame]) -> Numbers:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command(__doc__)
     parser.add_argument("calculator", help="potential on a baseline")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", type=Path, help="without, all frames are measured")
@@ -140,7 +139,6 @@ def main() -> None:
     parser.add_argument("--part", choices=("test", "val"), default="test")
     parser.add_argument("--relax", type=int, default=0, help="frames")
     parser.add_argument("--modes", type=int, default=0, help="saddles")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     data = RaggedSet(options.data)
     calculator = correction_of(PhysMLCalculator(options.calculator), data)
@@ -178,10 +176,7 @@ def main() -> None:
         at_saddle = [f for f in frames if (f.name or "").endswith("/ts")]
         some = at_saddle[: options.modes]
         result["modes"] = {name: saddles(name, some) for name in both}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    show(result, options.out, indent=2)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ a molecule. The set may be of another level of theory than the calculators: part
 errors is then the difference of the two.
 """
 
-import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from output import command, show
 from rich.progress import track
 
 from ase_physml.calculators.names import make_calculator
@@ -59,14 +58,13 @@ def errors(calculator: str, frames: list[Frame]) -> Numbers | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command(__doc__)
     parser.add_argument("calculators", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
         "--by", default="composition", help="what tells molecules apart"
     )
     parser.add_argument("--frames", type=int, default=50, help="of each molecule")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     data = RaggedSet(options.data)
     molecules = chosen(data, options.by, options.frames)
@@ -81,10 +79,7 @@ def main() -> None:
             for calculator in options.calculators
         },
     }
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    show(found, options.out)
 
 
 if __name__ == "__main__":

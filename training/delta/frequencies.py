@@ -8,8 +8,6 @@ Each relaxed to 0.001 eV/Å and displaced by ASE's `Vibrations`; cm-1, imaginary
 negative, without the five or six lowest in size (translations and rotations).
 """
 
-import argparse
-import json
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +16,7 @@ import numpy as np
 from ase.build import molecule
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
+from output import command, show
 
 from ase_physml.calculators.names import make_calculator
 
@@ -39,10 +38,9 @@ def frequencies(calculator: str, name: str) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command(__doc__)
     parser.add_argument("calculators", nargs="+")
     parser.add_argument("--molecules", nargs="+", default=["H2O", "HCN"])
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     # That a potential is not for vibrations is what is to be seen here.
     warnings.filterwarnings("ignore", message=".*vibrations.*")
@@ -50,10 +48,7 @@ def main() -> None:
         calculator: {name: frequencies(calculator, name) for name in options.molecules}
         for calculator in options.calculators
     }
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    show(found, options.out)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def known_changes(
 
 
 def with_estimates(found: list[Reaction], known: dict[str, float]) -> dict[str, float]:
-    """What is known, and a fit of it for all others; prints how good it is."""
+    """Known values, and a fit of them for all others; prints how good it is."""
     features = {r.name: changes_of(r) for r in found}
     some = [name for name in known if features[name] is not None]
     x = np.array([features[name] for name in some])

@@ -70,7 +70,7 @@ def thermal(atoms: Atoms, random: Random) -> Atoms:
 
 
 def pulled(atoms: Atoms, random: Random) -> Atoms | None:
-    """One of the bonds outside rings is longer, by up to what breaks it."""
+    """Structure with a bond outside rings longer, by up to what breaks it."""
     cut = severed(atoms, random)
     if cut is None:
         return None
@@ -83,7 +83,7 @@ def pulled(atoms: Atoms, random: Random) -> Atoms | None:
 
 
 def rotated(atoms: Atoms, random: Random) -> Atoms | None:
-    """What hangs on one of the bonds outside rings is turned about it."""
+    """Structure with one part turned about a bond outside rings."""
     cut = severed(atoms, random, terminal=False)
     if cut is None:
         return None
@@ -121,7 +121,7 @@ def severed(
 
 
 def jittered(atoms: Atoms, random: Random) -> Atoms:
-    """With noise on all atoms."""
+    """Structure with noise on all atoms."""
     moved: Atoms = atoms.copy()
     moved.positions += JITTER * random.normal(size=atoms.positions.shape)
     return moved
@@ -175,7 +175,7 @@ DIMERS, REACTIONS = 0.15, 0.15
 def frames(
     data: RaggedSet, part: np.ndarray, paths: list[Reaction], seed: int
 ) -> Iterator[Frame]:
-    """Without end; a molecule of the part after the other, each moved in some way."""
+    """Frames without end, of one molecule after the other, each moved in some way."""
     random = np.random.default_rng(seed)
     shares = np.array([*(s for _, s in KINDS.values()), DIMERS, REACTIONS])
     if not paths:

@@ -1,4 +1,4 @@
-"""How far RDKit's conformers are from the true ones, for the tables of PhysChem.
+"""Errors of RDKit's conformers, for the tables of PhysChem.
 
     python training/physchem/conformer_baseline.py qm9_molecules.h5 \
         --split qm9_split.json
@@ -25,7 +25,7 @@ from ase_physml.errors import DataError
 
 
 def rms_distance_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two conformations of one molecule, shapes (n, 3) Å, in Å."""
+    """Error of the distances of two conformations, (n, 3), Å, of one molecule, Å."""
     return float(np.sqrt(np.mean((cdist(a, a) - cdist(b, b)) ** 2)))
 
 

@@ -1,4 +1,4 @@
-"""How close conformers come to DFT geometries, and what they cost.
+"""Distances of conformers from DFT geometries, and their cost.
 
     python training/physchem/evaluate_conformers.py qm9_molecules.h5 \
         --split qm9_molecules.json
@@ -79,7 +79,7 @@ def truths(store: MoleculeStore) -> list[Truth]:
 def ours(
     smiles: list[str], *, model: str, relax: str | None, settings: Settings, slab: int
 ) -> list[Geometries]:
-    """From predicted distances; failures are printed."""
+    """Conformers from predicted distances; failures are printed."""
     found: list[Geometries] = []
     for start in track(range(0, len(smiles), slab), f"ours, {relax}"):
         some = smiles[start : start + slab]

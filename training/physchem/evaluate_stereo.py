@@ -1,4 +1,4 @@
-"""Do conformers have the stereochemistry of the SMILES?
+"""Stereochemistry of conformers: is it that of the SMILES?
 
     python training/physchem/evaluate_stereo.py lipophilicity.csv tox21.csv \
         --count 1000 \
@@ -78,7 +78,7 @@ def drawn(smiles: str, largest: int, random: Random) -> Iterator[str]:
 
 
 def labels(molecule: Chem.Mol) -> dict[tuple[str, int], str]:
-    """What is specified, of centres by atom and of double bonds by bond."""
+    """Labels that are specified, of centres by atom and of double bonds by bond."""
     found = {("atom", a.GetIdx()): str(a.GetChiralTag()) for a in molecule.GetAtoms()}
     found |= {("bond", b.GetIdx()): str(b.GetStereo()) for b in molecule.GetBonds()}
     return {key: text for key, text in found.items() if text not in UNKNOWN}

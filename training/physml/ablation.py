@@ -58,7 +58,7 @@ WITHOUT = {
 
 
 def overrides(row: str) -> list[str]:
-    """Of the recipe, for a row."""
+    """Overrides of the recipe for a row."""
     parts, _ = ROWS[row]
     switched = [text for part in PARTS if part not in parts for text in WITHOUT[part]]
     if "Denoising" in parts:
@@ -100,7 +100,7 @@ def measure(potential: Path, molecules: int, out: Path, result: Path) -> None:
 
 
 def table(out: Path) -> str:
-    """Of the rows that are measured, beside the paper's."""
+    """Table of the rows that are measured, beside the paper's."""
     lines = [
         "| row | parts | MAE_E (meV) | MAE_F (eV/Å) | ΔP (Å) | paper |",
         "| --- | --- | --- | --- | --- | --- |",

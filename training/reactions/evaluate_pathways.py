@@ -1,4 +1,4 @@
-"""Does `physml pathway` find known transition states, from SMILES alone?
+"""Known transition states that `physml pathway` finds, from SMILES alone.
 
     python training/reactions/evaluate_pathways.py rdb7_reactions.h5 \
         --data reactions.h5 \
@@ -59,7 +59,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of it; distances in Å, energies in eV."""
+    """Outcome of one reaction; distances in Å, energies in eV."""
 
     name: str
     smiles: str

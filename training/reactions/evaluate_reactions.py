@@ -138,7 +138,7 @@ def in_one_piece(frame: Frame) -> bool:
 
 
 def energy(atoms: Atoms, calculator: Any) -> float:
-    """Of a copy."""
+    """Energy of a copy, eV."""
     copy = atoms.copy()
     copy.calc = calculator
     return float(copy.get_potential_energy())

@@ -55,8 +55,8 @@ class Known:
     """A reaction by the bonds that it forms; those that it breaks follow.
 
     Attributes:
-        name: Of the reaction.
-        smiles: Of the reactant; atoms that react have map numbers.
+        name: Name of the reaction.
+        smiles: SMILES of the reactant; atoms that react have map numbers.
         forms: Bonds that are there in the product alone.
     """
 
@@ -78,7 +78,7 @@ REACTIONS = (
 
 
 def reactant(known: Known) -> Chem.Mol:
-    """With hydrogens, those that react among them."""
+    """Reactant with hydrogens, those that react among them."""
     keep: Any = Chem.SmilesParserParams()
     keep.removeHs = False
     return Chem.AddHs(Chem.MolFromSmiles(known.smiles, keep))
@@ -94,7 +94,7 @@ def conformers(mol: Chem.Mol) -> list[Atoms]:
 
 
 def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
-    """Both ends: the second is where springs that form the bonds take the first."""
+    """Ends: the second is where springs that form the bonds take the first."""
     mol = reactant(known)
     place = {a.GetAtomMapNum(): a.GetIdx() for a in mol.GetAtoms()}
     forming = [(place[i], place[j]) for i, j in known.forms]
@@ -120,7 +120,7 @@ def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
 
 
 def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
-    """In the nearest minimum."""
+    """Structure in the nearest minimum."""
     atoms.calc = calculator
     BFGS(atoms, logfile=None).run(fmax=FMAX, steps=500)
     return atoms
@@ -204,7 +204,7 @@ def main() -> None:
 
 
 def labelled(atoms: Atoms, calculator: Calculator) -> Frame:
-    """With energy and forces."""
+    """Frame with energy and forces."""
     atoms.calc = calculator
     atoms.get_forces()
     return from_atoms(atoms, find_labels(atoms))

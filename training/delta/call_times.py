@@ -1,15 +1,12 @@
-"""Time of potentials beside a baseline's: one call as users make it.
+"""Times of potentials beside a baseline's: one call as users make it.
 
-    OMP_NUM_THREADS=1 python benchmarks/baseline.py --out baseline.json
+    OMP_NUM_THREADS=1 python training/delta/call_times.py --out baseline_time.json
 
 Energy and forces of molecules that move a little between calls, each calculator in
 turn; medians, and the median of the ratios of calls that follow each other. Machines
 are noisy: read the ratios.
 """
 
-import argparse
-import json
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from output import command, show
 
 from ase_physml.calculators.names import make_calculator
 from ase_physml.workflows.inputs import from_smiles
@@ -59,12 +57,11 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command(__doc__)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--baseline", default="tblite:GFN2-xTB")
     parser.add_argument("--calls", type=int, default=40)
     parser.add_argument("--molecules", nargs="+", default=MOLECULES)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     calculators = {
         options.baseline: make_calculator(options.baseline),
@@ -74,10 +71,7 @@ def main() -> None:
         compare(calculators, options.baseline, from_smiles(smiles), options.calls)
         for smiles in options.molecules
     ]
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    show(found, options.out)
 
 
 if __name__ == "__main__":
