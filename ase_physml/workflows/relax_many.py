@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.calculators.physml import PhysMLCalculator
