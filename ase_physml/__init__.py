@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
     from ase_physml.calculators.names import make_calculator
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.data.dask_workers import DaskWorkers
     from ase_physml.errors import PhysMLError
+    from ase_physml.jobs.dask import DaskWorkers
     from ase_physml.workflows.alignment import mean_displacement, rmsd
     from ase_physml.workflows.band import BatchedNEB
     from ase_physml.workflows.conformer_files import write_conformers
@@ -73,7 +73,7 @@ __all__ = [
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
-    "DaskWorkers": "ase_physml.data.dask_workers",
+    "DaskWorkers": "ase_physml.jobs.dask",
     "HamNetCalculator": "ase_physml.calculators.molecular",
     "MolecularFingerprint": "ase_physml.workflows.transformer",
     "Pathway": "ase_physml.workflows.pathway",

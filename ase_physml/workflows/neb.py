@@ -8,8 +8,8 @@ from time import perf_counter
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends, placement_of

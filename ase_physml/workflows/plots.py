@@ -7,6 +7,7 @@ import numpy as np
 from ase.utils.forcecurve import fit_images
 
 from ase_physml.errors import PhysMLError
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.workflows.reaction_path import ReactionPath
 from ase_physml.workflows.relax import Relaxed
 
@@ -95,6 +96,5 @@ def save_figure(figure: "Figure", out: Path, about: str) -> None:
     """Write a figure as a PNG, titled with the name of the file and a remark."""
     # "$" is a bond order in SMILES and would start a formula here.
     figure.suptitle(out.stem.replace("$", r"\$") + f": {about}")
-    partial = out.with_name(out.name + ".part")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(out)
+    with atomic_write(out) as partial:
+        figure.savefig(partial, dpi=120, format="png")

@@ -15,11 +15,11 @@ from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
-from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike, as_calculator
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.errors import StructureError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import partial_file, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import mean_displacement
 from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
@@ -119,7 +119,7 @@ class Relaxation:
             made_of = identity or relaxation_identity(
                 start, identity_of(start.calc), optimizer, fmax, steps
             )
-            partial = _partial(trajectory)
+            partial = partial_file(trajectory)
             earlier = _checked(partial, made_of) if resume else []
             with writing(trajectory, _GO_ON):
                 self._log = TrajectoryWriter(partial, "w", self.atoms)
@@ -184,7 +184,7 @@ class Relaxation:
         if self._log is not None and self._trajectory is not None:
             with writing(self._trajectory, _GO_ON):
                 self._log.close()
-                _partial(self._trajectory).replace(self._trajectory)
+                partial_file(self._trajectory).replace(self._trajectory)
         return Relaxed(
             atoms=self.atoms,
             energies=self.energies,
@@ -206,7 +206,7 @@ class Relaxation:
         """Leave no trajectory."""
         if self._log is not None and self._trajectory is not None:
             self.pause()
-            _partial(self._trajectory).unlink(missing_ok=True)
+            partial_file(self._trajectory).unlink(missing_ok=True)
 
 
 def relax(
@@ -258,10 +258,6 @@ def write_final(done: Relaxed, stem: Path) -> None:
     write_xyz(stem.with_name(stem.name + ".xyz"), [done.atoms])
 
 
-def _partial(trajectory: Path) -> Path:
-    return trajectory.with_name(trajectory.name + ".part")
-
-
 def relaxation_identity(
     start: Atoms, potential: Mapping[str, Any], optimizer: str, fmax: float, steps: int
 ) -> Identity:
@@ -301,7 +297,7 @@ def finished(
     """
     frames = _checked(trajectory, identity)
     if not frames:
-        _checked(_partial(trajectory), identity)
+        _checked(partial_file(trajectory), identity)
         return None
     largest = [float(np.linalg.norm(f.get_forces(), axis=1).max()) for f in frames]
     return Relaxed(

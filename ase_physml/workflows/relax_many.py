@@ -17,15 +17,15 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
-from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.calculators.physml import PhysMLCalculator
-from ase_physml.data.atoms import from_atoms
+from ase_physml.calculators.provenance import identity_of, model_identity
+from ase_physml.data.conversion import from_atoms
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.workers import Lost, Workers
 from ase_physml.data.writer import write as write_set
 from ase_physml.errors import PhysMLError, StructureError, WriteError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import atomic_write, writing
+from ase_physml.jobs.pool import Lost, Workers
 from ase_physml.workflows.relax import (
     Relaxation,
     Relaxed,
@@ -347,7 +347,5 @@ def _portable(outcome: Outcome) -> Outcome:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial_ = path.with_name(path.name + ".part")
-    with writing(path):
+    with writing(path), atomic_write(path) as partial_:
         partial_.write_bytes(content)
-        partial_.replace(path)

@@ -11,10 +11,10 @@ from ase import Atoms
 
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.calculators.spread import Calibration, energy_spread
-from ase_physml.data.atoms import Labels, from_atoms, to_atoms
+from ase_physml.data.conversion import Labels, from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import groups_of
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.store.checkpoint import load_potentials, save_model

@@ -13,9 +13,9 @@ from ase.io import write
 from typer.testing import CliRunner
 
 from ase_physml import relax_many
-from ase_physml.calculators.identity import identity_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.cli import app
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 

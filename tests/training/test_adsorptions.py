@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 

@@ -13,7 +13,7 @@ from ase.io import read
 from scipy.spatial.transform import Rotation
 
 import ase_physml
-from ase_physml.calculators.identity import identity_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.workflows.alignment import mean_displacement
 from ase_physml.workflows.plots import plot_relaxation

@@ -1,8 +1,8 @@
 """Adsorption energies: of a slab with a molecule on it against both apart.
 
-Sets name their frames ``family/metal-molecule-site``, their clean slabs
-``metal_surfaces/metal-...`` and their molecules ``gas_family/molecule``, as that of
-GAME-Net does (Pablo-García et al. 2023, doi:10.1038/s43588-023-00437-y).
+Frames of an adsorption are named ``family/metal-molecule-site``, their clean slabs
+``metal_surfaces/metal-...`` and their molecules ``gas_family/molecule``, as in the set
+of GAME-Net (Pablo-García et al. 2023, doi:10.1038/s43588-023-00437-y).
 """
 
 from collections import defaultdict
@@ -10,29 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ase_physml.data.columns import text
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
 _SLABS, _GAS = "metal_surfaces", "gas_"
-
 # Å; above the rounding of single precision, below the last printed digit.
 _UNMOVED = 2e-3
 
 
 @dataclass(frozen=True)
 class Adsorption:
-    """A molecule on a surface, as frames of a set.
+    """Molecule on a surface, as frames of a set.
 
     Attributes:
-        index: Frame of both together.
-        slab: Frame of the clean slab.
-        gas: Frame of the molecule alone.
+        index: Place of the frame of both together.
+        slab: Place of the clean slab.
+        gas: Place of the molecule alone.
         metal: Symbol of the metal, as the set writes it.
         adsorbate: ``family/molecule``.
-        site: Text that tells several frames of the same two from each other.
-        energy: ``E(both) - E(slab) - E(molecule)`` in eV; negative if it binds.
+        site: Rest of the name: it tells several frames of the same two apart.
+        energy: Energy of adsorption ``E(both) - E(slab) - E(molecule)``, eV; negative
+            if it binds.
     """
 
     index: int
@@ -45,7 +45,7 @@ class Adsorption:
 
 
 def adsorptions(data: RaggedSet) -> list[Adsorption]:
-    """Every frame of a molecule on a slab, with its adsorption energy.
+    """Frames of a molecule on a slab, each with its adsorption energy.
 
     Raises:
         DataError: No names or energies, a name that cannot be read, or a frame whose
@@ -91,12 +91,12 @@ def held_in_slabs(data: RaggedSet, found: list[Adsorption]) -> dict[int, Array]:
     """Atoms of each clean slab that no adsorbate has moved: those that were held.
 
     Args:
-        data: The set.
-        found: Adsorptions, of `adsorptions`; their first atoms are those of the slab,
-            in its order.
+        data: Set of the frames.
+        found: Result of `adsorptions`; their first atoms are those of the
+            slab, in its order.
 
     Returns:
-        Frame of a clean slab to a mask of its atoms, (n,) bool.
+        From the place of a clean slab to a mask of its atoms, (n,) bool.
     """
     on_slab: dict[int, list[int]] = defaultdict(list)
     for one in found:
@@ -110,7 +110,7 @@ def held_in_slabs(data: RaggedSet, found: list[Adsorption]) -> dict[int, Array]:
 
 
 def _unmoved(frame: Frame, slab: Frame) -> Array:
-    """Atoms of a slab (n,) that are where they were, lattice translations apart."""
+    """Mask (n,) of atoms of a slab that are where they were, but for translations."""
     n = len(slab.numbers)
     if slab.cell is None or not np.array_equal(frame.numbers[:n], slab.numbers):
         raise DataError(f"{frame.name}: does not begin with the atoms of {slab.name}")
