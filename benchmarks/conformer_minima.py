@@ -24,8 +24,8 @@ from ase_physml.chem.embed import with_hydrogens
 from ase_physml.chem.etkdg import embedded, etkdg
 from ase_physml.workflows.conformer_choice import RMSD, distinct
 from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.relax import Relaxed
 from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import Relaxed
 
 MOLECULES = ("C[C@H](O)CN", "NCC(=O)O", "C[C@H](O)C(=O)O", "OCC(O)CO")
 

@@ -40,11 +40,11 @@ from ase_physml.training.molecular.recipe import MolecularRecipe
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"
 RECIPES = {
-    "PhysNet with springs (physchem_qm9.pt)": "physchem_qm9",
-    "PhysNet as in the paper": "physnet_qm9",
-    "PhysChem, conformations and a property": "qm9_energy",
-    "HamNet's engine (hamnet_qm9.pt)": "hamnet_qm9",
-    "HamNet, a property": "esol_hamnet",
+    "PhysNet with springs (physchem_qm9.pt)": "physchem/physchem_qm9",
+    "PhysNet as in the paper": "physchem/physnet_qm9",
+    "PhysChem, conformations and a property": "physchem/qm9_energy",
+    "HamNet's engine (hamnet_qm9.pt)": "hamnet/hamnet_qm9",
+    "HamNet, a property": "hamnet/esol_hamnet",
 }
 WHAT = {"training": "train", "inference": "infer"}
 Work = Callable[[Array], object]
@@ -55,9 +55,9 @@ class Ours:
     """A model of a recipe.
 
     Args:
-        recipe: Name of its file.
+        recipe: Path of its file below training/, without the suffix.
         store: Molecules, for batches of them.
-        device: Of torch.
+        device: Device of torch.
     """
 
     def __init__(self, recipe: str, store: Molecules, device: str) -> None:
@@ -146,7 +146,7 @@ def _finish(device: str) -> None:
 
 
 def molecules(path: Path) -> Molecules:
-    """Those of a set of minima whose bonds can be told."""
+    """Molecules of a set of minima whose bonds can be told."""
     with tempfile.TemporaryDirectory() as folder:
         built = perceive_sets([path], Path(folder) / "molecules.h5")
     return Molecules(built.store, None)
@@ -165,7 +165,7 @@ def candidates(store: Molecules, device: str) -> dict[str, Ours | AttentiveFP]:
 
 
 def by_rdkit(store: Molecules) -> dict[str, Work]:
-    """What is done molecule by molecule, on one thread."""
+    """Rates of what is done molecule by molecule, on one thread."""
     smiles = store.store.smiles
 
     def features(chosen: Array) -> None:

@@ -6,7 +6,7 @@
     PEER=et.pt PYTHONPATH=benchmarks physml evaluate qm9.pt peer:calculator
 
 It learns what its kind learns: energies, and that forces at rest are zero. Same
-batches, steps, optimizer and schedule as a row of `training/ablation.yaml`.
+batches, steps, optimizer and schedule as a row of `training/physml/ablation.yaml`.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def self_energies(store: FrameStore) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Setup:
-    """What an ET for molecules and one for cells do not share.
+    """Setup: parts that an ET for molecules and one for cells do not share.
 
     Attributes:
         build: Makes the model.
@@ -65,7 +65,7 @@ class Setup:
     batch: int
 
     def loss(self, model: Any, batch: Batch, table: torch.Tensor) -> torch.Tensor:
-        """Of energies, and of forces at rest on the atoms that are free."""
+        """Loss of energies, and of forces at rest on the atoms that are free."""
         energies, forces = self.ask(model, batch)
         label = (batch.energies - table[batch.numbers].sum(1)).float()
         at_rest = zero_force_loss(forces, batch.fixed)
@@ -179,7 +179,7 @@ def command(setup: Setup, steps: int, purpose: str) -> None:
 
 
 def calculator() -> Peer:
-    """For ``peer:calculator``; the weights are those of the variable ``PEER``."""
+    """Calculator of ``peer:calculator``, with the weights that ``PEER`` names."""
     return Peer(MOLECULES, os.environ["PEER"])
 
 

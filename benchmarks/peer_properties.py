@@ -79,7 +79,7 @@ class Peer:
 
     @torch.no_grad()
     def errors(self, indices: Array) -> dict[str, float]:
-        """Of these molecules, as for our models."""
+        """Errors on these molecules, as for our models."""
         self.model.eval()
         answers, targets = [], []
         for batch in self.molecules.batches(indices):

@@ -1,4 +1,4 @@
-"""Do memory and time stay in bounds as a set grows tenfold, and tenfold again?
+"""Memory and time as a set grows tenfold, and tenfold again: are they in bounds?
 
 Makes files of Transition1x's layout, imports each with `physml data import`, splits it
 by reaction, and trains a tiny model on it for as many steps, from the file and from

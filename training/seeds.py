@@ -1,6 +1,7 @@
 """Train a recipe of properties with several seeds, each on a split of its own.
 
-    python training/seeds.py training/esol.yaml --seeds 0 1 2 3 4 --split random \
+    python training/seeds.py training/properties/esol.yaml --seeds 0 1 2 3 4 \
+        --split random \
         data=properties/esol.h5 --out runs/esol
 
 A seed decides the split, 8:1:1, and the weights (a scaffold split is always the same).
@@ -56,7 +57,7 @@ class Seeds:
     """Runs of one recipe.
 
     Args:
-        recipe: Its file.
+        recipe: File of the recipe.
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.

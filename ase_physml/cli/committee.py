@@ -69,7 +69,7 @@ def _join_potentials(
 
     from ase_physml.data.dataset import RaggedSet
     from ase_physml.data.index_split import Split
-    from ase_physml.workflows.calibration import make_committee
+    from ase_physml.workflows.uncertainty import make_committee
 
     opened = RaggedSet(data)
     pool = np.arange(len(opened)) if split is None else Split.load(split).val

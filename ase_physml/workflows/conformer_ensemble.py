@@ -15,8 +15,8 @@ from ase_physml.chem.stereo import keeps_bonds, keeps_stereo
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.workflows.conformer_choice import RMSD
+from ase_physml.workflows.relax import Relaxed, check_settings
 from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import Relaxed, check_settings
 
 ROOM_TEMPERATURE = 298.15
 # Tried where every conformer changed in the relaxation.

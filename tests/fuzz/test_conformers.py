@@ -13,7 +13,7 @@ from ase_physml.chem.stereo import keeps_bonds, keeps_stereo
 from ase_physml.errors import PhysMLError
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.conformers import Conformers, conformers_of
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 pytestmark = pytest.mark.slow
 
