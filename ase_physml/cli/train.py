@@ -58,13 +58,12 @@ def train(
         raise PhysMLError(
             "training needs the extra: pip install 'ase-physml[train]'"
         ) from error
-    from ase_physml.training.launch import fit, load
-    from ase_physml.training.loop import Run
+    from ase_physml.training.run import Run, fit, load_recipe
     from ase_physml.training.stopping import TrainingStopped, stop_early
 
     # Devices it did not find, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    loaded = load(recipe, overrides or [])
+    loaded = load_recipe(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
     check_folder(folder)
     checkpoint = None

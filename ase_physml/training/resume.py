@@ -18,12 +18,9 @@ from ase_physml.errors import PotentialError, RecipeError
 from ase_physml.potentials.checkpoint import read_archive
 from ase_physml.potentials.registry import shipped
 from ase_physml.potentials.state import plain_tensors
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.recipe import Recipe
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.recipe import Recipe, find
 from ase_physml.typed import brief, build
 
-AnyRecipe = Recipe | MolecularRecipe
 Identity = dict[str, Any]
 
 _WHAT = "a checkpoint of `physml train`"
@@ -51,7 +48,7 @@ class Standing:
     identity: str
 
 
-def identity_of(recipe: AnyRecipe, path: Path) -> Identity:
+def identity_of(recipe: Recipe, path: Path) -> Identity:
     """What tells one run from another: keys of the recipe, flat, to plain values.
 
     Args:
@@ -142,7 +139,7 @@ def _standing(content: Any, checkpoint: Path) -> Standing:
     return build(Standing, content[_ENTRY], str(checkpoint), PotentialError)
 
 
-def check(checkpoint: Path, identity: Identity, recipe: AnyRecipe) -> Standing:
+def check(checkpoint: Path, identity: Identity, recipe: Recipe) -> Standing:
     """Whether this run may go on from a checkpoint, and how far that one is.
 
     Raises:

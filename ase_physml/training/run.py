@@ -1,124 +1,344 @@
-"""From a recipe to a potential: the Lightning loop around `PhysMLTraining`."""
+"""Runs of recipes: where, how, and the Lightning loop that all models train in."""
 
-from dataclasses import replace
+import datetime as dt
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
+import lightning.pytorch as pl
 import torch
-
-from ase_physml.errors import RecipeError
-from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import load_potential
-from ase_physml.potentials.registry import shipped
-from ase_physml.potentials.state import at_most
-from ase_physml.training.callbacks import SavePotential
-from ase_physml.training.loop import Run, as_trained, train
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.recipe import Recipe
-from ase_physml.training.reference import (
-    elements_of,
-    fit_bias,
-    fit_self_energies,
-    refit_self_energies,
+import yaml
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
 )
-from ase_physml.training.report import Say
-from ase_physml.training.sources import Data
-from ase_physml.training.yaml_recipe import find
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
 
-# Numbers in a fresh model; nothing of this kind is larger.
-_LARGEST = 2**30
+from ase_physml.errors import PhysMLError, RecipeError
+from ase_physml.jobs.locking import Claim
+from ase_physml.potentials.checkpoint import read_archive, write_archive
+from ase_physml.torch_state import plain_torch
+from ase_physml.training import molecular_training, physml_training
+from ase_physml.training.batches import IN_MEMORY
+from ase_physml.training.callbacks import AgainstStart, Curves, Lines, SaveWeights, Say
+from ase_physml.training.module import TrainingData, TrainingModule
+from ase_physml.training.molecular_recipe import HamNetRecipe, PhysChemRecipe
+from ase_physml.training.physml_recipe import PhysMLRecipe
+from ase_physml.training.recipe import Recipe, read_recipe
+from ase_physml.training.resume import Identity, Remember, check, identity_of
+from ase_physml.training.stopping import (
+    Budget,
+    StopOnSignal,
+    TrainingStopped,
+    full_disk,
+)
+from ase_physml.typed import brief
 
 
-def build_model(
-    recipe: Recipe, data: Data, path: Path, say: Say = lambda _line: None
-) -> PhysML:
-    """A fresh model with E0 fitted to the data, or one to fine-tune.
+class _Kind(NamedTuple):
+    """Recipes of one kind of model, and what makes module, batches and writer."""
 
-    Args:
-        recipe: Says which.
-        data: Of the recipe.
-        path: Where the recipe came from.
-        say: Told, in lines for people, what may be wrong with it.
+    recipe: type[Recipe]
+    prepare: Callable[..., tuple[TrainingModule, TrainingData, SaveWeights]]
+
+
+_KINDS = {
+    "physml": _Kind(PhysMLRecipe, physml_training.prepare),
+    "physchem": _Kind(PhysChemRecipe, molecular_training.prepare),
+    "hamnet": _Kind(HamNetRecipe, molecular_training.prepare),
+}
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides (``model.width=64``).
+
+    Its ``kind`` is "physml" unless it says otherwise. Relative paths in it are looked
+    up from the working directory first, then from the recipe's own folder.
 
     Raises:
-        RecipeError: The potential to start from does not know an element.
+        RecipeError: The file is missing, is not a mapping, or names an unknown kind or
+            key or a value of the wrong type; or what it asks for makes no sense.
     """
-    elements = elements_of(data.stores)
-    if recipe.start_from is None:
-        torch.manual_seed(recipe.seed)
-        with at_most(_LARGEST):
-            model = PhysML(replace(recipe.model, elements=elements))
-        fit_self_energies(model, data.stores)
-        fit_bias(model, data.stream)
-        return model
-    start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, card = load_potential(start, recipe.start_member)
-    if card.baseline != data.baseline:
-        raise RecipeError(
-            f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
-            f"what {data.baseline or 'nothing'} leaves over; take the potential's "
-            "baseline off the sets with `physml data label --less`"
+    values = read_recipe(path, overrides)
+    kind = values.pop("kind", "physml")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        kinds = ", ".join(_KINDS)
+        raise RecipeError(f"{path}: no kind {brief(kind)} of model; there are {kinds}")
+    return _KINDS[kind].recipe.from_values(values, path)
+
+
+def _nothing(line: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Place and manner in which a recipe is run; nothing of this changes its result.
+
+    Attributes:
+        out: Folder of checkpoints, logs, curves and the result.
+        resume: Lightning checkpoint to continue from.
+        max_time: Stop with a checkpoint at the end of the epoch after this long.
+        devices: Processes on each node.
+        nodes: Machines; whoever starts the processes on them says which is which.
+        strategy: Lightning strategy; "auto" is DDP where there are several processes.
+        accelerator: Lightning accelerator.
+        in_memory: Sets of PhysML's recipes of more atoms than this are read from their
+            files, batch by batch.
+        progress: Show a bar.
+        say: Function that is told, in lines for people, how it goes.
+        callbacks: Further Lightning callbacks.
+    """
+
+    out: Path
+    resume: Path | None = None
+    max_time: dt.timedelta | None = None
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    accelerator: str = "auto"
+    in_memory: int = IN_MEMORY
+    progress: bool = True
+    say: Say = _nothing
+    callbacks: Sequence[Callback] = ()
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint that is written as it goes."""
+        return self.out / "checkpoints" / "last.ckpt"
+
+    def result(self, recipe: Recipe) -> Path:
+        """File that holds the result."""
+        return self.out / f"{recipe.name}.pt"
+
+    def identity(self, recipe: Recipe, path: Path) -> Identity | None:
+        """Keys that tell this run from others; None if nothing is left to do.
+
+        Args:
+            recipe: Recipe as it was read.
+            path: File that it came from.
+
+        Raises:
+            RecipeError: A file is missing, or the checkpoint to resume from is missing,
+                damaged or of another run.
+        """
+        identity = identity_of(recipe, path)
+        if self.resume is None:
+            return identity
+        standing = check(self.resume, identity, recipe)
+        if not standing.finished or standing.total < recipe.total_steps:
+            return identity
+        result = self.result(recipe)
+        if not result.exists():
+            raise RecipeError(
+                f"{self.resume}: has finished, but {result} is not there any more; "
+                "start afresh with another --out"
+            )
+        self.say(
+            f"this run has finished, after {standing.steps} steps: nothing is changed; "
+            "to go on, ask for more steps"
         )
-    unknown = set(elements) - set(model.config.elements)
-    if unknown:
-        raise RecipeError(
-            f"{recipe.start_from} does not know the elements {sorted(unknown)} of the "
-            "training data"
-        )
-    if recipe.refit_self_energies:
-        if remark := refit_self_energies(model, data.stores):
-            say(remark)
-    elif card.level_of_theory != (level := data.level_of_theory) and level:
-        say(
-            f"{recipe.start_from} is of {card.level_of_theory}, the data of {level}: "
-            "where these differ, add refit_self_energies=true"
-        )
-    return model.float().requires_grad_(True).train()
+        return None
+
+
+@contextmanager
+def as_trained(seed: int) -> Iterator[None]:
+    """Context of torch as models are trained, whatever this process has set.
+
+    Args:
+        seed: Seed of all its generators of random numbers.
+    """
+    before = torch.get_default_dtype()
+    with plain_torch(), torch.enable_grad():
+        torch.set_default_dtype(torch.float32)
+        pl.seed_everything(seed, verbose=False)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+class _Files(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, and nothing in which is executed."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Replace the file when the new one is complete."""
+        write_archive(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Tensors and plain values alone."""
+        content = read_archive(Path(path), "a checkpoint of `physml train`")
+        return cast(dict[str, Any], content)
 
 
 def fit(recipe: Recipe, path: Path, run: Run) -> Path:
-    """Train, and return the path of the potential.
+    """Train by a recipe, and return the path of the result.
 
     Args:
-        recipe: What to train.
-        path: Where the recipe came from, for paths in it.
-        run: Where and how.
+        recipe: Recipe.
+        path: File that the recipe came from, for paths in it.
+        run: Place and manner.
 
     Raises:
         RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
-        DataError: A data file cannot be used.
+        DataError: A data file cannot be used, the folder cannot be written, or another
+            process is training there.
+        TrainingStopped: A signal ended it; a checkpoint is written.
     """
-    compares = any(stage.losses.difference for stage in recipe.stages)
-    if compares and run.devices * run.nodes > 1:
-        raise RecipeError(
-            "the loss of differences compares frames of one process; train with "
-            "--devices 1 and --num-nodes 1"
-        )
-    identity = run.identity(recipe, path)
-    if identity is None:
-        return run.result(recipe)
-    with as_trained(recipe.seed):
-        data = Data(recipe, path, run.in_memory)
-        model = build_model(recipe, data, path, run.say)
-        recipe = replace(recipe, model=model.config)
-        save = SavePotential(run.out, card_of(recipe, data))
-        train(recipe, run, PhysMLTraining(model, recipe), data, save, identity)
+    for reason in recipe.mistakes(run.devices * run.nodes):
+        raise RecipeError(reason)
+    # Of several processes of one run, the first holds the folder for all.
+    with Claim(run.out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
+        identity = run.identity(recipe, path)
+        if identity is not None:
+            with as_trained(recipe.seed):
+                prepare = _KINDS[recipe.kind].prepare
+                _train(*prepare(recipe, path, run), run, identity)
     return run.result(recipe)
 
 
-def card_of(recipe: Recipe, data: Data) -> PotentialCard:
-    """What a potential trained by this recipe says of itself."""
-    level = recipe.level_of_theory or data.level_of_theory
-    equilibrium = all(s.minima for s in data.stores)
-    return PotentialCard.for_model(
-        recipe.model,
-        name=recipe.name,
-        level_of_theory=level,
-        baseline=data.baseline,
-        domain="equilibrium" if equilibrium else "off-equilibrium",
-        split_hashes=data.split_hashes,
-        training={
-            "recipe": recipe.to_dict(),
-            "periodic": any(s.periodic for s in data.stores),
-        },
+def _train(
+    module: TrainingModule,
+    data: TrainingData,
+    save: SaveWeights,
+    run: Run,
+    identity: Identity,
+) -> None:
+    """Train a module on batches; the writer is told after every validation."""
+    recipe: Recipe = module.recipe
+    # TF32 on GPUs that have it. bfloat16 is not offered: a pair energy is a difference
+    # of large terms, and three digits of its parameters leave none of the force.
+    torch.set_float32_matmul_precision("high")
+    strategy = run.strategy
+    if run.devices * run.nodes > 1:
+        if strategy == "auto":
+            # Heads take part only in steps with their loss, MAM's for one.
+            strategy = "ddp_find_unused_parameters_true"
+        # Would cut compiled graphs to pieces, which gradients of forces do not bear.
+        torch._dynamo.config.optimize_ddp = False
+    begun = _Begun()
+    trainer = pl.Trainer(
+        default_root_dir=run.out,
+        # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
+        max_epochs=recipe.total_steps // recipe.steps_per_epoch,
+        gradient_clip_val=recipe.clip,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        strategy=strategy,
+        accelerator=run.accelerator,
+        logger=[
+            CSVLogger(run.out, name="csv"),
+            TensorBoardLogger(run.out, name="", version="tensorboard"),
+        ],
+        callbacks=[
+            begun,
+            *_callbacks(module, data, save, run, identity),
+            *run.callbacks,
+        ],
+        plugins=[_Files()],
+        log_every_n_steps=recipe.steps_per_epoch,
+        enable_progress_bar=run.progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,
     )
+    with full_disk(run.out), warnings.catch_warnings():
+        # One loader, in memory: worker processes would only cost time.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # What is logged is of all processes already, and the same in each.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        # Of Lightning's own making: a torch function it calls, a folder it was given.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        # A run may go on in the middle of an epoch: `StepSampler` knows where.
+        warnings.filterwarnings("ignore", message=".*before the epoch ended.*")
+        _fit(trainer, module, data, begun, run.resume)
+        if trainer.is_global_zero:
+            (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    data: TrainingData,
+    begun: "_Begun",
+    resume: Path | None,
+) -> None:
+    """Train, or say that a checkpoint cannot be gone on from.
+
+    Whatever happens before the first step is in the checkpoint, which can hold any
+    value in any place.
+    """
+    try:
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except (PhysMLError, OSError, TrainingStopped):
+        raise
+    except Exception as error:
+        if resume is None or begun.begun:
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise RecipeError(
+            f"{resume}: cannot be gone on from ({said}); start afresh with another "
+            "--out"
+        ) from error
+
+
+class _Begun(Callback):
+    """Whether the first step has begun."""
+
+    begun = False
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_batch: Any
+    ) -> None:
+        """All is restored by now."""
+        self.begun = True
+
+
+def _callbacks(
+    module: TrainingModule,
+    data: TrainingData,
+    save: SaveWeights,
+    run: Run,
+    identity: Identity,
+) -> list[Callback]:
+    recipe: Recipe = module.recipe
+    callbacks: list[Callback] = [
+        save,
+        EMAWeightAveraging(decay=recipe.ema),
+        Remember(identity, recipe.total_steps),
+        LearningRateMonitor("epoch"),
+        Curves(run.out),
+        ModelCheckpoint(
+            run.last.parent,
+            filename=run.last.stem,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+    ]
+    if recipe.patience is not None:
+        callbacks.append(EarlyStopping("val/score", patience=recipe.patience))
+    if run.progress:
+        callbacks.append(RichProgressBar(leave=True))
+    else:
+        callbacks.append(Lines(run.say, recipe.total_steps))
+    if recipe.start_from is not None:
+        callbacks.append(AgainstStart(save, run.say, data))
+    if run.max_time is not None:
+        callbacks.append(Budget(run.max_time))
+    # Last: the state of all the others goes into the checkpoint it writes.
+    return [*callbacks, StopOnSignal(run.last), *run.callbacks]

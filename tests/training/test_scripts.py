@@ -14,7 +14,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import reactions
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.training.launch import load
+from ase_physml.training.run import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"
@@ -64,7 +64,7 @@ def test_quickstart_set_is_made_anew(
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path) -> None:
-    assert load(path).total_steps > 0
+    assert load_recipe(path).total_steps > 0
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ from ase_physml.potentials.molecular import (
     build_molecular,
     save_molecular,
 )
-from ase_physml.training.launch import fit, load
-from ase_physml.training.loop import Run
-from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.molecular_recipe import MolecularRecipe
+from ase_physml.training.run import Run, fit, load_recipe
 
 SMILES = (
     "C", "CC", "CCO", "CCN", "C=O", "C#N", "CC=O", "c1ccccc1", "CC(C)C", "OCCO",
@@ -112,7 +111,7 @@ def train(write_recipe: Callable[..., Path], tmp_path: Path) -> Callable[..., Pa
 
     def run(kind: str, out: str = "out", options: Any = None, **changes: Any) -> Path:
         path = write_recipe(kind, **changes)
-        recipe = load(path)
+        recipe = load_recipe(path)
         assert isinstance(recipe, MolecularRecipe)
         given = {"progress": False, "accelerator": "cpu", **(options or {})}
         return fit(recipe, path, Run(tmp_path / out, **given))

@@ -21,7 +21,7 @@ from ase_physml.potentials.molecular import (
     load_molecular,
     save_molecular,
 )
-from ase_physml.training.molecular.calibration import calibrate, join_models
+from ase_physml.training.molecular_evaluation import calibrate, join_models
 
 SMILES = ["CCO", "C", "c1ccccc1O", "CC(C)(C)C", "CCN", "OCCO"]
 NARROW = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "steps": 2}
