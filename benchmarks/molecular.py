@@ -31,8 +31,7 @@ from ase_physml.chem.conformers import conformer
 from ase_physml.chem.featurise import featurise
 from ase_physml.chem.sets import perceive_sets
 from ase_physml.data.frame import Array
-from ase_physml.potentials.molecular import build_molecular
-from ase_physml.potentials.predict import predict
+from ase_physml.models.architecture import build_model
 from ase_physml.training.distributed import weighted
 from ase_physml.training.molecular_data import MolecularBatch, Molecules
 from ase_physml.training.molecular_module import MolecularTraining
@@ -70,7 +69,7 @@ class Ours:
         architecture = found.model.to_dict()
         if self.has_target:
             architecture |= {"targets": 1, "head": "regression"}
-        model = build_molecular(found.kind, architecture).to(device)
+        model = build_model(found.kind, architecture).to(device)
         self.training = MolecularTraining(model, found)
         self.training.task = "regression"
         self.optimizer = torch.optim.AdamW(model.parameters())
@@ -88,7 +87,7 @@ class Ours:
     def infer(self, chosen: Array) -> None:
         """Answers of one batch."""
         self.training.eval()
-        predict(self.training.model, self._batch(chosen).graph)
+        self.training.model.predict(self._batch(chosen).graph)
         _finish(self.device)
 
     def _batch(self, chosen: Array) -> MolecularBatch:

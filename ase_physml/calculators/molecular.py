@@ -30,9 +30,10 @@ from ase_physml.chem.embed import Target, follow
 from ase_physml.chem.featurise import Order, featurise
 from ase_physml.chem.store import MoleculeStore
 from ase_physml.errors import PotentialError
+from ase_physml.models.bonded_model import BondedModel
+from ase_physml.models.hamnet.model import engine_of
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularModel, engine_of
-from ase_physml.potentials.predictor import Predictor
+from ase_physml.predictor import Predictor
 from ase_physml.torch_state import plain_torch
 
 
@@ -101,7 +102,7 @@ class ConformationCalculator(ParametricCalculator):
     @plain_torch()
     def __init__(
         self,
-        model: str | Path | MolecularModel,
+        model: str | Path | BondedModel,
         *,
         smiles: str | None = None,
         mol: Chem.Mol | None = None,
@@ -162,7 +163,7 @@ class ConformationCalculator(ParametricCalculator):
         place = torch.from_numpy(np.searchsorted(self.graph.heavy, order[heavy]))
         return replace(read, input_index=place[read.input_index])
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         """Prepare `_extras`; graph and model are in float64."""
 
     def _extras(self, heavy_positions: Array) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class ConformationCalculator(ParametricCalculator):
         image. The atoms have no calculator.
 
         Args:
-            seed: Of the embedding.
+            seed: Seed of the embedding.
 
         Raises:
             DataError: No geometry with these bonds and this stereochemistry is found.
@@ -221,7 +222,7 @@ class ConformationCalculator(ParametricCalculator):
         }
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What trajectories store of the calculator."""
+        """Entry of trajectories for the calculator."""
         return {
             "potential": self.potential,
             "smiles": self.graph.name,
@@ -244,7 +245,7 @@ class PhysChemCalculator(ConformationCalculator):
         "physnet_forces",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         if not isinstance(model, PhysChem):
             raise PotentialError(f"{self.potential} is a HamNet: use HamNetCalculator")
         self.physnet: PhysNetForces | None = None
@@ -277,7 +278,7 @@ class HamNetCalculator(ConformationCalculator):
         "engine_energies",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         engine = engine_of(model)
         if engine is None:
             raise PotentialError(

@@ -15,16 +15,10 @@ from torch import Tensor
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.models.property_committee import PropertyCommittee
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    MolecularModel,
-    head_of,
-    load_molecular,
-    members_of,
-    save_molecular,
-)
-from ase_physml.potentials.predict import MolecularPrediction, predict
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
+from ase_physml.models.ensemble import Ensemble, members_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.training.losses import conformation
 from ase_physml.training.losses import targets as properties
 from ase_physml.training.molecular_data import Molecules
@@ -40,7 +34,7 @@ _REPEATS = 3
 _SHARED = ("kind", "architecture", "target_names", "task", "unit", "order")
 
 
-def check_fits(card: MolecularCard, molecules: Molecules) -> None:
+def check_fits(card: ModelCard, molecules: Molecules) -> None:
     """Raise `DataError` if these are not molecules as the model reads them."""
     order = molecules.store.facts.get("order", "smiles")
     if order != card.order:
@@ -57,7 +51,7 @@ def check_fits(card: MolecularCard, molecules: Molecules) -> None:
 
 
 @torch.no_grad()
-def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Report:
+def evaluate(model: BondedModel, molecules: Molecules, indices: Array) -> Report:
     """Errors of conformations and properties, as far as the model predicts them.
 
     Args:
@@ -73,7 +67,7 @@ def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Rep
     errors: dict[str, list[Tensor]] = defaultdict(list)
     answers, targets = [], []
     for batch in molecules.batches(indices):
-        said = predict(model, batch.graph)
+        said = model.predict(batch.graph)
         if said.trajectory is not None and batch.graph.positions is not None:
             for name, values in _conformation_errors(batch.graph, said).items():
                 errors[name].append(values)
@@ -93,7 +87,7 @@ def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Rep
 
 @torch.no_grad()
 def molecules_per_second(
-    model: MolecularModel, molecules: Molecules, indices: Array
+    model: BondedModel, molecules: Molecules, indices: Array
 ) -> float:
     """Inference on one thread of the CPU, from the store on, in batches of 256.
 
@@ -107,7 +101,7 @@ def molecules_per_second(
         for _ in range(_REPEATS):
             start = time.thread_time()
             for batch in molecules.batches(chosen):
-                predict(model, batch.graph)
+                model.predict(batch.graph)
             times.append(time.thread_time() - start)
     finally:
         torch.set_num_threads(threads)
@@ -150,7 +144,7 @@ def _of_conformations(errors: dict[str, Tensor]) -> Report:
 
 
 def _of_properties(
-    model: MolecularModel, molecules: Molecules, answers: Tensor, targets: Tensor
+    model: BondedModel, molecules: Molecules, answers: Tensor, targets: Tensor
 ) -> Report:
     known = molecules.properties
     assert known is not None
@@ -169,9 +163,9 @@ def _of_properties(
 
 
 def _regression(
-    model: MolecularModel, names: tuple[str, ...], answers: Tensor, targets: Tensor
+    model: BondedModel, names: tuple[str, ...], answers: Tensor, targets: Tensor
 ) -> Report:
-    head = head_of(model)
+    head = model.head
     assert head is not None
     mean, deviation = head.mean, head.deviation
     rmse, mae = properties.rmse(answers, targets), properties.mae(answers, targets)
@@ -211,10 +205,10 @@ def join_models(files: Sequence[Path], out: Path) -> None:
                     f"{file}: its {name} is {getattr(card, name)!r}, that of "
                     f"{files[0]} {getattr(cards[0], name)!r}; members share it"
                 )
-    save_molecular(out, PropertyCommittee(members), _joint_card(cards, out.stem))
+    save_model(out, Ensemble(members), _joint_card(cards, out.stem))
 
 
-def _joint_card(cards: Sequence[MolecularCard], name: str) -> MolecularCard:
+def _joint_card(cards: Sequence[ModelCard], name: str) -> ModelCard:
     # What one member has not seen is a guess of the committee.
     elements = [e for e in cards[0].elements if all(e in c.elements for c in cards)]
     # Errors that were measured are those of the first member alone.
@@ -240,7 +234,7 @@ def calibrate(path: Path, data: Path, indices: Array | None = None) -> dict[str,
         DataError: The set is of other properties, or nothing in it is known.
     """
     model, card = load_molecular(path)
-    if not isinstance(model, PropertyCommittee) or card.task != "regression":
+    if not isinstance(model, Ensemble) or card.task != "regression":
         raise PotentialError(f"{path}: only committees of regressions are calibrated")
     molecules = Molecules.load(data, True, model.config.atom_features)
     check_fits(card, molecules)
@@ -253,20 +247,20 @@ def calibrate(path: Path, data: Path, indices: Array | None = None) -> dict[str,
         "rank_correlation": float(spearmanr(error, spread).statistic),
         "molecules": float(len(chosen)),
     }
-    save_molecular(path, model, replace(card, uncertainty=found))
+    save_model(path, model, replace(card, uncertainty=found))
     return found
 
 
 @torch.no_grad()
 def _errors_and_spread(
-    model: PropertyCommittee, molecules: Molecules, indices: Array
+    model: Ensemble, molecules: Molecules, indices: Array
 ) -> tuple[Array, Array]:
     """Absolute errors and spread of all known values, in standard deviations."""
     head = model.head
     assert head is not None
     parts: list[Tensor] = []
     for batch in molecules.batches(indices):
-        said = predict(model, batch.graph)
+        said = model.predict(batch.graph)
         assert batch.targets is not None
         assert said.property is not None
         assert said.spread is not None

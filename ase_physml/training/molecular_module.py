@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ase_physml.chem.properties import PropertySet
-from ase_physml.potentials.molecular import MolecularModel, head_of
-from ase_physml.potentials.predict import MolecularPrediction, predict
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.training.losses import conformation, targets
 from ase_physml.training.module import Metrics, TrainingModule
 from ase_physml.training.molecular_data import MolecularBatch
@@ -32,7 +31,7 @@ class MoleculeContext:
 
     batch: MolecularBatch
     prediction: MolecularPrediction
-    model: MolecularModel
+    model: BondedModel
     recipe: MolecularRecipe
     task: str | None = None
     class_weights: Tensor | None = None
@@ -47,11 +46,11 @@ class MolecularTraining(TrainingModule):
         known: Targets of the training molecules, for weights of classes, or None.
     """
 
-    model: MolecularModel
+    model: BondedModel
 
     def __init__(
         self,
-        model: MolecularModel,
+        model: BondedModel,
         recipe: MolecularRecipe,
         known: PropertySet | None = None,
     ) -> None:
@@ -69,7 +68,7 @@ class MolecularTraining(TrainingModule):
         """What the losses read of a batch."""
         return MoleculeContext(
             batch,
-            predict(self.model, batch.graph),
+            self.model.predict(batch.graph),
             self.model,
             self.recipe,
             self.task,
@@ -85,7 +84,7 @@ class MolecularTraining(TrainingModule):
 
     def validation_step(self, batch: MolecularBatch, batch_idx: int) -> None:
         """Collect errors; means are over the whole set, not over batches."""
-        said = predict(self.model, batch.graph)
+        said = self.model.predict(batch.graph)
         if said.trajectory is not None and self.recipe.learns_conformations:
             last = said.trajectory[-1]
             self.errors.append(conformation.distance_rms(batch.graph, last).cpu())
@@ -107,7 +106,7 @@ class MolecularTraining(TrainingModule):
                 torch.cat(parts) for parts in zip(*self.answers, strict=True)
             )
             if self.task == "regression":
-                head = head_of(self.model)
+                head = self.model.head
                 assert head is not None
                 errors = targets.rmse(answers, wanted)
                 found["rmse"] = float(errors.mean())

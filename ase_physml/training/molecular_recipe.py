@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.config import PhysChemConfig
-from ase_physml.potentials.molecular import Kind
 from ase_physml.training.losses import MoleculeLoss
 from ase_physml.training.losses.loss import Losses
 from ase_physml.training.recipe import (
@@ -59,7 +58,7 @@ class MolecularRecipe(Recipe):
         keep_best: Save the weights of the best validation, not the last.
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[str]
 
     data: str
     split: str

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ase_physml.errors import RecipeError
+from ase_physml.models.architecture import build_model
+from ase_physml.models.bonded_model import BondedModel
+from ase_physml.models.ensemble import members_of
 from ase_physml.models.hamnet.config import ENGINE_FIELDS
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    MolecularModel,
-    build_molecular,
-    engine_of,
-    head_of,
-    load_molecular,
-    members_of,
-    save_molecular,
-)
-from ase_physml.potentials.registry import shipped
+from ase_physml.models.hamnet.model import engine_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
+from ase_physml.store.registry import shipped
 from ase_physml.training.callbacks import SaveWeights
 from ase_physml.training.losses.targets import moments
 from ase_physml.training.module import Metrics, TrainingModule
@@ -49,26 +45,26 @@ def prepare(
     """
     data = MolecularData(recipe, path)
     card = card_of(recipe, data)
-    model = build_model(recipe, card, data, path)
+    model = model_of(recipe, card, data, path)
     known = data.properties
     known = None if known is None else known.select(data.train)
     save = SaveMolecular(run.out, card, recipe.keep_best)
     return MolecularTraining(model, recipe, known), data, save
 
 
-def build_model(
-    recipe: MolecularRecipe, card: MolecularCard, data: MolecularData, path: Path
-) -> MolecularModel:
+def model_of(
+    recipe: MolecularRecipe, card: ModelCard, data: MolecularData, path: Path
+) -> BondedModel:
     """Fresh model, or one with the weights to start from.
 
     Raises:
         RecipeError: The weights to start from are of another model.
     """
     torch.manual_seed(recipe.seed)
-    model = build_molecular(card.kind, card.architecture)
+    model: BondedModel = build_model(card.kind, card.architecture)
     if data.properties is not None and card.task == "regression":
         targets = torch.from_numpy(data.properties.targets[data.train])
-        head = head_of(model)
+        head = model.head
         assert head is not None
         head.mean, head.deviation = (found.float() for found in moments(targets))
     if recipe.start_from is not None:
@@ -77,7 +73,7 @@ def build_model(
     return model
 
 
-def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
+def _start(model: BondedModel, card: ModelCard, source: Path) -> None:
     """Load the weights of a file (of its first member).
 
     All of them, all but the head where that is for other properties, or the engine's.
@@ -108,7 +104,7 @@ def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
 
 
 def _check_equal(
-    model: MolecularModel, start: MolecularModel, fields: Iterable[str], source: Path
+    model: BondedModel, start: BondedModel, fields: Iterable[str], source: Path
 ) -> None:
     for name in sorted(fields):
         here, there = getattr(model.config, name), getattr(start.config, name)
@@ -119,7 +115,7 @@ def _check_equal(
             )
 
 
-def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
+def card_of(recipe: MolecularRecipe, data: MolecularData) -> ModelCard:
     """Card of a model trained by a recipe."""
     architecture = recipe.model.to_dict()
     known = data.properties
@@ -135,7 +131,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
             "task": known.task,
             "unit": known.unit,
         }
-    return MolecularCard(
+    return ModelCard(
         name=recipe.name,
         kind=recipe.kind,
         architecture=architecture,
@@ -150,7 +146,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
 class SaveMolecular(SaveWeights):
     """Writer of a PhysChem or HamNet model, the last or the best."""
 
-    def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
+    def __init__(self, out: Path, card: ModelCard, keep_best: bool) -> None:
         super().__init__()
         self.path, self.card = out / f"{card.name}.pt", card
         self.keep_best = keep_best
@@ -166,4 +162,4 @@ class SaveMolecular(SaveWeights):
     def save(self, module: TrainingModule, steps: int) -> None:
         """Write ``OUT/NAME.pt``."""
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_molecular(self.path, module.model, card)
+        save_model(self.path, module.model, card)

@@ -8,10 +8,10 @@ import torch
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import load_potential, save_potential
-from ase_physml.potentials.registry import shipped
-from ase_physml.potentials.state import at_most
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_potential, save_model
+from ase_physml.store.registry import shipped
+from ase_physml.store.state import at_most
 from ase_physml.training.callbacks import SaveWeights, Say
 from ase_physml.training.module import TrainingModule
 from ase_physml.training.physml_data import PhysMLData
@@ -76,7 +76,10 @@ def build_model(
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, card = load_potential(start, recipe.start_member)
+    loaded, card = load_potential(start, recipe.start_member)
+    if not isinstance(loaded, PhysML):
+        raise RecipeError(f"{start}: a {card.kind} model, where PhysML is trained")
+    model = loaded
     if card.baseline != data.baseline:
         raise RecipeError(
             f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
@@ -100,11 +103,11 @@ def build_model(
     return model.float().requires_grad_(True).train()
 
 
-def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> PotentialCard:
+def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> ModelCard:
     """Card of a potential trained by a recipe."""
     level = recipe.level_of_theory or data.level_of_theory
     equilibrium = all(s.minima for s in data.stores)
-    return PotentialCard.for_model(
+    return ModelCard.for_model(
         recipe.model,
         name=recipe.name,
         level_of_theory=level,
@@ -121,11 +124,11 @@ def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> PotentialCard:
 class SavePotential(SaveWeights):
     """Writer of PhysML as a potential."""
 
-    def __init__(self, out: Path, card: PotentialCard) -> None:
+    def __init__(self, out: Path, card: ModelCard) -> None:
         super().__init__()
         self.out, self.card = out, card
 
     def save(self, module: TrainingModule, steps: int) -> None:
         """Write ``OUT/NAME.pt``."""
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_potential(self.out / f"{card.name}.pt", module.model, card)
+        save_model(self.out / f"{card.name}.pt", module.model, card)

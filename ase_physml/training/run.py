@@ -25,7 +25,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ase_physml.errors import PhysMLError, RecipeError
 from ase_physml.jobs.locking import Claim
-from ase_physml.potentials.checkpoint import read_archive, write_archive
+from ase_physml.store.checkpoint import read_archive, write_archive
 from ase_physml.torch_state import plain_torch
 from ase_physml.training import molecular_training, physml_training
 from ase_physml.training.batches import IN_MEMORY

@@ -18,8 +18,8 @@ from ase_physml.chem.featurise import Featurised, Order, featurise
 from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.errors import PotentialError
-from ase_physml.potentials.predictor import Predictor
-from ase_physml.potentials.registry import resolve
+from ase_physml.predictor import Predictor
+from ase_physml.store.registry import resolve
 
 # What is beyond is noise of a batch, which must not decide about an embedding.
 _DIGITS = 3

@@ -10,7 +10,7 @@ import numpy as np
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.potentials.predictor import Predictor
+from ase_physml.predictor import Predictor
 from ase_physml.workflows.properties import (
     Errors,
     Model,

@@ -4,15 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import (
-    Architecture,
-    Dropout,
-    Layers,
-    Targets,
-    Width,
-)
-from ase_physml.models.pooling import Pooling
-from ase_physml.models.property_head import Head
+from ase_physml.models.architecture import Layers, Width
+from ase_physml.models.bonded_model import BondedConfig
 from ase_physml.typed import Range
 
 Variant = Literal[
@@ -25,7 +18,7 @@ Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 
 
 @dataclass(frozen=True)
-class PhysChemConfig(Architecture):
+class PhysChemConfig(BondedConfig):
     """Architecture of a PhysChem model.
 
     Where paper and published code differ, the default is the paper.
@@ -46,7 +39,7 @@ class PhysChemConfig(Architecture):
         steps: Euler steps in each block, S.
         time_step: tau.
         global_layers: Attention layers of the readout, T; 2 in the published code.
-        pooling: What the readout starts from, the "mean" over the atoms (paper), or
+        pooling: Start of the readout, the "mean" over the atoms (paper), or
             their "sum": a mean cannot count, and attention is one.
         shared: The blocks have their parameters in common, as in the published code.
         receiver: Who receives the message of a triplet: its "centre" (paper) or the
@@ -64,13 +57,12 @@ class PhysChemConfig(Architecture):
         head: "regression", "classification" (each target present or not) or
             "multiclass".
         classes: Classes of each target of a "multiclass" head.
-        dropout: Of messages and fingerprints.
+        dropout: Dropout of messages and fingerprints, 0 to 1.
     """
 
-    of = "PhysChem"
+    model_name = "PhysChem"
 
     variant: Variant = "physchem"
-    atom_features: Width = 39
     bond_features: Width = 10
     atom_width: Width = 128
     bond_width: Width = 64
@@ -80,7 +72,6 @@ class PhysChemConfig(Architecture):
     steps: Annotated[int, Range(at_least=1, at_most=10_000)] = 4
     time_step: Annotated[float, Range(above=0.0)] = 0.25
     global_layers: Blocks = 1
-    pooling: Pooling = "mean"
     shared: bool = True
     receiver: Receiver = "centre"
     forces: Forces = "paper"
@@ -88,10 +79,6 @@ class PhysChemConfig(Architecture):
     friction: Annotated[float, Range(at_least=0.0, at_most=1.0)] = 0.0
     pair_width: Width = 64
     pair_layers: Layers = 3
-    targets: Targets = 0
-    head: Head = "regression"
-    classes: Width = 4
-    dropout: Dropout = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,11 +97,16 @@ class PhysChemConfig(Architecture):
             )
 
     @property
+    def reads_positions(self) -> bool:
+        """Conformations are read, and not predicted."""
+        return self.variant == "chemnet_conformer"
+
+    @property
     def moves(self) -> bool:
-        """Whether positions come from PhysNet."""
+        """Positions come from PhysNet."""
         return self.variant in ("physchem", "physnet")
 
     @property
     def passes_messages(self) -> bool:
-        """Whether ChemNet updates atom and bond states."""
+        """ChemNet updates atom and bond states."""
         return self.variant != "physnet"

@@ -16,7 +16,6 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from ase_physml.potentials.molecular import head_of
 from ase_physml.training.distributed import Mean
 from ase_physml.training.losses.loss import MoleculeLoss, register
 
@@ -44,7 +43,7 @@ class Properties(MoleculeLoss):
     @staticmethod
     def _loss(context: "MoleculeContext", answer: Tensor, targets: Tensor) -> Tensor:
         if context.task == "regression":
-            head = head_of(context.model)
+            head = context.model.head
             assert head is not None
             return mse_loss(
                 (answer - head.mean) / head.deviation,
