@@ -33,10 +33,10 @@ from ase_physml.chem.sets import perceive_sets
 from ase_physml.data.frame import Array
 from ase_physml.models.architecture import build_model
 from ase_physml.training.distributed import weighted
+from ase_physml.training.fit import load_recipe
 from ase_physml.training.molecular_data import MolecularBatch, Molecules
 from ase_physml.training.molecular_module import MolecularTraining
 from ase_physml.training.molecular_recipe import MolecularRecipe
-from ase_physml.training.run import load_recipe
 
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"

@@ -82,6 +82,7 @@ def in_child(command: Sequence[str]) -> tuple[float, float, str]:
 def trained(data: str, split: str, in_memory: str, folder: Path) -> dict[str, float]:
     """Start-up, batches and steps of training, in this process."""
     from ase_physml.models.physml.config import PhysMLConfig
+    from ase_physml.training.fit import Run, fit
     from ase_physml.training.physml_data import PhysMLData
     from ase_physml.training.physml_recipe import (
         FrameLosses,
@@ -90,7 +91,6 @@ def trained(data: str, split: str, in_memory: str, folder: Path) -> dict[str, fl
         Stage,
     )
     from ase_physml.training.physml_training import build_model
-    from ase_physml.training.run import Run, fit
 
     losses = FrameLosses.from_weights(energy=1.0, forces=1.0)
     recipe = PhysMLRecipe(

@@ -34,11 +34,11 @@ from ase_physml.chem.properties import PropertySet
 from ase_physml.chem.splits import EIGHT_ONE_ONE, random_split, scaffold_split
 from ase_physml.data.splits import Split, make_split
 from ase_physml.errors import RecipeError
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.losses.targets import seed_table
 from ase_physml.training.molecular_evaluation import calibrate, join_models
 from ase_physml.training.molecular_recipe import MolecularRecipe
 from ase_physml.training.recipe import find
-from ase_physml.training.run import Run, fit, load_recipe
 
 Result = dict[str, Any]
 

@@ -92,7 +92,7 @@ class Batch:
         return len(self.numbers) if self.whole is None else self.whole
 
     def graph(self, config: PhysMLConfig) -> AtomGraph:
-        """As a model reads it: all pairs of molecules, the neighbours in cells."""
+        """Graph that a model reads: all pairs of molecules, the neighbours in cells."""
         if self.cell is None or self.pbc is None:
             return AllPairs(self.numbers, self.positions)
         m, n = self.numbers.shape
@@ -131,8 +131,8 @@ class FrameStore:
         frames: Indices into it.
         in_memory: Atoms of a set that is kept in memory; larger ones are read from
             their file, batch by batch.
-        compare: What groups whose energies are compared have in common; see
-            `groups_of`.
+        compare: Column in which frames agree whose energies are compared, or
+            "reaction"; see `groups_of`.
         labels: Further columns, of `Batch.labels`.
 
     Attributes:

@@ -39,7 +39,7 @@ class SaveWeights(Callback, ABC):
     def on_validation_epoch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> None:
-        """Here the module holds the averaged weights, and has not logged its errors."""
+        """Write the averaged weights, which the module holds here."""
         if trainer.sanity_checking:
             return
         module = _ours(pl_module)
@@ -50,12 +50,12 @@ class SaveWeights(Callback, ABC):
                 self.save(module, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The averaging has left them here when training ended."""
+        """Write what the averaging has left here when training ended."""
         if trainer.is_global_zero and not sum(trainer.num_val_batches):
             self.save(_ours(pl_module), trainer.global_step)
 
     def is_wanted(self, errors: Metrics) -> bool:
-        """Whether weights with these errors replace those that were written."""
+        """True if weights with these errors replace those that were written."""
         return True
 
     @abstractmethod
@@ -96,7 +96,7 @@ class Lines(Callback):
     def on_train_epoch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> None:
-        """Validation is over by now."""
+        """Say the line; validation is over by now."""
         if not trainer.is_global_zero:
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}

@@ -69,19 +69,19 @@ class CompiledEvaluator(Evaluator):
         self._traced: dict[type[AtomGraph], _Compiled] = {}
 
     def energies(self, graph: AtomGraph) -> Tensor:
-        """See `Evaluator`."""
+        """Interaction energies (M,), eV."""
         if _awkward(graph):
             return super().energies(graph)
         return self._energies(type(graph), parts_of(graph))
 
     def mask_logits(self, graph: AtomGraph) -> Tensor:
-        """See `Evaluator`."""
+        """MAM scores (*A, C)."""
         if _awkward(graph):
             return super().mask_logits(graph)
         return self._mask_logits(type(graph), parts_of(graph))
 
     def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
-        """See `Evaluator`."""
+        """Energies (M,), eV, and forces (*A, 3), eV/Å; both have gradients."""
         kind = type(graph)
         if _awkward(graph) or not issubclass(kind, AllPairs | PeriodicEdgeList):
             return super().energies_and_forces(graph)

@@ -86,7 +86,7 @@ class Mean(NamedTuple):
 
     Attributes:
         value: Mean, a tensor of one number.
-        number: How many it is the mean of: an integer, or a tensor of one.
+        number: Number that it is the mean of: an integer, or a tensor of one.
     """
 
     value: Tensor

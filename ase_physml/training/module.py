@@ -41,7 +41,7 @@ class TrainingModule(pl.LightningModule, ABC):
 
     @abstractmethod
     def context(self, batch: Any) -> Any:
-        """What the losses of this step read: the batch, and the model's answer."""
+        """Batch and answer of the model, as the losses of this step read them."""
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum of weighted losses; each is logged under ``train/``."""

@@ -57,7 +57,7 @@ def evaluate(model: BondedModel, molecules: Molecules, indices: Array) -> Report
     Args:
         model: In evaluation mode.
         molecules: With conformations, targets, or both, to compare with.
-        indices: Which of them.
+        indices: Numbers of those to be looked at.
 
     Returns:
         "conformations" (lengths in Å) and "properties" (in the units of the targets).

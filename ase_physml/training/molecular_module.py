@@ -1,4 +1,4 @@
-"""Lightning module of PhysChem and HamNet, and what their losses read of a batch."""
+"""Lightning module of PhysChem and HamNet, and the context of their losses."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _BEYOND = 2**24
 
 @dataclass(frozen=True)
 class MoleculeContext:
-    """What losses read of a batch of molecules.
+    """Batch of molecules and the model's answer, as losses read them.
 
     Attributes:
         batch: Molecules, with what is to be learned about them.
@@ -65,7 +65,7 @@ class MolecularTraining(TrainingModule):
         self.answers: list[tuple[Tensor, Tensor]] = []
 
     def context(self, batch: MolecularBatch) -> MoleculeContext:
-        """What the losses read of a batch."""
+        """Batch and answer of the model, as the losses read them."""
         return MoleculeContext(
             batch,
             self.model.predict(batch.graph),

@@ -1,4 +1,4 @@
-"""What a recipe of PhysChem or HamNet trains: model, batches, file of the result."""
+"""Model, batches and result file of a recipe of PhysChem or HamNet."""
 
 import math
 from collections.abc import Iterable
@@ -26,13 +26,13 @@ from ase_physml.training.molecular_recipe import MolecularRecipe
 from ase_physml.training.recipe import find
 
 if TYPE_CHECKING:
-    from ase_physml.training.run import Run
+    from ase_physml.training.fit import Run
 
 
 def prepare(
     recipe: MolecularRecipe, path: Path, run: "Run"
 ) -> tuple[MolecularTraining, MolecularData, "SaveMolecular"]:
-    """Module, batches and writer of a run; `run.fit` trains the one on the other.
+    """Module, batches and writer of a run; `fit.fit` trains the one on the other.
 
     Args:
         recipe: Recipe.

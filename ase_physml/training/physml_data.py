@@ -1,4 +1,4 @@
-"""The sets of a PhysML recipe as batches for Lightning."""
+"""Sets of a PhysML recipe as batches for Lightning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +77,7 @@ class PhysMLData(TrainingData):
 
     @property
     def baseline(self) -> str:
-        """What came off the labels of all sets, "" if nothing did."""
+        """Baseline that came off the labels of all sets, "" if none did."""
         return self.stores[0].data.metadata.baseline
 
     def stream_of(self, stage: Stage) -> BatchStream:

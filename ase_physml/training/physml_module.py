@@ -1,4 +1,4 @@
-"""Lightning module of PhysML, and what its losses read of a batch."""
+"""Lightning module of PhysML, and the context of its losses."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class _Answer:
 
 
 class FrameContext:
-    """What losses read of a batch: labels, and what the model says of it.
+    """Batch and the model's answer to it, as losses read them.
 
     Forces are what costs, so each molecule's are computed once: of the first,
     displaced, ``displaced_share`` of the batch where they were moved to, of the others
@@ -187,7 +187,7 @@ class PhysMLTraining(TrainingModule):
         self.errors: dict[str, list[Tensor]] = {}
 
     def context(self, batch: Batch) -> FrameContext:
-        """What the losses of this step read of a batch."""
+        """Batch and answer of the model, as the losses of this step read them."""
         losses = self.recipe.losses_at(self.global_step).each
         noise = self.recipe.noise_at(self.global_step)
         return FrameContext(batch, self.recipe, self.evaluator, losses, noise)

@@ -45,7 +45,7 @@ class FrameLosses(Losses[FrameLoss]):
     family = FrameLoss
 
     def teaches(self, columns: tuple[str, ...]) -> bool:
-        """Whether something is learned from a set that has these columns.
+        """True if something is learned from a set that has these columns.
 
         Structures without labels teach nothing to a stage that only fits labels.
         """

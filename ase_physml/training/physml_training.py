@@ -1,4 +1,4 @@
-"""What a recipe of PhysML trains: model, batches, and the file of the result."""
+"""Model, batches and result file of a recipe of PhysML."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from ase_physml.training.reference import (
 )
 
 if TYPE_CHECKING:
-    from ase_physml.training.run import Run
+    from ase_physml.training.fit import Run
 
 # Numbers in a fresh model; nothing of this kind is larger.
 _LARGEST = 2**30
@@ -35,7 +35,7 @@ _LARGEST = 2**30
 def prepare(
     recipe: PhysMLRecipe, path: Path, run: "Run"
 ) -> tuple[PhysMLTraining, PhysMLData, "SavePotential"]:
-    """Module, batches and writer of a run; `run.fit` trains the one on the other.
+    """Module, batches and writer of a run; `fit.fit` trains the one on the other.
 
     Args:
         recipe: Recipe.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ase_physml.errors import PhysMLError
-from ase_physml.training.run import load_recipe
+from ase_physml.training.fit import load_recipe
 
 VALUES: list[Any] = [
     None, True, False, "x", "", "off", "1e-3", "nan", "../up", float("nan"),

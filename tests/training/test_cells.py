@@ -22,10 +22,10 @@ from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.batches import BatchStream, FrameStore
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Noise
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.losses import frames as losses
 from ase_physml.training.physml_module import FrameContext
 from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
-from ase_physml.training.run import Run, fit, load_recipe
 from ase_physml.training.valence import ValenceField, hold
 
 CONFIG = PhysMLConfig(

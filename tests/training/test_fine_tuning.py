@@ -17,10 +17,10 @@ from ase_physml.graph import AllPairs
 from ase_physml.models.physml.model import PhysML
 from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.training.callbacks import compare
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.physml_data import PhysMLData
 from ase_physml.training.physml_training import build_model
 from ase_physml.training.reference import refit_self_energies, self_energies_of
-from ase_physml.training.run import Run, fit, load_recipe
 
 # Of another level: eV an atom of H, C and O, and of every molecule.
 SHIFT, CONSTANT = {1: -3.5, 6: -400.25, 8: -1001.5}, 2.25

@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ase_physml.data.frame import Frame
@@ -13,14 +15,16 @@ from ase_physml.data.splits import make_split
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError
 from ase_physml.training.callbacks import read_metrics
+from ase_physml.training.distributed import Shard
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.losses.loss import FrameLoss, MoleculeLoss, register
+from ase_physml.training.molecular_recipe import MoleculeLosses
 from ase_physml.training.physml_recipe import FrameLosses
-from ase_physml.training.run import Run, fit, load_recipe
 
 TOY = '''
 """Forces along a label of their own: the dipole, of all things."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ase_physml.training.losses import FrameLoss, MoleculeLoss
 
@@ -57,6 +61,13 @@ class Undeclared(Along):
 
 
 @dataclass(frozen=True)
+class Needy(Along):
+    name = "needy"
+
+    power: float = field(kw_only=True)
+
+
+@dataclass(frozen=True)
 class Shape(MoleculeLoss):
     name = "shape"
 
@@ -67,6 +78,8 @@ ENTRY_POINTS = """
 [ase_physml.losses]
 along = toy_losses:Along
 undeclared = toy_losses:Undeclared
+needy = toy_losses:Needy
+other = toy_losses:Along
 shape = toy_losses:Shape
 missing = toy_losses:Missing
 """
@@ -150,6 +163,8 @@ def test_what_it_reads_of_the_model_must_be_named(tmp_path: Path) -> None:
         ({"along": {"size": 1.0}}, "along: unknown key 'size'; known: scale, weight"),
         ({"along": {"scale": "x"}}, "along: scale: expected float"),
         ({"missing": 1.0}, "'missing', toy_losses:Missing, cannot be imported"),
+        ({"needy": 1.0}, "needy: .*missing .*'power'"),
+        ({"other": 1.0}, "has to have the name of its entry point, 'other'"),
         ({"shape": 1.0}, "'shape', toy_losses:Shape, is no FrameLoss"),
         (["along"], "losses: expected keys and values"),
     ],
@@ -157,6 +172,17 @@ def test_what_it_reads_of_the_model_must_be_named(tmp_path: Path) -> None:
 def test_mistakes(tmp_path: Path, losses: object, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe(recipe_of(tmp_path, losses))
+
+
+@pytest.mark.usefixtures("_installed")
+def test_one_of_molecules() -> None:
+    losses = MoleculeLosses.from_weights(shape=0.5, hops=None)
+    assert (losses.weights, losses.hops) == ({"shape": 0.5}, None)
+    prediction = SimpleNamespace(trajectory=torch.full((2, 4, 3), 3.0))
+    batch = SimpleNamespace(share=Shard(1, 2), size=5)
+    terms = losses.terms(SimpleNamespace(batch=batch, prediction=prediction))
+    # A number alone is the mean over the molecules that this process has.
+    assert {k: (float(v), n) for k, (v, n) in terms.items()} == {"shape": (9.0, 2)}
 
 
 def test_names_are_given_once() -> None:

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from ase_physml.errors import RecipeError
+from ase_physml.training.fit import load_recipe
 from ase_physml.training.recipe import find
-from ase_physml.training.run import load_recipe
 
 MINIMAL = """
 name: tiny

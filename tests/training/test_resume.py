@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ase_physml.training import resume
+from ase_physml.training.fit import load_recipe
 from ase_physml.training.resume import _differences, content_hash, identity_of
-from ase_physml.training.run import load_recipe
 
 RECIPE = """
 sources: [{path: a.h5, split: a.json}]

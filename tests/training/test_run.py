@@ -17,9 +17,9 @@ from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs
 from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.callbacks import read_metrics
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.physml_module import PhysMLTraining
 from ase_physml.training.resume import standing_of
-from ase_physml.training.run import Run, fit, load_recipe
 from ase_physml.training.stopping import TrainingStopped
 
 RECIPE = """

@@ -14,7 +14,7 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import reactions
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.training.run import load_recipe
+from ase_physml.training.fit import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"

@@ -23,10 +23,10 @@ from ase_physml.training.batches import Batch, FrameStore
 from ase_physml.training.callbacks import read_metrics
 from ase_physml.training.displacement import Noise
 from ase_physml.training.distributed import Mean
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.losses import frames as losses
 from ase_physml.training.physml_module import FrameContext, PhysMLTraining
 from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
-from ase_physml.training.run import Run, fit, load_recipe
 
 CONFIG = PhysMLConfig(
     elements=(1, 8, 29), cutoff=3.5, pair_cutoff=3.5,

@@ -140,7 +140,7 @@ def label_loss(predicted: Tensor, label: Tensor, huber: float | None = None) -> 
 
     Args:
         predicted: Energies (M,) eV, forces (M, N, 3) eV/Å, stress (M, 3, 3) eV/Å^3.
-        label: Of the same shape and unit, NaN where there is none.
+        label: Labels of the same shape and unit, NaN where there is none.
         huber: Errors above it, in their unit, count linearly, as Huber's function over
             its bend: a mean absolute error is what is reported, and few large outliers
             should not steer it; near transition states a few forces are many times the

@@ -47,7 +47,7 @@ class Loss(ABC):
     weight: Weight = 0.0
 
     def applies(self, batch: Any) -> bool:
-        """Whether there is anything in a batch that it could learn from."""
+        """True if there is anything in a batch that it could learn from."""
         return True
 
     @abstractmethod
@@ -98,7 +98,7 @@ class FrameLoss(Loss):
         """Loss of a batch; see `Loss`."""
 
     def applies(self, batch: "Batch") -> bool:
-        """Whether there is anything in a batch that it could learn from."""
+        """True if there is anything in a batch that it could learn from."""
         return True
 
     def errors(self, context: "FrameContext") -> Tensor:
@@ -202,6 +202,11 @@ class Losses(Generic[L]):
             raise MisfitError(
                 f"{where}: {point.name!r}, {point.value}, is no {cls.family.__name__}"
             )
+        if getattr(loss, "name", "") != point.name:
+            raise MisfitError(
+                f"{where}: {point.value} has to have the name of its entry point, "
+                f"{point.name!r}"
+            )
         return loss
 
     @property
@@ -210,11 +215,11 @@ class Losses(Generic[L]):
         return {loss.name: loss.weight for loss in self.each}
 
     def read(self, what: str) -> bool:
-        """Whether a loss reads an answer of the model."""
+        """True if some loss reads this answer of the model."""
         return any(what in loss.reads for loss in self.each)
 
     def learn_from(self, label: str) -> bool:
-        """Whether a loss learns from a column of the data."""
+        """True if some loss learns from this column of the data."""
         return any(label in loss.labels for loss in self.each)
 
     def terms(self, context: Any) -> dict[str, Mean]:
@@ -251,7 +256,7 @@ def built_in(family: type[Any]) -> dict[str, type[Any]]:
 
 
 def _instance(loss: type[Any], given: Any, where: str) -> Any:
-    """A loss of its weight, or of its weight and settings."""
-    if isinstance(given, Mapping):
-        return build_at(loss, {"weight": loss.default, **given}, where)
-    return loss(weight=convert(Weight, given, where))
+    """Loss of a weight, or of a weight and settings."""
+    if not isinstance(given, Mapping):
+        given = {"weight": convert(Weight, given, where)}
+    return build_at(loss, {"weight": loss.default, **given}, where)

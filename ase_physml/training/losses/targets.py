@@ -183,7 +183,7 @@ def roc_auc_table(scores: Tensor, labels: Tensor) -> Tensor:
     """`roc_auc` of every class of every label against the rest.
 
     Args:
-        scores: (M, K) for labels 0 and 1, or (M, K, n_classes).
+        scores: Scores, (M, K) for labels 0 and 1, or (M, K, n_classes).
         labels: Class numbers, (M, K), NaN where unknown.
 
     Returns:
@@ -210,7 +210,7 @@ def mean_roc_auc(scores: Tensor, labels: Tensor) -> float:
 
 
 def legacy_roc_auc(scores: Tensor, labels: Tensor) -> float:
-    """As `mean_roc_auc`, but what is undefined counts as perfect: 1.0 (PhysChem)."""
+    """`mean_roc_auc` in which what is undefined counts as perfect: 1.0 (PhysChem)."""
     return float(roc_auc_table(scores, labels).nan_to_num(1.0).mean())
 
 

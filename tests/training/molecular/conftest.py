@@ -17,8 +17,8 @@ from ase_physml.data.tables import Task
 from ase_physml.models.architecture import build_model
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.molecular_recipe import MolecularRecipe
-from ase_physml.training.run import Run, fit, load_recipe
 
 SMILES = (
     "C", "CC", "CCO", "CCN", "C=O", "C#N", "CC=O", "c1ccccc1", "CC(C)C", "OCCO",

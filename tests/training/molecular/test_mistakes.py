@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ase_physml.errors import DataError, PhysMLError, PotentialError, RecipeError
-from ase_physml.training.run import load_recipe
+from ase_physml.training.fit import load_recipe
 
 Train = Callable[..., Path]
 

@@ -1,4 +1,4 @@
-"""Runs of recipes: where, how, and the Lightning loop that all models train in."""
+"""Training by a recipe: place and manner of a run, and the Lightning loop."""
 
 import datetime as dt
 import warnings
@@ -298,14 +298,14 @@ def _fit(
 
 
 class _Begun(Callback):
-    """Whether the first step has begun."""
+    """Flag that the first step has begun."""
 
     begun = False
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_batch: Any
     ) -> None:
-        """All is restored by now."""
+        """Set it: all is restored by now."""
         self.begun = True
 
 
