@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -101,6 +101,21 @@ class Recipe(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Plain YAML types."""
         return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+    def default_of(self, key: str) -> Any:
+        """Plain default of a key such as "model.width"; None if it has none."""
+        *parents, last = key.split(".")
+        node: Any = self
+        for parent in parents:
+            if isinstance(node, Sequence):
+                node = node[int(parent)]
+            else:
+                node = getattr(node, parent, None)
+        if not is_dataclass(node):
+            return None
+        defaults = {f.name: f.default for f in fields(node)}
+        found = defaults.get(last, MISSING)
+        return None if found is MISSING else plain(found)
 
 
 def warm_cosine(step: int, steps: int, warmup: int, final: float) -> float:

@@ -149,7 +149,7 @@ def check(checkpoint: Path, identity: Identity, recipe: Recipe) -> Standing:
     standing = standing_of(checkpoint)
     try:
         stored = json.loads(standing.identity)
-        differences = list(_differences(stored, identity, standing.steps))
+        differences = list(_differences(stored, identity, recipe, standing.steps))
     except (ValueError, RecursionError, AttributeError) as error:
         raise RecipeError(f"{checkpoint}: damaged ({error}); {_AFRESH}") from error
     if differences:
@@ -165,8 +165,10 @@ def check(checkpoint: Path, identity: Identity, recipe: Recipe) -> Standing:
     return standing
 
 
-def _differences(stored: Identity, now: Identity, done: int) -> Iterator[str]:
-    """A phrase for each key that is not what it was."""
+def _differences(
+    stored: Identity, now: Identity, recipe: Recipe, done: int
+) -> Iterator[str]:
+    """Phrases, one for each key that is not what it was."""
     last = max(
         (int(k.split(".")[1]) for k in stored if k.startswith("stages.")), default=0
     )
@@ -174,8 +176,8 @@ def _differences(stored: Identity, now: Identity, done: int) -> Iterator[str]:
         before, here = stored.get(key), now.get(key)
         if before == here or _may_differ(key, last, now, done):
             continue
-        if key not in stored and not here:
-            # Of a version that did not know it, and it asks for nothing.
+        if key not in stored and (not here or here == recipe.default_of(key)):
+            # Of a version that did not know it, and it asks for nothing new.
             continue
         if key.rpartition(".")[2] in _FILES and before is not None and here is not None:
             yield f"{key} has another content"

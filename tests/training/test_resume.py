@@ -27,9 +27,8 @@ def recipe_file(tmp_path: Path) -> Path:
 
 def differences(path: Path, done: int, *overrides: str) -> list[str]:
     before = identity_of(load_recipe(path), path)
-    return list(
-        _differences(before, identity_of(load_recipe(path, overrides), path), done)
-    )
+    recipe = load_recipe(path, overrides)
+    return list(_differences(before, identity_of(recipe, path), recipe, done))
 
 
 def test_equal_recipes_are_the_same_run(recipe_file: Path, tmp_path: Path) -> None:
@@ -66,12 +65,28 @@ def test_losses_of_later_versions_do_not_end_a_run(recipe_file: Path) -> None:
     stored = identity_of(load_recipe(recipe_file), recipe_file)
     for key in [key for key in stored if key.endswith("losses.stress")]:
         del stored[key]
-    now = identity_of(load_recipe(recipe_file), recipe_file)
+    recipe = load_recipe(recipe_file)
+    now = identity_of(recipe, recipe_file)
     assert now != stored
-    assert list(_differences(stored, now, 10)) == []
+    assert list(_differences(stored, now, recipe, 10)) == []
     asked = load_recipe(recipe_file, ["stages.0.losses.stress=1"])
-    found = list(_differences(stored, identity_of(asked, recipe_file), 10))
+    found = list(_differences(stored, identity_of(asked, recipe_file), asked, 10))
     assert found == ["stages.0.losses.stress was None, is 1.0"]
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"), [("model.cls", "one-way"), ("optimizer", "soap")]
+)
+def test_keys_of_later_versions_do_not_end_a_run_at_their_defaults(
+    recipe_file: Path, key: str, asked: str
+) -> None:
+    stored = identity_of(load_recipe(recipe_file), recipe_file)
+    del stored[key]
+    for value, expected in ((None, []), (asked, [f"{key} was None"])):
+        recipe = load_recipe(recipe_file, [f"{key}={value}"] if value else [])
+        now = identity_of(recipe, recipe_file)
+        found = list(_differences(stored, now, recipe, 10))
+        assert [text.split(",")[0] for text in found] == expected
 
 
 def test_large_files_are_looked_at_all_along(
