@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from ase_physml.chem.conformers import ForceField, featurise_with_conformer
 from ase_physml.chem.featurise import Order
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 

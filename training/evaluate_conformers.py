@@ -30,7 +30,7 @@ from rich.table import Table
 from ase_physml.chem.embed import heavy_atoms, with_hydrogens
 from ase_physml.chem.etkdg import etkdg
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 from ase_physml.workflows.conformer_choice import RMSD, distinct
 from ase_physml.workflows.conformer_ensemble import Settings

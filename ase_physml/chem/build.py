@@ -16,10 +16,10 @@ import rdkit
 
 from ase_physml.chem.featurise import Featurised
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.chunks import Chunks
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.label import Failure, list_failures
 from ase_physml.errors import DataError
+from ase_physml.jobs.chunks import Chunks
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
 
 _CHUNK = 500

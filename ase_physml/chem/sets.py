@@ -12,8 +12,8 @@ import numpy as np
 from ase_physml.chem.build import Built, build
 from ase_physml.chem.featurise import Order
 from ase_physml.chem.perceive import perceive
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.ragged import RaggedSet
 
 
 def perceive_sets(

@@ -8,7 +8,7 @@ import numpy as np
 from rdkit import Chem
 
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import DataError
 
 EIGHT_ONE_ONE = (0.1, 0.1)

@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.training.module import Metrics, TrainingData, TrainingModule
 
 Say = Callable[[str], None]
@@ -251,6 +252,5 @@ def plot_curves(folder: Path, out: Path) -> None:
         axes.grid(alpha=0.3)
         if len(axes.lines) > 1:
             axes.legend(fontsize=8)
-    partial = out.with_name(out.name + ".part")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(out)
+    with atomic_write(out) as partial:
+        figure.savefig(partial, dpi=120, format="png")

@@ -24,7 +24,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from ase_physml.errors import PhysMLError, RecipeError
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.locking import FolderLock
 from ase_physml.store.checkpoint import read_archive, write_archive
 from ase_physml.torch_state import plain_torch
 from ase_physml.training import molecular_training, physml_training
@@ -34,7 +34,7 @@ from ase_physml.training.module import TrainingData, TrainingModule
 from ase_physml.training.molecular_recipe import HamNetRecipe, PhysChemRecipe
 from ase_physml.training.physml_recipe import PhysMLRecipe
 from ase_physml.training.recipe import Recipe, read_recipe
-from ase_physml.training.resume import Identity, Remember, check, identity_of
+from ase_physml.training.resume import RecipeIdentity, Remember, check, recipe_identity
 from ase_physml.training.stopping import (
     Budget,
     StopOnSignal,
@@ -120,7 +120,7 @@ class Run:
         """File that holds the result."""
         return self.out / f"{recipe.name}.pt"
 
-    def identity(self, recipe: Recipe, path: Path) -> Identity | None:
+    def identity(self, recipe: Recipe, path: Path) -> RecipeIdentity | None:
         """Keys that tell this run from others; None if nothing is left to do.
 
         Args:
@@ -131,7 +131,7 @@ class Run:
             RecipeError: A file is missing, or the checkpoint to resume from is missing,
                 damaged or of another run.
         """
-        identity = identity_of(recipe, path)
+        identity = recipe_identity(recipe, path)
         if self.resume is None:
             return identity
         standing = check(self.resume, identity, recipe)
@@ -201,7 +201,8 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
     for reason in recipe.mistakes(run.devices * run.nodes):
         raise RecipeError(reason)
     # Of several processes of one run, the first holds the folder for all.
-    with Claim(run.out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with FolderLock(run.out) if first else nullcontext():
         identity = run.identity(recipe, path)
         if identity is not None:
             with as_trained(recipe.seed):
@@ -215,7 +216,7 @@ def _train(
     data: TrainingData,
     save: SaveWeights,
     run: Run,
-    identity: Identity,
+    identity: RecipeIdentity,
 ) -> None:
     """Train a module on batches; the writer is told after every validation."""
     recipe: Recipe = module.recipe
@@ -314,7 +315,7 @@ def _callbacks(
     data: TrainingData,
     save: SaveWeights,
     run: Run,
-    identity: Identity,
+    identity: RecipeIdentity,
 ) -> list[Callback]:
     recipe: Recipe = module.recipe
     callbacks: list[Callback] = [

@@ -16,7 +16,7 @@ from ase_physml.chem.elements import element_names
 from ase_physml.chem.properties import PropertySet
 from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.training.distributed import Shard
 from ase_physml.training.module import TrainingData

@@ -7,8 +7,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ase_physml.data.columns import BY_NAME
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.training.batches import IN_MEMORY, Batch, BatchStream, FrameStore
 from ase_physml.training.distributed import Shard

@@ -10,13 +10,14 @@ from rdkit import Chem
 
 from ase_physml.chem.embed import with_hydrogens
 from ase_physml.chem.stereo import placed
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import atomic_write
 
 KINDS = (".sdf", ".xyz", ".h5")
 
@@ -59,11 +60,9 @@ def write_conformers(path: Path, structures: Sequence[Atoms]) -> None:
     if path.suffix == ".xyz":
         write_xyz(path, structures)
         return
-    partial = path.with_name(path.name + ".part")
-    with Chem.SDWriter(str(partial)) as writer:
+    with atomic_write(path) as partial, Chem.SDWriter(str(partial)) as writer:
         for atoms in structures:
             writer.write(_with_properties(atoms))
-    partial.replace(path)
 
 
 def join(parts: Sequence[Path], path: Path) -> None:
@@ -72,12 +71,10 @@ def join(parts: Sequence[Path], path: Path) -> None:
     if path.suffix == ".h5":
         _write_set(path, (frame for part in parts for frame in _frames(part)))
         return
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as whole:
+    with atomic_write(path) as partial, partial.open("wb") as whole:
         for part in parts:
             with part.open("rb") as file:
                 copyfileobj(file, whole)
-    partial.replace(path)
 
 
 def _frames(path: Path) -> Iterator[Frame]:

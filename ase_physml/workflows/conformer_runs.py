@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.chunks import Chunks
-from ase_physml.data.files.smiles import read_smiles
-from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.workers import Lost, Workers
+from ase_physml.calculators.provenance import identity_of, model_identity
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.errors import DataError, PhysMLError
+from ase_physml.jobs.chunks import Chunks
 from ase_physml.jobs.disk import writing
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
+from ase_physml.jobs.pool import Lost, Workers
 from ase_physml.workflows.conformer_ensemble import Settings
 from ase_physml.workflows.conformer_files import check_kind, join, write_conformers
 from ase_physml.workflows.conformer_targets import DistanceModel

@@ -16,8 +16,8 @@ from ase_physml.chem.etkdg import MAX_ATOMS, check_size
 from ase_physml.chem.featurise import Featurised, Order, featurise
 from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
-from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
+from ase_physml.jobs.failures import Failure
 from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.predictor import Predictor
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ase_physml.calculators.identity import model_identity
+from ase_physml.calculators.provenance import model_identity
 from ase_physml.chem.etkdg import MAX_ATOMS
-from ase_physml.data.chunks import Chunks
-from ase_physml.data.label import Failure, list_failures
+from ase_physml.jobs.chunks import Chunks
 from ase_physml.jobs.disk import writing
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.properties import (
     PropertyPredictions,

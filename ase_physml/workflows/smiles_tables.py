@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_physml.data.files.smiles import read_smiles
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.data.frame import Array
+from ase_physml.jobs.disk import atomic_write
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,22 @@ class SmilesTable:
         """Write a .csv, which appears under its name when it is complete."""
         out = Path(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".part")
-        with partial.open(
-            "w", newline="", encoding="utf-8", errors="backslashreplace"
-        ) as file:
+        with (
+            atomic_write(out) as partial,
+            partial.open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            ) as file,
+        ):
             lines = csv.writer(file)
             lines.writerow(self.names)
             lines.writerows(self.rows)
-        partial.replace(out)
 
 
 def read_smiles_table(path: str | Path, column: str | None = None) -> SmilesTable:
     """Read a table, or a file of lines.
 
     Args:
-        path: See `ase_physml.data.files.smiles.read_smiles`, as for ``column``.
+        path: See `ase_physml.data.files.smiles_file.read_smiles`, as for ``column``.
         column: Of the SMILES in a table.
 
     Raises:

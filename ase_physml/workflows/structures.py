@@ -11,8 +11,8 @@ from ase_physml.chem.atoms import to_atoms
 from ase_physml.chem.etkdg import MAX_ATOMS, check_size
 from ase_physml.chem.geometry import some_geometry
 from ase_physml.chem.smiles import parse_smiles, shown
-from ase_physml.data.files.smiles import is_smiles_file, read_smiles
-from ase_physml.data.files.structures import read_structure_file
+from ase_physml.data.files.smiles_file import is_smiles_file, read_smiles
+from ase_physml.data.files.structure_file import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
 
 _Build = Callable[[str], Atoms | PhysMLError]

@@ -11,8 +11,8 @@ from ase_physml.chem.featurise import featurise
 from ase_physml.chem.perceive import bonded, perceive
 from ase_physml.chem.sets import FrameChain, perceive_sets
 from ase_physml.chem.store import MoleculeStore
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
 
 Geometry = Callable[[str], Frame]

@@ -10,7 +10,7 @@ from ase_physml.chem.featurise import featurise
 from ase_physml.chem.properties import PropertySet, import_table
 from ase_physml.chem.sets import perceive_sets
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.tables import PropertyTable, TableFormat
+from ase_physml.data.property_tables import PropertyTable, TableFormat
 from ase_physml.errors import DataError
 
 TABLE = PropertyTable(

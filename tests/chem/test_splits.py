@@ -6,7 +6,7 @@ import pytest
 from ase_physml.chem.featurise import featurise
 from ase_physml.chem.splits import random_split, scaffold, scaffold_split
 from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 RINGS = ["c1ccccc1", "C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1", "c1ccncc1", "C1CO1"]

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
-from ase_physml.data.splits import make_split
+from ase_physml.data.index_split import make_split
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError
 from ase_physml.training.callbacks import read_metrics
