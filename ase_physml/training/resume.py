@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 
 from ase_physml.errors import PotentialError, RecipeError
 from ase_physml.jobs.file_hash import content_hash
@@ -96,10 +96,8 @@ class Remember(Callback):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add an entry of our own."""
-        ended = any(
-            isinstance(one, EarlyStopping) and one.stopped_epoch > 0
-            for one in trainer.callbacks  # type: ignore[attr-defined]
-        )
+        stopping = trainer.early_stopping_callbacks
+        ended = any(one.stopped_epoch > 0 for one in stopping)
         checkpoint[_ENTRY] = {
             "steps": trainer.global_step,
             "total": self.total_steps,
