@@ -32,10 +32,11 @@ from ase_physml.chem.featurise import featurise
 from ase_physml.chem.sets import perceive_sets
 from ase_physml.data.frame import Array
 from ase_physml.models.architecture import build_model
-from ase_physml.training.launch import load
-from ase_physml.training.molecular.data import MolecularBatch, Molecules
-from ase_physml.training.molecular.module import MolecularTraining
-from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.distributed import weighted
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.molecular_data import MolecularBatch, Molecules
+from ase_physml.training.molecular_module import MolecularTraining
+from ase_physml.training.molecular_recipe import MolecularRecipe
 
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"
@@ -61,9 +62,9 @@ class Ours:
     """
 
     def __init__(self, recipe: str, store: Molecules, device: str) -> None:
-        found = load(TRAINING / f"{recipe}.yaml", ["split=none"])
+        found = load_recipe(TRAINING / f"{recipe}.yaml", ["split=none"])
         assert isinstance(found, MolecularRecipe)
-        self.device, self.has_target = device, bool(found.losses.properties)
+        self.device, self.has_target = device, found.learns_properties
         self.molecules = store
         architecture = found.model.to_dict()
         if self.has_target:
@@ -77,11 +78,10 @@ class Ours:
         """One step."""
         self.training.train()
         batch = self._batch(chosen)
-        said = self.training.model.predict(batch.graph)
-        terms = self.training.loss_terms(batch, said)
-        weights = self.training.recipe.losses
-        total = torch.stack([getattr(weights, k) * t.value for k, t in terms.items()])
-        _descend(self.optimizer, total.sum())
+        losses = self.training.recipe.losses
+        terms = losses.terms(self.training.context(batch))
+        values = {name: term.value for name, term in terms.items()}
+        _descend(self.optimizer, weighted(values, losses.weights))
 
     @torch.no_grad()
     def infer(self, chosen: Array) -> None:

@@ -29,9 +29,9 @@ from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.index_split import Split
 from ase_physml.jobs.disk import atomic_write
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
-from ase_physml.training.losses import energy_loss, zero_force_loss
+from ase_physml.training.losses.frames import label_loss, zero_force_loss
+from ase_physml.training.recipe import warm_cosine
 from ase_physml.training.reference import elements_of, self_energies_of
-from ase_physml.training.schedule import warm_cosine
 
 PEAK = 1e-3
 WARMUP = 500
@@ -69,7 +69,7 @@ class Setup:
         energies, forces = self.ask(model, batch)
         label = (batch.energies - table[batch.numbers].sum(1)).float()
         at_rest = zero_force_loss(forces, batch.fixed)
-        of_energies = energy_loss(energies, label, HUBER)
+        of_energies = label_loss(energies, label, HUBER)
         return WEIGHTS["energy"] * of_energies + WEIGHTS["zero_force"] * at_rest
 
 

@@ -27,8 +27,8 @@ from ase_physml.chem.properties import PropertySet
 from ase_physml.chem.splits import random_split
 from ase_physml.data.frame import Array
 from ase_physml.data.index_split import Split
-from ase_physml.training import properties
-from ase_physml.training.molecular.data import (
+from ase_physml.training.losses import targets as properties
+from ase_physml.training.molecular_data import (
     MolecularBatch,
     MolecularStream,
     Molecules,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ase_physml.training.curves import read_metrics
+from ase_physml.training.callbacks import read_metrics
 
 Curve = dict[str, list[tuple[int, float]]]
 

@@ -16,8 +16,8 @@ from ase_physml.data.groups import reactions
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
-from ase_physml.training.launch import load
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.recipe import find
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"
@@ -67,7 +67,7 @@ def test_quickstart_set_is_made_anew(
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path) -> None:
-    assert load(path).total_steps > 0
+    assert load_recipe(path).total_steps > 0
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -1,19 +1,27 @@
-"""Errors of a model on molecules that it has not seen, and its speed."""
+"""Errors of models of molecules, their speed, and the spread of a committee."""
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.data.frame import Array
-from ase_physml.errors import DataError
+from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
+from ase_physml.models.ensemble import Ensemble, members_of
 from ase_physml.store.card import ModelCard
-from ase_physml.training import conformation, properties
-from ase_physml.training.molecular.data import Molecules
+from ase_physml.store.checkpoint import load_molecular, save_model
+from ase_physml.training.losses import conformation
+from ase_physml.training.losses import targets as properties
+from ase_physml.training.molecular_data import Molecules
 
 Report = dict[str, Any]
 
@@ -22,6 +30,8 @@ _PHYSCHEM_BATCH = 20
 _HAMNET_BATCH = 3
 _TIMED = 4096
 _REPEATS = 3
+# What members of a committee have in common.
+_SHARED = ("kind", "architecture", "target_names", "task", "unit", "order")
 
 
 def check_fits(card: ModelCard, molecules: Molecules) -> None:
@@ -47,7 +57,7 @@ def evaluate(model: BondedModel, molecules: Molecules, indices: Array) -> Report
     Args:
         model: In evaluation mode.
         molecules: With conformations, targets, or both, to compare with.
-        indices: Which of them.
+        indices: Numbers of those to be looked at.
 
     Returns:
         "conformations" (lengths in Å) and "properties" (in the units of the targets).
@@ -101,7 +111,7 @@ def molecules_per_second(
 def _conformation_errors(
     graph: BondedGraph, said: MolecularPrediction
 ) -> dict[str, Tensor]:
-    """Of each molecule, (M,)."""
+    """Errors of conformations of each molecule, (M,)."""
     assert said.trajectory is not None
     errors = conformation.conformation_errors(graph, said.trajectory[-1])
     if said.distances is not None:
@@ -173,3 +183,88 @@ def _regression(
         return report
     batches = properties.legacy_batch_rmse(answers, targets, _HAMNET_BATCH)
     return report | {"legacy_hamnet_rmse": batches}
+
+
+def join_models(files: Sequence[Path], out: Path) -> None:
+    """Join models of the same properties and write one file.
+
+    Args:
+        files: Models, or committees, of one architecture, trained apart.
+        out: Model to write; its name on the card is that of the file.
+
+    Raises:
+        PotentialError: The members do not belong together.
+    """
+    loaded = [load_molecular(file) for file in files]
+    members = [member for model, _ in loaded for member in members_of(model)]
+    cards = [card for _, card in loaded]
+    for name in _SHARED:
+        for file, card in zip(files, cards, strict=True):
+            if getattr(card, name) != getattr(cards[0], name):
+                raise PotentialError(
+                    f"{file}: its {name} is {getattr(card, name)!r}, that of "
+                    f"{files[0]} {getattr(cards[0], name)!r}; members share it"
+                )
+    save_model(out, Ensemble(members), _joint_card(cards, out.stem))
+
+
+def _joint_card(cards: Sequence[ModelCard], name: str) -> ModelCard:
+    # What one member has not seen is a guess of the committee.
+    elements = [e for e in cards[0].elements if all(e in c.elements for c in cards)]
+    # Errors that were measured are those of the first member alone.
+    return replace(cards[0], name=name, elements=elements, errors={}, uncertainty={})
+
+
+def calibrate(path: Path, data: Path, indices: Array | None = None) -> dict[str, float]:
+    """Compare the spread of a committee with its errors, and write it on its card.
+
+    Args:
+        path: Committee of a regression; replaced.
+        data: Property set.
+        indices: Molecules of it that no member was trained on; None for all.
+
+    Returns:
+        What the card says then: "scale", by which the spread is to be multiplied to be
+        as large as the errors, in the root mean square over molecules and targets, each
+        in standard deviations of the target; "rank_correlation" of spread and error;
+        "molecules".
+
+    Raises:
+        PotentialError: No committee, or of classes, whose probabilities have no error.
+        DataError: The set is of other properties, or nothing in it is known.
+    """
+    model, card = load_molecular(path)
+    if not isinstance(model, Ensemble) or card.task != "regression":
+        raise PotentialError(f"{path}: only committees of regressions are calibrated")
+    molecules = Molecules.load(data, True, model.config.atom_features)
+    check_fits(card, molecules)
+    chosen = np.arange(len(molecules.store)) if indices is None else indices
+    error, spread = _errors_and_spread(model, molecules, chosen)
+    if not len(error) or not spread.any():
+        raise DataError(f"{data}: nothing to calibrate on, or members that are equal")
+    found = {
+        "scale": float(np.sqrt(np.mean(error**2) / np.mean(spread**2))),
+        "rank_correlation": float(spearmanr(error, spread).statistic),
+        "molecules": float(len(chosen)),
+    }
+    save_model(path, model, replace(card, uncertainty=found))
+    return found
+
+
+@torch.no_grad()
+def _errors_and_spread(
+    model: Ensemble, molecules: Molecules, indices: Array
+) -> tuple[Array, Array]:
+    """Absolute errors and spread of all known values, in standard deviations."""
+    head = model.head
+    assert head is not None
+    parts: list[Tensor] = []
+    for batch in molecules.batches(indices):
+        said = model.predict(batch.graph)
+        assert batch.targets is not None
+        assert said.property is not None
+        assert said.spread is not None
+        both = torch.stack([(said.property - batch.targets).abs(), said.spread])
+        parts.append((both / head.deviation)[:, ~batch.targets.isnan()])
+    error, spread = torch.cat(parts, dim=1).double().numpy()
+    return error, spread

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor
 
 from ase_physml.training.distributed import Draws
-from ase_physml.training.valence import ValenceField
+from ase_physml.training.valence import ValenceField, hold
 from ase_physml.typed import Range
 
+if TYPE_CHECKING:
+    from ase_physml.training.batches import Batch
+
 Size = Annotated[float, Range(at_least=0.0)]
-Shard = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
 Steps = Annotated[int, Range(at_least=0)]
 
 # eV/Å^2; above every real mode.
@@ -21,6 +24,58 @@ _STIFFEST = 1000.0
 _SOFTEST = 0.5
 # Shares of batches are told apart to a thousandth.
 _FINE = 1000
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """Displaced copies of the first molecules of a batch.
+
+    Attributes:
+        shift: Displacements (M, N, 3), Å.
+        pull: Forces of the generic force field there, (M, N, 3) eV/Å.
+        hessian: Second derivatives of that force field at rest, (M, 3N, 3N) eV/Å^2.
+        near: Displaced by less than the reach of denoising, (M,).
+    """
+
+    shift: Tensor
+    pull: Tensor
+    hessian: Tensor
+    near: Tensor
+
+
+def displace(
+    at_rest: "Batch",
+    noise: "Noise",
+    random: Draws,
+    radii: Tensor,
+    forces: Callable[[Tensor], Tensor],
+) -> Displaced:
+    """Displaced copies of minima; atoms that are held stay where they are.
+
+    Args:
+        at_rest: Minima.
+        noise: Distribution of displacements.
+        random: Random numbers for these molecules.
+        radii: Covalent radii (M, N), Å.
+        forces: Function of displacements (M, N, 3) in Å to the model's forces there,
+            in eV/Å, which displacements may follow.
+    """
+    positions, fixed = at_rest.positions, at_rest.fixed
+    field = ValenceField(positions, at_rest.numbers, radii, at_rest.cell, at_rest.pbc)
+    hessian = field.hessian()
+    if fixed is not None:
+        hessian = hold(hessian, fixed)
+    thermal = hessian if noise.thermal_share else None
+    shift = noise.sample(positions, random, thermal, field.bonds)
+    if noise.relaxed:
+        shift = relax_stiff(shift, positions, field, hessian, noise.relaxed, random)
+    if fixed is not None:
+        shift = shift.masked_fill(fixed.unsqueeze(-1), 0.0)
+    if noise.followed:
+        shift = follow(shift, forces, hessian, noise.steps_to_follow(random))
+    _, pull = field.energies_and_forces(positions + shift)
+    near = shift.square().mean((1, 2)) < noise.reach**2
+    return Displaced(shift, pull, hessian, near)
 
 
 @dataclass(frozen=True)
@@ -61,13 +116,13 @@ class Noise:
     sigma: Size = 0.5
     power: Size = 1.0
     thermal: Size = 0.05
-    thermal_share: Shard = 0.0
+    thermal_share: Share = 0.0
     reach: Size = 0.3
     stretch: Size = 0.6
-    pulled_share: Shard = 0.0
+    pulled_share: Share = 0.0
     relaxed: Steps = 0
     followed: Steps = 0
-    followed_share: Shard = 1.0
+    followed_share: Share = 1.0
 
     def sample(
         self,
@@ -80,8 +135,9 @@ class Noise:
 
         Args:
             like: Positions (M, N, 3).
-            random: Numbers for these molecules.
-            hessian: (M, 3N, 3N) in eV/Å^2, positive definite; needed by thermal noise.
+            random: Random numbers for these molecules.
+            hessian: Second derivatives (M, 3N, 3N) in eV/Å^2, positive definite; needed
+                by thermal noise.
             bonds: Flat indices of bonded atoms (B, 2); needed by pulling.
         """
         u = random.uniform().to(like)[:, None, None]
@@ -100,7 +156,7 @@ class Noise:
         return torch.where(chosen.to(like.device)[:, None, None], thermal, gaussian)
 
     def steps_to_follow(self, random: Draws) -> int:
-        """How many a batch takes in the model, 0 to `followed`."""
+        """Number of steps that a batch takes in the model, 0 to `followed`."""
         # Not drawn for a share of one: recipes of before repeat what they did.
         if (
             self.followed_share < 1.0
@@ -118,17 +174,18 @@ def relax_stiff(
     steps: int,
     random: Draws,
 ) -> Tensor:
-    """Damped Newton steps ``x + (H + c)^-1 F(x)``, c drawn for each molecule.
+    """Displacements after damped Newton steps ``x + (H + c)^-1 F(x)``.
 
-    Modes much stiffer than c come to rest; softer ones hardly move.
+    Modes much stiffer than c, which is drawn for each molecule, come to rest; softer
+    ones hardly move.
 
     Args:
         shift: Displacements (M, N, 3) Å.
         at_rest: Positions (M, N, 3) Å.
-        field: Its forces.
+        field: Force field.
         hessian: Its second derivatives at rest, (M, 3N, 3N) eV/Å^2.
-        steps: How many.
-        random: Numbers for these molecules.
+        steps: Number of steps.
+        random: Random numbers for these molecules.
     """
     v = random.uniform().to(shift)[:, None, None]
 
@@ -143,13 +200,13 @@ def relax_stiff(
 def follow(
     shift: Tensor, forces: Callable[[Tensor], Tensor], hessian: Tensor, steps: int
 ) -> Tensor:
-    """Newton steps on a surface that is not quite that of the Hessian: a model's.
+    """Displacements after Newton steps on a surface that is not quite the Hessian's.
 
     Args:
         shift: Displacements (M, N, 3) Å.
-        forces: Of the model at displacements, (M, N, 3) eV/Å.
-        hessian: Of the force field at rest, (M, 3N, 3N) eV/Å^2.
-        steps: How many, of 0.2 Å along each axis at most.
+        forces: Function of displacements to the model's forces, (M, N, 3) eV/Å.
+        hessian: Second derivatives of the force field at rest, (M, 3N, 3N) eV/Å^2.
+        steps: Number of steps, of 0.2 Å along each axis at most.
     """
     return _descend(shift, forces, hessian + _times_one(_SOFTEST, hessian), steps, 0.2)
 
@@ -161,7 +218,7 @@ def _descend(
     steps: int,
     longest: float,
 ) -> Tensor:
-    """Steps ``H^-1 F(x)``, no coordinate of which is longer than that."""
+    """Displacements after steps ``H^-1 F(x)``, of which no coordinate is longer."""
     inverse = torch.linalg.inv(hessian)
     for _ in range(steps):
         move = inverse @ forces(shift).flatten(1).unsqueeze(2)
@@ -184,14 +241,14 @@ def _unit_thermal(hessian: Tensor, normal: Tensor) -> Tensor:
 def _pull(
     like: Tensor, hessian: Tensor, bonds: Tensor, elongation: Tensor, random: Draws
 ) -> Tensor:
-    """Where a force along a random bond moves a molecule, so that it is so much longer.
+    """Displacement by a force along a random bond that makes it so much longer.
 
     Args:
         like: Positions (M, N, 3) Å.
-        hessian: (M, 3N, 3N) eV/Å^2.
-        bonds: Flat indices (B, 2).
-        elongation: Of the bond, (M,) Å.
-        random: Numbers for these molecules.
+        hessian: Second derivatives (M, 3N, 3N), eV/Å^2.
+        bonds: Flat indices of bonded atoms (B, 2).
+        elongation: Elongation of the bond, (M,) Å.
+        random: Random numbers for these molecules.
     """
     m, n, _ = like.shape
     owner = bonds[:, 0] // n

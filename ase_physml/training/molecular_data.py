@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
 from ase_physml.chem.collate import collate
@@ -19,10 +18,10 @@ from ase_physml.chem.store import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.training.batches import StepSampler, steps_done
-from ase_physml.training.distributed import Shard, share_of
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.distributed import Shard
+from ase_physml.training.module import TrainingData
+from ase_physml.training.molecular_recipe import MolecularRecipe
+from ase_physml.training.recipe import find
 
 _PREDICTION_BATCH = 256
 
@@ -33,9 +32,9 @@ class MolecularBatch:
 
     Attributes:
         graph: Their graphs, with the conformations that are known.
-        targets: (M, T), NaN where unknown, or None.
-        share: Which molecules of the step's batch these are.
-        whole: How many the whole batch has; None if these are all.
+        targets: Targets (M, T), NaN where unknown, or None.
+        share: Part of the step's batch that these molecules are.
+        whole: Molecules of the whole batch; None if these are all.
     """
 
     graph: BondedGraph
@@ -61,11 +60,10 @@ class MolecularStream(Dataset[MolecularBatch]):
     of the pass; the last, smaller batch of a pass is left out where there are others.
 
     Args:
-        molecules: All there are.
+        molecules: All molecules.
         indices: Those to learn from.
         batch_size: Molecules of a step.
-        seed: Of the order.
-        share: Of this process, of every batch.
+        seed: Seed of the order.
     """
 
     def __init__(
@@ -74,23 +72,24 @@ class MolecularStream(Dataset[MolecularBatch]):
         indices: Array,
         batch_size: int,
         seed: int,
-        share: Shard | None = None,
     ) -> None:
         self.molecules, self.indices, self.seed = molecules, indices, seed
-        self.share = share or Shard()
         self.batch_size = min(batch_size, len(indices))
         self.per_pass = len(indices) // self.batch_size
         self._order: tuple[int, Array] | None = None
 
     def __getitem__(self, step: int) -> MolecularBatch:
+        return self.batch(step)
+
+    def batch(self, step: int, share: Shard | None = None) -> MolecularBatch:
+        """A batch of the stream, or a process's share of it."""
         number, within = divmod(step, self.per_pass)
         if self._order is None or self._order[0] != number:
             random = np.random.default_rng([self.seed, number])
             self._order = number, random.permutation(self.indices)
         start = within * self.batch_size
         chosen = self._order[1][start : start + self.batch_size]
-        batch = self.molecules.batch(self.share.of(chosen))
-        return replace(batch, share=self.share, whole=len(chosen))
+        return self.molecules.batch(chosen, share)
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ class Molecules:
     """Molecules in memory, with or without targets.
 
     Attributes:
-        store: All of them.
-        properties: Their targets.
-        variant: Of the atom features.
+        store: Graphs of all molecules.
+        properties: Their targets, or None.
+        variant: Variant of the atom features.
     """
 
     store: MoleculeStore
@@ -135,16 +134,17 @@ class Molecules:
             )
         return split
 
-    def batch(self, indices: Array) -> MolecularBatch:
-        """These molecules."""
-        targets = None
+    def batch(self, indices: Array, share: Shard | None = None) -> MolecularBatch:
+        """Molecules as one batch, or a process's share of them."""
+        share = share or Shard()
+        own, targets = share.of(indices), None
         if self.properties is not None:
-            targets = torch.from_numpy(self.properties.targets[indices]).float()
-        graph = collate(self.store.select(indices), self.variant)
-        return MolecularBatch(graph, targets)
+            targets = torch.from_numpy(self.properties.targets[own]).float()
+        graph = collate(self.store.select(own), self.variant)
+        return MolecularBatch(graph, targets, share, len(indices))
 
     def batches(self, indices: Array) -> Iterator[MolecularBatch]:
-        """All of these, in batches."""
+        """Molecules in batches, all of them in order."""
         for start in range(0, len(indices), _PREDICTION_BATCH):
             yield self.batch(indices[start : start + _PREDICTION_BATCH])
 
@@ -160,7 +160,7 @@ class _Batches(Dataset[MolecularBatch]):
         return self.parts[index]
 
 
-class MolecularData(pl.LightningDataModule):
+class MolecularData(TrainingData):
     """Training and validation molecules of a recipe.
 
     Raises:
@@ -169,11 +169,10 @@ class MolecularData(pl.LightningDataModule):
     """
 
     def __init__(self, recipe: MolecularRecipe, path: Path) -> None:
-        super().__init__()
-        self.recipe = recipe
+        super().__init__(recipe)
         source = find(recipe.data, path)
         self.molecules = Molecules.load(
-            source, bool(recipe.losses.properties), recipe.model.atom_features
+            source, recipe.learns_properties, recipe.model.atom_features
         )
         split = self.molecules.split(find(recipe.split, path))
         self.split_hashes = {source.name: split.hash}
@@ -184,6 +183,9 @@ class MolecularData(pl.LightningDataModule):
             kept = max(1, int(len(self.train) * recipe.share))
             self.train = random.permutation(self.train)[:kept]
         self.watched = self._usable(split.val)[: recipe.validate]
+        self.stream = MolecularStream(
+            self.molecules, self.train, recipe.batch_size, recipe.seed
+        )
 
     @property
     def properties(self) -> PropertySet | None:
@@ -192,7 +194,7 @@ class MolecularData(pl.LightningDataModule):
 
     @property
     def elements(self) -> list[str]:
-        """Of the molecules to train on."""
+        """Names of the elements of the molecules to train on."""
         store = self.molecules.store
         chosen = np.zeros(len(store), dtype=bool)
         chosen[self.train] = True
@@ -202,7 +204,7 @@ class MolecularData(pl.LightningDataModule):
     def _check(self, source: Path, train: Array) -> None:
         if not len(train):
             raise RecipeError(f"{self.recipe.split}: leaves nothing to train on")
-        needed = self.recipe.losses.of_conformations or self.recipe.reads_positions
+        needed = self.recipe.learns_conformations or self.recipe.reads_positions
         if needed and not self.molecules.store.has_positions[train].any():
             raise RecipeError(
                 f"{source}: no molecule to train on has a conformation, which the "
@@ -210,21 +212,16 @@ class MolecularData(pl.LightningDataModule):
             )
 
     def _usable(self, indices: Array) -> Array:
-        """Without those that lack a conformation, where they could not be used."""
-        if self.recipe.losses.properties and not self.recipe.reads_positions:
+        """Indices without those that lack a conformation, if they could not be used."""
+        if self.recipe.learns_properties and not self.recipe.reads_positions:
             return indices
         usable: Array = indices[self.molecules.store.has_positions[indices]]
         return usable
 
-    def train_dataloader(self) -> DataLoader[MolecularBatch]:
-        """Batches in the order of the stream, this process's share of them."""
-        recipe, share = self.recipe, share_of(self.trainer)
-        stream = MolecularStream(
-            self.molecules, self.train, recipe.batch_size, recipe.seed, share
-        )
-        sampler = StepSampler(recipe.steps_per_epoch, steps_done(self))
-        return DataLoader(stream, batch_size=None, sampler=sampler)
+    def batch_at(self, step: int, share: Shard) -> MolecularBatch:
+        """A process's share of the batch that an optimizer step learns from."""
+        return self.stream.batch(step, share)
 
-    def val_dataloader(self) -> DataLoader[MolecularBatch]:
+    def validation(self) -> Dataset[MolecularBatch]:
         """Every watched molecule once."""
-        return DataLoader(_Batches(self.molecules, self.watched), batch_size=None)
+        return _Batches(self.molecules, self.watched)

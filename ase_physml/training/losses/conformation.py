@@ -7,15 +7,96 @@ heavy atoms. Where ``graph.positions`` is NaN, losses leave the molecule out and
 metrics are NaN.
 """
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
 from ase_physml.segment import segment_sum
+from ase_physml.training.distributed import Mean
+from ase_physml.training.losses.loss import MoleculeLoss, register
+
+if TYPE_CHECKING:
+    from ase_physml.training.molecular_module import MoleculeContext
 
 # Keeps the derivative of a square root finite at zero; below rounding at 1 Å.
 _TINY = 1e-16
+
+
+@register
+@dataclass(frozen=True)
+class Conn(MoleculeLoss):
+    """Conn-k over the trajectory (PhysChem Eqs 12 and 13)."""
+
+    name = "conn"
+    labels = ("positions",)
+    reads = frozenset({"trajectory"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over molecules with a conformation, Å^2."""
+        trajectory, shared = context.prediction.trajectory, context.recipe.losses
+        if trajectory is None:
+            return None
+        loss = trajectory_loss(
+            context.batch.graph, trajectory, shared.hops, shared.decay,
+            from_start=len(trajectory) == 1,
+        )  # fmt: skip
+        return Mean(loss, known(context.batch.graph).sum())
+
+
+@register
+@dataclass(frozen=True)
+class Distances(MoleculeLoss):
+    """Conn-k of the distances that the springs aim at."""
+
+    name = "distances"
+    labels = ("positions",)
+    reads = frozenset({"distances"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over molecules with a conformation, Å^2."""
+        graph, found = context.batch.graph, context.prediction.distances
+        if found is None:
+            return None
+        loss = conn_loss_of_distances(graph, found, context.recipe.losses.hops)
+        return Mean(loss, known(graph).sum())
+
+
+@register
+@dataclass(frozen=True)
+class Kabsch(MoleculeLoss):
+    """Kabsch-RMSD (HamNet Eq 14)."""
+
+    name = "kabsch"
+    labels = ("positions",)
+    reads = frozenset({"trajectory"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over molecules with a conformation, Å."""
+        graph, trajectory = context.batch.graph, context.prediction.trajectory
+        if trajectory is None:
+            return None
+        return Mean(kabsch_loss(graph, trajectory[-1]), known(graph).sum())
+
+
+@register
+@dataclass(frozen=True)
+class Adj(MoleculeLoss):
+    """ADJ-k (HamNet Eq 16)."""
+
+    name = "adj"
+    labels = ("positions",)
+    reads = frozenset({"trajectory"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over molecules with a conformation, Å^4."""
+        graph, trajectory = context.batch.graph, context.prediction.trajectory
+        if trajectory is None:
+            return None
+        return Mean(adj_loss(graph, trajectory[-1]), known(graph).sum())
 
 
 def conn_loss(graph: BondedGraph, positions: Tensor, hops: int | None = 3) -> Tensor:
@@ -208,7 +289,7 @@ def _truth(graph: BondedGraph) -> Tensor:
 
 
 def known(graph: BondedGraph) -> Tensor:
-    """Which molecules have a conformation, bool of shape (M,)."""
+    """Molecules with a conformation, bool of shape (M,)."""
     assert graph.positions is not None
     unknown = graph.positions.isnan().any(-1).to(graph.masses)
     return _sum_atoms(graph, unknown) == 0
@@ -231,7 +312,7 @@ def _gaps(graph: BondedGraph, positions: Tensor) -> Tensor:
 
 
 def _distances(graph: BondedGraph, positions: Tensor) -> Tensor:
-    """Of each pair, Å: (..., N, 3) to (..., P)."""
+    """Distances of the atoms of each pair, Å: (..., N, 3) to (..., P)."""
     return (_gaps(graph, positions).square().sum(-1) + _TINY).sqrt()
 
 

@@ -1,44 +1,68 @@
-"""From a recipe to a potential: the Lightning loop around `PhysMLTraining`."""
+"""Model, batches and result file of a recipe of PhysML."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.store.card import ModelCard
-from ase_physml.store.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.store.registry import shipped
 from ase_physml.store.state import at_most
-from ase_physml.training.callbacks import SavePotential
-from ase_physml.training.loop import Run, as_trained, train
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.recipe import Recipe
+from ase_physml.training.callbacks import SaveWeights, Say
+from ase_physml.training.module import TrainingModule
+from ase_physml.training.physml_data import PhysMLData
+from ase_physml.training.physml_module import PhysMLTraining
+from ase_physml.training.physml_recipe import PhysMLRecipe
+from ase_physml.training.recipe import find
 from ase_physml.training.reference import (
     elements_of,
     fit_bias,
     fit_self_energies,
     refit_self_energies,
 )
-from ase_physml.training.report import Say
-from ase_physml.training.sources import Data
-from ase_physml.training.yaml_recipe import find
+
+if TYPE_CHECKING:
+    from ase_physml.training.fit import Run
 
 # Numbers in a fresh model; nothing of this kind is larger.
 _LARGEST = 2**30
 
 
-def build_model(
-    recipe: Recipe, data: Data, path: Path, say: Say = lambda _line: None
-) -> PhysML:
-    """A fresh model with E0 fitted to the data, or one to fine-tune.
+def prepare(
+    recipe: PhysMLRecipe, path: Path, run: "Run"
+) -> tuple[PhysMLTraining, PhysMLData, "SavePotential"]:
+    """Module, batches and writer of a run; `fit.fit` trains the one on the other.
 
     Args:
-        recipe: Says which.
-        data: Of the recipe.
-        path: Where the recipe came from.
-        say: Told, in lines for people, what may be wrong with it.
+        recipe: Recipe.
+        path: File that the recipe came from, for paths in it.
+        run: Place and manner of the run.
+
+    Raises:
+        RecipeError: The recipe and the data do not fit.
+        DataError: A data file cannot be used.
+    """
+    data = PhysMLData(recipe, path, run.in_memory)
+    model = build_model(recipe, data, path, run.say)
+    recipe = replace(recipe, model=model.config)
+    save = SavePotential(run.out, card_of(recipe, data))
+    return PhysMLTraining(model, recipe), data, save
+
+
+def build_model(
+    recipe: PhysMLRecipe, data: PhysMLData, path: Path, say: Say = lambda _line: None
+) -> PhysML:
+    """Fresh model with E0 fitted to the data, or one to fine-tune.
+
+    Args:
+        recipe: Recipe of the model.
+        data: Sets of the recipe.
+        path: File that the recipe came from.
+        say: Function that is told, in lines for people, what may be wrong with it.
 
     Raises:
         RecipeError: The potential to start from does not know an element.
@@ -79,38 +103,8 @@ def build_model(
     return model.float().requires_grad_(True).train()
 
 
-def fit(recipe: Recipe, path: Path, run: Run) -> Path:
-    """Train, and return the path of the potential.
-
-    Args:
-        recipe: What to train.
-        path: Where the recipe came from, for paths in it.
-        run: Where and how.
-
-    Raises:
-        RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
-        DataError: A data file cannot be used.
-    """
-    compares = any(stage.losses.difference for stage in recipe.stages)
-    if compares and run.devices * run.nodes > 1:
-        raise RecipeError(
-            "the loss of differences compares frames of one process; train with "
-            "--devices 1 and --num-nodes 1"
-        )
-    identity = run.identity(recipe, path)
-    if identity is None:
-        return run.result(recipe)
-    with as_trained(recipe.seed):
-        data = Data(recipe, path, run.in_memory)
-        model = build_model(recipe, data, path, run.say)
-        recipe = replace(recipe, model=model.config)
-        save = SavePotential(run.out, card_of(recipe, data))
-        train(recipe, run, PhysMLTraining(model, recipe), data, save, identity)
-    return run.result(recipe)
-
-
-def card_of(recipe: Recipe, data: Data) -> ModelCard:
-    """What a potential trained by this recipe says of itself."""
+def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> ModelCard:
+    """Card of a potential trained by a recipe."""
     level = recipe.level_of_theory or data.level_of_theory
     equilibrium = all(s.minima for s in data.stores)
     return ModelCard.for_model(
@@ -125,3 +119,16 @@ def card_of(recipe: Recipe, data: Data) -> ModelCard:
             "periodic": any(s.periodic for s in data.stores),
         },
     )
+
+
+class SavePotential(SaveWeights):
+    """Writer of PhysML as a potential."""
+
+    def __init__(self, out: Path, card: ModelCard) -> None:
+        super().__init__()
+        self.out, self.card = out, card
+
+    def save(self, module: TrainingModule, steps: int) -> None:
+        """Write ``OUT/NAME.pt``."""
+        card = replace(self.card, training={**self.card.training, "steps": steps})
+        save_model(self.out / f"{card.name}.pt", module.model, card)

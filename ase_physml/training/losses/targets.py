@@ -7,20 +7,61 @@ which the papers' own code computed its tables, for comparison with those only.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
 import torch
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from ase_physml.training.distributed import Mean
+from ase_physml.training.losses.loss import MoleculeLoss, register
+
+if TYPE_CHECKING:
+    from ase_physml.training.molecular_module import MoleculeContext
+
+
+@register
+@dataclass(frozen=True)
+class Properties(MoleculeLoss):
+    """Squared error of standardised targets, or cross entropy of classes."""
+
+    name = "properties"
+    labels = ("targets",)
+    reads = frozenset({"property"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over values that are known."""
+        answer, targets = context.prediction.property, context.batch.targets
+        if answer is None:
+            return None
+        assert targets is not None
+        return Mean(self._loss(context, answer, targets), (~targets.isnan()).sum())
+
+    @staticmethod
+    def _loss(context: "MoleculeContext", answer: Tensor, targets: Tensor) -> Tensor:
+        if context.task == "regression":
+            head = context.model.head
+            assert head is not None
+            return mse_loss(
+                (answer - head.mean) / head.deviation,
+                (targets - head.mean) / head.deviation,
+            )
+        weights = context.class_weights
+        weights = None if weights is None else weights.to(answer)
+        if context.task == "classification":
+            return binary_loss(answer, targets, weights)
+        return cross_entropy_loss(answer, targets, weights)
+
 
 def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over known targets, standardised ones usually.
 
     Args:
-        predicted: (M, K).
-        target: (M, K), NaN where unknown.
+        predicted: Predictions (M, K).
+        target: Targets (M, K), NaN where unknown.
     """
     return _errors(predicted, target).square().sum() / _count(target)
 
@@ -34,7 +75,7 @@ def moments(targets: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each target over its known values.
 
     Args:
-        targets: (M, K), NaN where unknown.
+        targets: Targets (M, K), NaN where unknown.
 
     Returns:
         (K,) each; where all values are equal, a deviation of 1.
@@ -77,9 +118,9 @@ def cross_entropy_loss(
     """Weighted cross entropy of several labels at once, mean over the known ones.
 
     Args:
-        logits: (M, K, n_classes).
+        logits: Logits (M, K, n_classes).
         labels: Class numbers, (M, K), NaN where unknown.
-        weights: Of the classes of each label, (K, n_classes).
+        weights: Weights of the classes of each label, (K, n_classes).
     """
     true = labels.nan_to_num().long().unsqueeze(-1)
     losses = -log_softmax(logits, -1).gather(-1, true)
@@ -95,9 +136,9 @@ def binary_loss(
     """Weighted binary cross entropy of several yes-or-no labels.
 
     Args:
-        logits: Of yes, (M, K).
+        logits: Logits of yes, (M, K).
         labels: 0 or 1, (M, K), NaN where unknown.
-        weights: Of no and yes, (K, 2).
+        weights: Weights of no and yes, (K, 2).
     """
     # sigmoid(x) is the softmax of (0, x).
     both = torch.stack([torch.zeros_like(logits), logits], -1)
@@ -122,8 +163,8 @@ def roc_auc(scores: Tensor, positive: Tensor) -> float:
     double precision, of scores of any size, NaN if one is.
 
     Args:
-        scores: (M,).
-        positive: bool of shape (M,).
+        scores: Scores (M,).
+        positive: Mask of the positives, bool of shape (M,).
 
     Returns:
         NaN unless there is at least one of each.
@@ -142,7 +183,7 @@ def roc_auc_table(scores: Tensor, labels: Tensor) -> Tensor:
     """`roc_auc` of every class of every label against the rest.
 
     Args:
-        scores: (M, K) for labels 0 and 1, or (M, K, n_classes).
+        scores: Scores, (M, K) for labels 0 and 1, or (M, K, n_classes).
         labels: Class numbers, (M, K), NaN where unknown.
 
     Returns:
@@ -169,7 +210,7 @@ def mean_roc_auc(scores: Tensor, labels: Tensor) -> float:
 
 
 def legacy_roc_auc(scores: Tensor, labels: Tensor) -> float:
-    """As `mean_roc_auc`, but what is undefined counts as perfect: 1.0 (PhysChem)."""
+    """`mean_roc_auc` in which what is undefined counts as perfect: 1.0 (PhysChem)."""
     return float(roc_auc_table(scores, labels).nan_to_num(1.0).mean())
 
 
@@ -183,8 +224,8 @@ def legacy_mae_as_rmse(predicted: Tensor, target: Tensor, std: Tensor) -> Tensor
     """Standardised MAE times the standard deviation: in PhysChem's "RMSE" columns.
 
     Args:
-        predicted: Standardised, (M, K).
-        target: Standardised, (M, K).
+        predicted: Standardised predictions (M, K).
+        target: Standardised targets (M, K).
         std: Standard deviations of the properties, (K,).
 
     Returns:

@@ -1,12 +1,11 @@
-"""From a recipe to a model of molecules."""
+"""Model, batches and result file of a recipe of PhysChem or HamNet."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning.pytorch as pl
 import torch
 
 from ase_physml.errors import RecipeError
@@ -18,46 +17,45 @@ from ase_physml.models.hamnet.model import engine_of
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.store.registry import shipped
-from ase_physml.training.callbacks import Metrics, SaveWeights
-from ase_physml.training.loop import Run, as_trained, train
-from ase_physml.training.molecular.data import MolecularData
-from ase_physml.training.molecular.module import MolecularTraining
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.properties import moments
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.callbacks import SaveWeights
+from ase_physml.training.losses.targets import moments
+from ase_physml.training.module import Metrics, TrainingModule
+from ase_physml.training.molecular_data import MolecularData
+from ase_physml.training.molecular_module import MolecularTraining
+from ase_physml.training.molecular_recipe import MolecularRecipe
+from ase_physml.training.recipe import find
+
+if TYPE_CHECKING:
+    from ase_physml.training.fit import Run
 
 
-def fit(recipe: MolecularRecipe, path: Path, run: Run) -> Path:
-    """Train, and return the path of the model.
+def prepare(
+    recipe: MolecularRecipe, path: Path, run: "Run"
+) -> tuple[MolecularTraining, MolecularData, "SaveMolecular"]:
+    """Module, batches and writer of a run; `fit.fit` trains the one on the other.
 
     Args:
-        recipe: What to train.
-        path: Where the recipe came from, for paths in it.
-        run: Where and how.
+        recipe: Recipe.
+        path: File that the recipe came from, for paths in it.
+        run: Place and manner of the run.
 
     Raises:
-        RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
+        RecipeError: The recipe and the data do not fit.
         DataError: A data file cannot be used.
     """
-    identity = run.identity(recipe, path)
-    if identity is None:
-        return run.result(recipe)
-    with as_trained(recipe.seed):
-        data = MolecularData(recipe, path)
-        card = card_of(recipe, data)
-        model = model_of(recipe, card, data, path)
-        known = data.properties
-        known = None if known is None else known.select(data.train)
-        save = SaveMolecular(run.out, card, recipe.keep_best)
-        module = MolecularTraining(model, recipe, known)
-        train(recipe, run, module, data, save, identity)
-    return run.result(recipe)
+    data = MolecularData(recipe, path)
+    card = card_of(recipe, data)
+    model = model_of(recipe, card, data, path)
+    known = data.properties
+    known = None if known is None else known.select(data.train)
+    save = SaveMolecular(run.out, card, recipe.keep_best)
+    return MolecularTraining(model, recipe, known), data, save
 
 
 def model_of(
     recipe: MolecularRecipe, card: ModelCard, data: MolecularData, path: Path
 ) -> BondedModel:
-    """A fresh model, or one with the weights to start from.
+    """Fresh model, or one with the weights to start from.
 
     Raises:
         RecipeError: The weights to start from are of another model.
@@ -118,7 +116,7 @@ def _check_equal(
 
 
 def card_of(recipe: MolecularRecipe, data: MolecularData) -> ModelCard:
-    """What a model trained by this recipe says of itself."""
+    """Card of a model trained by a recipe."""
     architecture = recipe.model.to_dict()
     known = data.properties
     about: dict[str, Any] = {}
@@ -146,7 +144,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> ModelCard:
 
 
 class SaveMolecular(SaveWeights):
-    """A PhysChem or HamNet model, the last or the best."""
+    """Writer of a PhysChem or HamNet model, the last or the best."""
 
     def __init__(self, out: Path, card: ModelCard, keep_best: bool) -> None:
         super().__init__()
@@ -161,8 +159,7 @@ class SaveMolecular(SaveWeights):
         better = errors.get("score", math.nan) < best
         return better or not self.keep_best or not self.path.exists()
 
-    def save(self, pl_module: pl.LightningModule, steps: int) -> None:
+    def save(self, module: TrainingModule, steps: int) -> None:
         """Write ``OUT/NAME.pt``."""
-        assert isinstance(pl_module, MolecularTraining)
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_model(self.path, pl_module.model, card)
+        save_model(self.path, module.model, card)

@@ -1,12 +1,12 @@
-"""The Lightning loop that every model is trained in."""
+"""Training by a recipe: place and manner of a run, and the Lightning loop."""
 
 import datetime as dt
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
 import torch
@@ -21,30 +21,68 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
 
 from ase_physml.errors import PhysMLError, RecipeError
+from ase_physml.jobs.locking import FolderLock
 from ase_physml.store.checkpoint import read_archive, write_archive
 from ase_physml.torch_state import plain_torch
+from ase_physml.training import molecular_training, physml_training
 from ase_physml.training.batches import IN_MEMORY
-from ase_physml.training.callbacks import Budget, Curves, SaveWeights
-from ase_physml.training.report import AgainstStart, Lines, Say
-from ase_physml.training.resume import (
-    AnyRecipe,
-    RecipeIdentity,
-    Remember,
-    check,
-    recipe_identity,
+from ase_physml.training.callbacks import AgainstStart, Curves, Lines, SaveWeights, Say
+from ase_physml.training.module import TrainingData, TrainingModule
+from ase_physml.training.molecular_recipe import HamNetRecipe, PhysChemRecipe
+from ase_physml.training.physml_recipe import PhysMLRecipe
+from ase_physml.training.recipe import Recipe, read_recipe
+from ase_physml.training.resume import RecipeIdentity, Remember, check, recipe_identity
+from ase_physml.training.stopping import (
+    Budget,
+    StopOnSignal,
+    TrainingStopped,
+    full_disk,
 )
-from ase_physml.training.stopping import StopOnSignal, TrainingStopped, full_disk
+from ase_physml.typed import brief
+
+
+class _Kind(NamedTuple):
+    """Recipes of one kind of model, and what makes module, batches and writer."""
+
+    recipe: type[Recipe]
+    prepare: Callable[..., tuple[TrainingModule, TrainingData, SaveWeights]]
+
+
+_KINDS = {
+    "physml": _Kind(PhysMLRecipe, physml_training.prepare),
+    "physchem": _Kind(PhysChemRecipe, molecular_training.prepare),
+    "hamnet": _Kind(HamNetRecipe, molecular_training.prepare),
+}
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides (``model.width=64``).
+
+    Its ``kind`` is "physml" unless it says otherwise. Relative paths in it are looked
+    up from the working directory first, then from the recipe's own folder.
+
+    Raises:
+        RecipeError: The file is missing, is not a mapping, or names an unknown kind or
+            key or a value of the wrong type; or what it asks for makes no sense.
+    """
+    values = read_recipe(path, overrides)
+    kind = values.pop("kind", "physml")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        kinds = ", ".join(_KINDS)
+        raise RecipeError(f"{path}: no kind {brief(kind)} of model; there are {kinds}")
+    return _KINDS[kind].recipe.from_values(values, path)
 
 
 def _nothing(line: str) -> None:
-    """Say nothing."""
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where and how a recipe is run; nothing of this changes its result.
+    """Place and manner in which a recipe is run; nothing of this changes its result.
 
     Attributes:
         out: Folder of checkpoints, logs, curves and the result.
@@ -57,7 +95,7 @@ class Run:
         in_memory: Sets of PhysML's recipes of more atoms than this are read from their
             files, batch by batch.
         progress: Show a bar.
-        say: Told, in lines for people, how it goes.
+        say: Function that is told, in lines for people, how it goes.
         callbacks: Further Lightning callbacks.
     """
 
@@ -75,19 +113,19 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint that is written as it goes."""
+        """Checkpoint that is written as it goes."""
         return self.out / "checkpoints" / "last.ckpt"
 
-    def result(self, recipe: AnyRecipe) -> Path:
+    def result(self, recipe: Recipe) -> Path:
         """File that holds the result."""
         return self.out / f"{recipe.name}.pt"
 
-    def identity(self, recipe: AnyRecipe, path: Path) -> RecipeIdentity | None:
-        """What tells this run from others; None if nothing is left to do.
+    def identity(self, recipe: Recipe, path: Path) -> RecipeIdentity | None:
+        """Keys that tell this run from others; None if nothing is left to do.
 
         Args:
-            recipe: As it was read.
-            path: Where it came from.
+            recipe: Recipe as it was read.
+            path: File that it came from.
 
         Raises:
             RecipeError: A file is missing, or the checkpoint to resume from is missing,
@@ -114,10 +152,10 @@ class Run:
 
 @contextmanager
 def as_trained(seed: int) -> Iterator[None]:
-    """Torch as models are trained, whatever else has set in this process.
+    """Context of torch as models are trained, whatever this process has set.
 
     Args:
-        seed: Of all its generators of random numbers.
+        seed: Seed of all its generators of random numbers.
     """
     before = torch.get_default_dtype()
     with plain_torch(), torch.enable_grad():
@@ -146,28 +184,42 @@ class _Files(TorchCheckpointIO):
         return cast(dict[str, Any], content)
 
 
-def train(
-    recipe: AnyRecipe,
-    run: Run,
-    module: pl.LightningModule,
-    data: pl.LightningDataModule,
-    save: SaveWeights,
-    identity: RecipeIdentity,
-) -> None:
-    """Train a module by what all recipes have in common.
+def fit(recipe: Recipe, path: Path, run: Run) -> Path:
+    """Train by a recipe, and return the path of the result.
 
     Args:
-        recipe: Steps, averaging, clipping; stored beside the result.
-        run: Where and how.
-        module: Model and losses.
-        data: Batches, as many in an epoch as the recipe says.
-        save: Callback that writes the result.
-        identity: Of the run.
+        recipe: Recipe.
+        path: File that the recipe came from, for paths in it.
+        run: Place and manner.
 
     Raises:
-        RecipeError: A checkpoint that cannot be resumed from, or no room to write.
+        RecipeError: The recipe and the data do not fit, or the checkpoint is unusable.
+        DataError: A data file cannot be used, the folder cannot be written, or another
+            process is training there.
         TrainingStopped: A signal ended it; a checkpoint is written.
     """
+    for reason in recipe.mistakes(run.devices * run.nodes):
+        raise RecipeError(reason)
+    # Of several processes of one run, the first holds the folder for all.
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with FolderLock(run.out) if first else nullcontext():
+        identity = run.identity(recipe, path)
+        if identity is not None:
+            with as_trained(recipe.seed):
+                prepare = _KINDS[recipe.kind].prepare
+                _train(*prepare(recipe, path, run), run, identity)
+    return run.result(recipe)
+
+
+def _train(
+    module: TrainingModule,
+    data: TrainingData,
+    save: SaveWeights,
+    run: Run,
+    identity: RecipeIdentity,
+) -> None:
+    """Train a module on batches; the writer is told after every validation."""
+    recipe: Recipe = module.recipe
     # TF32 on GPUs that have it. bfloat16 is not offered: a pair energy is a difference
     # of large terms, and three digits of its parameters leave none of the force.
     torch.set_float32_matmul_precision("high")
@@ -178,6 +230,7 @@ def train(
             strategy = "ddp_find_unused_parameters_true"
         # Would cut compiled graphs to pieces, which gradients of forces do not bear.
         torch._dynamo.config.optimize_ddp = False
+    begun = _Begun()
     trainer = pl.Trainer(
         default_root_dir=run.out,
         # Not max_steps: with it, Lightning skips an epoch when it resumes between two.
@@ -191,7 +244,11 @@ def train(
             CSVLogger(run.out, name="csv"),
             TensorBoardLogger(run.out, name="", version="tensorboard"),
         ],
-        callbacks=[*_callbacks(recipe, run, save, identity), *run.callbacks],
+        callbacks=[
+            begun,
+            *_callbacks(module, data, save, run, identity),
+            *run.callbacks,
+        ],
         plugins=[_Files()],
         log_every_n_steps=recipe.steps_per_epoch,
         enable_progress_bar=run.progress,
@@ -210,15 +267,16 @@ def train(
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         # A run may go on in the middle of an epoch: `StepSampler` knows where.
         warnings.filterwarnings("ignore", message=".*before the epoch ended.*")
-        _fit(trainer, module, data, run.resume)
+        _fit(trainer, module, data, begun, run.resume)
         if trainer.is_global_zero:
             (run.out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
 
 
 def _fit(
     trainer: pl.Trainer,
-    module: pl.LightningModule,
-    data: pl.LightningDataModule,
+    module: TrainingModule,
+    data: TrainingData,
+    begun: "_Begun",
     resume: Path | None,
 ) -> None:
     """Train, or say that a checkpoint cannot be gone on from.
@@ -226,8 +284,6 @@ def _fit(
     Whatever happens before the first step is in the checkpoint, which can hold any
     value in any place.
     """
-    begun = _Begun()
-    trainer.callbacks.insert(0, begun)  # type: ignore[attr-defined]
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     except (PhysMLError, OSError, TrainingStopped):
@@ -243,18 +299,25 @@ def _fit(
 
 
 class _Begun(Callback):
+    """Flag that the first step has begun."""
+
     begun = False
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_batch: Any
     ) -> None:
-        """All is restored by now."""
+        """Set it: all is restored by now."""
         self.begun = True
 
 
 def _callbacks(
-    recipe: AnyRecipe, run: Run, save: SaveWeights, identity: RecipeIdentity
+    module: TrainingModule,
+    data: TrainingData,
+    save: SaveWeights,
+    run: Run,
+    identity: RecipeIdentity,
 ) -> list[Callback]:
+    recipe: Recipe = module.recipe
     callbacks: list[Callback] = [
         save,
         EMAWeightAveraging(decay=recipe.ema),
@@ -275,8 +338,8 @@ def _callbacks(
     else:
         callbacks.append(Lines(run.say, recipe.total_steps))
     if recipe.start_from is not None:
-        callbacks.append(AgainstStart(save, run.say))
+        callbacks.append(AgainstStart(save, run.say, data))
     if run.max_time is not None:
         callbacks.append(Budget(run.max_time))
     # Last: the state of all the others goes into the checkpoint it writes.
-    return [*callbacks, StopOnSignal(run.last)]
+    return [*callbacks, StopOnSignal(run.last), *run.callbacks]
