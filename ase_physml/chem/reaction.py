@@ -204,3 +204,13 @@ def _penalty(
 def _bonds(molecule: Chem.Mol) -> set[tuple[int, int]]:
     ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()]
     return {(min(pair), max(pair)) for pair in ends}
+
+
+def unmapped(smiles: str) -> str:
+    """Canonical SMILES without atom maps and hydrogens; other text stays as it is."""
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return smiles
+    for atom in molecule.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return Chem.MolToSmiles(Chem.RemoveHs(molecule))

@@ -5,7 +5,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from ase_physml.chem.reaction import read_reaction
+from ase_physml.chem.reaction import read_reaction, unmapped
 from ase_physml.errors import DataError
 
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
@@ -108,3 +108,8 @@ def test_carbenes_are_closed_shells() -> None:
 def test_what_is_no_mapped_reaction(smiles: str, match: str) -> None:
     with pytest.raises(DataError, match=match):
         read_reaction(smiles)
+
+
+def test_maps_come_off_smiles() -> None:
+    assert unmapped("[CH3:1][C:2](=[O:3])[H:4]") == "CC=O"
+    assert unmapped("rxn000042") == "rxn000042"

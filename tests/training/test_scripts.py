@@ -167,3 +167,12 @@ def test_evaluate_reactions(
     assert found["bands"]["bands"] == 1
     assert -1.0 <= found["spread"]["rank_correlation_forces"] <= 1.0
     assert (tmp_path / "spread.png").stat().st_size > 1000
+
+
+def test_scripts_import_from_their_own_folder_only() -> None:
+    # That of a script is the one where Python looks.
+    scripts = {path.stem: path for path in FOLDER.rglob("*.py")}
+    for path in scripts.values():
+        for name in re.findall(r"^from (\w+) import", path.read_text("utf-8"), re.M):
+            if name in scripts:
+                assert scripts[name].parent == path.parent, f"{path}: {name}"

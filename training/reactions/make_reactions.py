@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
-from rdkit import Chem
 from rich.progress import track
 from scipy.spatial.distance import pdist
 
+from ase_physml.chem.reaction import unmapped
 from ase_physml.data.conversion import from_atoms, to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
@@ -46,16 +46,6 @@ def of_reaction(reaction: Reaction, random: np.random.Generator) -> Iterator[Fra
     smiles = unmapped((reaction.reactant.smiles or reaction.name).split(">>")[0])
     for frame in _frames_of(reaction, random):
         yield replace(frame, smiles=smiles)
-
-
-def unmapped(smiles: str) -> str:
-    """Canonical, without the numbers of atoms; what is not SMILES stays as it is."""
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        return smiles
-    for atom in molecule.GetAtoms():
-        atom.SetAtomMapNum(0)
-    return Chem.MolToSmiles(Chem.RemoveHs(molecule))
 
 
 def _frames_of(reaction: Reaction, random: np.random.Generator) -> Iterator[Frame]:
