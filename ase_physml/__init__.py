@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.workflows.band import BatchedNEB
-    from ase_physml.workflows.conformers import generate_conformers
+    from ase_physml.workflows.conformers.generate import generate_conformers
+    from ase_physml.workflows.molecular_properties import (
+        MolecularFingerprint,
+        fingerprints,
+        predict_properties,
+    )
     from ase_physml.workflows.pathway import find_pathway, find_pathways
-    from ase_physml.workflows.properties import fingerprints, predict_properties
     from ase_physml.workflows.relax_many import relax_many
-    from ase_physml.workflows.transformer import MolecularFingerprint
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,14 +40,14 @@ __all__ = [
 _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
     "HamNetCalculator": "ase_physml.calculators.molecular",
-    "MolecularFingerprint": "ase_physml.workflows.transformer",
+    "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
     "find_pathway": "ase_physml.workflows.pathway",
     "find_pathways": "ase_physml.workflows.pathway",
-    "fingerprints": "ase_physml.workflows.properties",
-    "generate_conformers": "ase_physml.workflows.conformers",
-    "predict_properties": "ase_physml.workflows.properties",
+    "fingerprints": "ase_physml.workflows.molecular_properties",
+    "generate_conformers": "ase_physml.workflows.conformers.generate",
+    "predict_properties": "ase_physml.workflows.molecular_properties",
     "relax_many": "ase_physml.workflows.relax_many",
 }
 

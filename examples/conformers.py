@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from ase_physml import generate_conformers
-from ase_physml.workflows.conformer_files import write_conformers
+from ase_physml.workflows.conformers.library import write_conformers
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist, pdist
 from scipy.spatial.transform import Rotation
 
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.atoms import from_atoms, to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
@@ -39,7 +40,6 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import RaggedWriter
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.training.valence import ValenceField
 
 Random = np.random.Generator
@@ -103,7 +103,7 @@ def severed(
 
     With ``terminal`` false, both sides have atoms that a rotation moves.
     """
-    bonds = sorted(bonded(atoms))
+    bonds = sorted(bonded_pairs(atoms))
     for k in random.permutation(len(bonds)):
         rest = np.array([b for j, b in enumerate(bonds) if j != k]).reshape(-1, 2)
         joined = coo_array(

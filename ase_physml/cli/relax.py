@@ -93,7 +93,7 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
-    from ase_physml.chem.etkdg import MAX_ATOMS
+    from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.relax import write_relaxed
     from ase_physml.workflows.relax_units import Potential
     from ase_physml.workflows.relaxation import Relaxed

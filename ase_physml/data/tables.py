@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from ase_physml.data.files.smiles import SmilesFile, SmilesRow, read_smiles
-from ase_physml.data.files.table import is_missing, read_text_table
+from ase_physml.data.files.smiles_files import SmilesFile, SmilesRow, read_smiles
+from ase_physml.data.files.text_table import is_missing, read_text_table
 from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError
@@ -122,8 +122,8 @@ def read_table(
     """Read a table.
 
     Args:
-        path: As of `ase_physml.data.files.smiles.read_smiles`. An empty cell, or one
-            such as NA, is a missing value.
+        path: File, see `ase_physml.data.files.smiles_files.read_smiles`. An empty cell,
+            or one such as NA, is a missing value.
         format_: One of `FORMATS` by name, one of your own, or "auto" to recognise one
             of `FORMATS` by its columns.
         smiles_column: Where a format of your own has "" for it, this one or the one

@@ -9,11 +9,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from rdkit import Chem
 
-from ase_physml.chem.reaction import MappedReaction
+from ase_physml.chem.atom_mapping import MappedReaction
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.workflows.conformer_ensemble import Settings, labelled
-from ase_physml.workflows.conformers import conformers_of
+from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.generate import conformers_of, labelled
 from ase_physml.workflows.ends import shifts
 from ase_physml.workflows.geometry import superpose
 from ase_physml.workflows.pathway_geometry import grow, is_of, meet
@@ -62,7 +62,7 @@ def ends_of(
     reactions: Sequence[MappedReaction],
     calculator: Calculator,
     model: str,
-    settings: Settings,
+    settings: ConformerSettings,
 ) -> list[Ends | PhysMLError]:
     """Relaxed structures of both sides of reactions, all of them in batches.
 
@@ -90,7 +90,7 @@ def ends_of(
 
 
 def relaxed_ends(
-    ends: Sequence[Ends], calculator: Calculator, settings: Settings
+    ends: Sequence[Ends], calculator: Calculator, settings: ConformerSettings
 ) -> list[Ends | PhysMLError]:
     """Structures that somebody has, relaxed in batches; those that fail are left out.
 
@@ -166,7 +166,10 @@ def align_mapped(reaction: MappedReaction, reactant: Atoms, product: Atoms) -> A
 
 
 def _find_conformers(
-    sides: Sequence[_Side], calculator: Calculator, model: str, settings: Settings
+    sides: Sequence[_Side],
+    calculator: Calculator,
+    model: str,
+    settings: ConformerSettings,
 ) -> None:
     single = [side for side in sides if side.is_single]
     found = conformers_of(
@@ -217,7 +220,7 @@ def _positions(side: _Side) -> Iterator[Array]:
 
 
 def _relax_starts(
-    sides: Sequence[_Side], calculator: Calculator, settings: Settings
+    sides: Sequence[_Side], calculator: Calculator, settings: ConformerSettings
 ) -> None:
     starts = [_atoms(side, start) for side in sides for start in side.starts]
     outcomes = iter(_relaxed(starts, calculator, settings))
@@ -239,7 +242,7 @@ def _atoms(side: _Side, positions: Array) -> Atoms:
 
 
 def _relaxed(
-    structures: Sequence[Atoms], calculator: Calculator, settings: Settings
+    structures: Sequence[Atoms], calculator: Calculator, settings: ConformerSettings
 ) -> list[Atoms | Exception]:
     """With energy and forces, but without a calculator."""
     ended = relax_many(

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformer_files import write_conformers
+from ase_physml.workflows.conformers.library import write_conformers
 from ase_physml.workflows.neb import ReactionPath
 from ase_physml.workflows.path_images import write_images
 from ase_physml.workflows.pathway_ends import Ends

@@ -8,9 +8,11 @@ from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 from scipy.spatial.distance import cdist
 
-from ase_physml.chem.etkdg import Clock, bounds_of, embedded, etkdg
-from ase_physml.chem.reaction import MappedReaction
-from ase_physml.chem.stereo import keeps_bonds, keeps_stereo, parted, placed
+from ase_physml.chem.atom_mapping import MappedReaction
+from ase_physml.chem.bonds import forms_no_bonds, keeps_bonds
+from ase_physml.chem.embed import TimeLimit, distance_bounds, embed, etkdg_parameters
+from ase_physml.chem.smiles import with_positions
+from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.data.frame import Array
 from ase_physml.workflows.geometry import rmsd
 
@@ -29,7 +31,7 @@ def is_of(molecule: Chem.Mol, positions: Array) -> bool:
     return (
         bool(np.isfinite(positions).all())
         and keeps_bonds(molecule, positions)
-        and parted(molecule, positions)
+        and forms_no_bonds(molecule, positions)
         and keeps_stereo(molecule, positions)
     )
 
@@ -68,7 +70,7 @@ def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
 
     Atoms that will be joined are next to each other.
     """
-    bounds = bounds_of(reaction.reactant)
+    bounds = distance_bounds(reaction.reactant)
     for i, j in reaction.formed():
         # Upper bounds stand above the diagonal.
         bounds[i, j] = min(bounds[i, j], _MEETING)
@@ -80,7 +82,7 @@ def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
 
 def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
     """By UFF, from anywhere; None if it gets stuck, or lacks parameters."""
-    trial = placed(molecule, start)
+    trial = with_positions(molecule, start)
     with BlockLogs():
         if not rdForceFieldHelpers.UFFHasAllMoleculeParams(trial):
             return None
@@ -93,7 +95,7 @@ def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
 
 def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
     """Bounds of the distances of a molecule, as near to those of a start as they go."""
-    possible = bounds_of(molecule)
+    possible = distance_bounds(molecule)
     upper = np.triu(possible, 1)
     lower = np.tril(possible, -1).T
     distances = cdist(start, start)
@@ -106,6 +108,7 @@ def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
 
 
 def _embedded(molecule: Chem.Mol, bounds: Array, count: int, seed: int) -> list[Array]:
-    settings = etkdg(seed, bounds=bounds, seconds=Clock().left())
-    settings.embedFragmentsSeparately = False
-    return embedded(molecule, settings, count)
+    parameters = etkdg_parameters(
+        seed, bounds=bounds, separately=False, seconds=TimeLimit().left()
+    )
+    return embed(molecule, parameters, count)

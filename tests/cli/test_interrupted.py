@@ -22,7 +22,8 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.potentials.checkpoint import load_committee, save_potential
-from ase_physml.workflows import conformer_runs, path_images, property_runs, relax
+from ase_physml.workflows import path_images, property_tables, relax
+from ase_physml.workflows.conformers import library
 
 NAMES = ("H2O", "CH4", "NH3")
 
@@ -184,7 +185,7 @@ def test_conformers_of_another_model_of_the_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conformer_runs, "join", dies)
+        patch.setattr(library, "join_libraries", dies)
         assert call(*line).exit_code == 130
     content = bytearray(Path("c.pt").read_bytes())
     Path("c.pt").write_bytes(bytes(content))  # the same: it is no matter when
@@ -306,8 +307,8 @@ def test_folders_on_a_full_disk(
 @pytest.mark.parametrize(
     ("patched", "line"),
     [
-        ((conformer_runs, "write_conformers"), ["conformers", "O"]),
-        ((property_runs.np, "save"), ["predict", "logs.pt", "in.smi"]),
+        ((library, "write_conformers"), ["conformers", "O"]),
+        ((property_tables.np, "save"), ["predict", "logs.pt", "in.smi"]),
     ],
 )
 def test_files_on_a_full_disk(

@@ -20,8 +20,8 @@ from ase_physml.potentials.molecular import (
     load_molecular,
     save_molecular,
 )
-from ase_physml.workflows import property_runs
-from ase_physml.workflows.properties import fingerprints, predict_properties
+from ase_physml.workflows import property_tables
+from ase_physml.workflows.molecular_properties import fingerprints, predict_properties
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_killed_run_is_resumed(
         return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
-        kept.setattr(property_runs, "predict_properties", dies)
+        kept.setattr(property_tables, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     assert not out.exists() and len(asked) == 25
     other = predict(model, table, "-o", out, "--resume", "--fingerprints")
@@ -147,7 +147,7 @@ def test_a_killed_run_is_resumed(
         asked.extend(smiles)
         return predict_properties(smiles, **options)
 
-    monkeypatch.setattr(property_runs, "predict_properties", counts)
+    monkeypatch.setattr(property_tables, "predict_properties", counts)
     assert predict(model, table, "-o", out, "--resume").exit_code == 1
     assert len(asked) == 20
     assert out.read_text() == whole.read_text()
@@ -165,7 +165,7 @@ def test_another_table_is_not_resumed(
         return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
-        kept.setattr(property_runs, "predict_properties", dies)
+        kept.setattr(property_tables, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     table.write_text("N\nCC\nCCC")
     result = predict(model, table, "-o", out, "--resume")

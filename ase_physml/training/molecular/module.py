@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.potentials.molecular import MolecularModel, head_of
 from ase_physml.potentials.predict import MolecularPrediction, predict
 from ase_physml.training import conformation, properties
