@@ -31,8 +31,7 @@ from ase_physml.chem.features import featurise
 from ase_physml.chem.initial_geometry import rdkit_conformer
 from ase_physml.chem.molecule_sets import perceive_sets
 from ase_physml.data.frame import Array
-from ase_physml.potentials.molecular import build_molecular
-from ase_physml.potentials.predict import predict
+from ase_physml.models.architecture import build_model
 from ase_physml.training.launch import load
 from ase_physml.training.molecular.data import MolecularBatch, Molecules
 from ase_physml.training.molecular.module import MolecularTraining
@@ -69,7 +68,7 @@ class Ours:
         architecture = found.model.to_dict()
         if self.has_target:
             architecture |= {"targets": 1, "head": "regression"}
-        model = build_molecular(found.kind, architecture).to(device)
+        model = build_model(found.kind, architecture).to(device)
         self.training = MolecularTraining(model, found)
         self.training.task = "regression"
         self.optimizer = torch.optim.AdamW(model.parameters())
@@ -78,7 +77,7 @@ class Ours:
         """One step."""
         self.training.train()
         batch = self._batch(chosen)
-        said = predict(self.training.model, batch.graph)
+        said = self.training.model.predict(batch.graph)
         terms = self.training.loss_terms(batch, said)
         weights = self.training.recipe.losses
         total = torch.stack([getattr(weights, k) * t.value for k, t in terms.items()])
@@ -88,7 +87,7 @@ class Ours:
     def infer(self, chosen: Array) -> None:
         """Answers of one batch."""
         self.training.eval()
-        predict(self.training.model, self._batch(chosen).graph)
+        self.training.model.predict(self._batch(chosen).graph)
         _finish(self.device)
 
     def _batch(self, chosen: Array) -> MolecularBatch:

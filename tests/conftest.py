@@ -13,9 +13,8 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import Domain, PotentialCard
-from ase_physml.potentials.checkpoint import load_committee, save_potential
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import Domain, ModelCard
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
 
@@ -43,7 +42,7 @@ def tiny_potential(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For H, C, N and O, with random weights: right rules, no chemistry."""
     path = tmp_path_factory.mktemp("potentials") / "tiny.pt"
     card = _card("tiny", "equilibrium", errors={"mae_energy_meV": 1234.5})
-    save_potential(path, _random(0), card)
+    save_model(path, _random(0), card)
     return path
 
 
@@ -57,17 +56,17 @@ def tiny_committee(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "threshold_eV_per_A": 1e-3,
     }
     card = _card("three", "off-equilibrium", uncertainty=uncertainty)
-    save_potential(path, [_random(seed) for seed in range(3)], card)
+    save_model(path, [_random(seed) for seed in range(3)], card)
     return path
 
 
 @pytest.fixture
 def members(tiny_committee: Path, tmp_path: Path) -> list[Path]:
     """The members of the small committee, one file each."""
-    models, card = load_committee(tiny_committee)
+    models, card = load_potentials(tiny_committee)
     paths = [tmp_path / f"{k}.pt" for k in range(len(models))]
     for path, model in zip(paths, models, strict=True):
-        save_potential(path, model, card)
+        save_model(path, model, card)
     return paths
 
 
@@ -86,14 +85,14 @@ def tiny_conformations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = PhysChem(config)
-    card = MolecularCard("distances", "physchem", config.to_dict())
-    save_molecular(path, model, card)
+    card = ModelCard.for_model(config, name="distances")
+    save_model(path, model, card)
     return path
 
 
-def _card(name: str, domain: Domain, **values: Any) -> PotentialCard:
+def _card(name: str, domain: Domain, **values: Any) -> ModelCard:
     level = "none, random weights"
-    return PotentialCard.for_model(
+    return ModelCard.for_model(
         CONFIG, name=name, level_of_theory=level, domain=domain, **values
     )
 

@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
 GRAPH = {"errors", "graph", "bonded_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models", "typed"}
-POTENTIALS = MODELS | {"potentials"}
+STORE = MODELS | {"store"}
+POTENTIALS = STORE | {"potential", "predictor"}
 CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "jobs", "chem"}
 WORKFLOWS = CALCULATORS | {"workflows"}
 ENGINES = CALCULATORS | {"engines"}
@@ -28,7 +29,9 @@ ALLOWED = {
     "jobs": {"errors", "jobs"},
     "chem": {"errors", "data", "jobs", "bonded_graph", "chem", "segment"},
     "models": MODELS,
-    "potentials": POTENTIALS,
+    "store": STORE,
+    "potential": STORE | {"potential"},
+    "predictor": STORE | {"predictor"},
     "calculators": CALCULATORS,
     "engines": ENGINES,
     "workflows": WORKFLOWS,

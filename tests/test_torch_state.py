@@ -28,8 +28,8 @@ from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.checkpoint import load_potential
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.torch_state import plain_torch
 
 
@@ -93,8 +93,13 @@ def models(
         ):
             kind = "physchem" if name == "properties" else "hamnet"
             names = ["one", "two"] if name == "properties" else []
-            card = MolecularCard(name, kind, model.config.to_dict(), names)
-            save_molecular(found[name], model, card)
+            card = ModelCard(
+                name=name,
+                kind=kind,
+                architecture=model.config.to_dict(),
+                target_names=names,
+            )
+            save_model(found[name], model, card)
     return found
 
 

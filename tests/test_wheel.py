@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-FILES = "ase_physml/potentials/files/"
+FILES = "ase_physml/store/files/"
 
 pytestmark = pytest.mark.slow
 

@@ -29,9 +29,9 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.errors import PhysMLError
 from ase_physml.graph import AllPairs
-from ase_physml.models.physml.forces import energy_and_forces
-from ase_physml.potentials.checkpoint import load_committee
-from ase_physml.potentials.registry import resolve
+from ase_physml.models.energy_model import energy_and_forces
+from ase_physml.store.checkpoint import load_potentials
+from ase_physml.store.registry import resolve
 from ase_physml.training.batches import BatchStream, FrameStore
 from ase_physml.workflows.geometry import mean_displacement
 from ase_physml.workflows.relax import relax
@@ -41,7 +41,7 @@ Numbers = dict[str, float]
 
 def labelled_errors(potential: Path, data: RaggedSet, test: np.ndarray) -> Numbers:
     """MAE_E and MAE_F of the mean of all members over all test frames, in float64."""
-    loaded, card = load_committee(potential)
+    loaded, card = load_potentials(potential)
     if card.baseline != data.metadata.baseline:
         raise SystemExit(
             f"{potential} corrects {card.baseline or 'nothing'}, but {data.path} is "

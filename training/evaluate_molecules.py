@@ -16,8 +16,8 @@ import json
 from pathlib import Path
 
 from ase_physml.errors import DataError
-from ase_physml.potentials.molecular import load_molecular
-from ase_physml.potentials.registry import resolve
+from ase_physml.store.checkpoint import load_molecular
+from ase_physml.store.registry import resolve
 from ase_physml.training.molecular.data import Molecules
 from ase_physml.training.molecular.evaluate import (
     Report,

@@ -13,14 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ase_physml.potentials.checkpoint import (
-    MOLECULAR_FORMAT,
-    format_of,
-    load_committee,
-    save_potential,
+from ase_physml.store.checkpoint import (
+    input_of,
+    load_molecular,
+    load_potentials,
+    save_model,
 )
-from ase_physml.potentials.molecular import load_molecular, save_molecular
-from ase_physml.potentials.registry import register
+from ase_physml.store.registry import register
 
 SHIPPED = Path(__file__).parents[1] / "potentials"
 # Of the machine and of the draw, what others computed under the same names, what there
@@ -62,7 +61,7 @@ def revision() -> str:
 
 def publish_potential(source: Path, errors: dict[str, float]) -> Path:
     """A PhysML potential, all its members."""
-    members, card = load_committee(source)
+    members, card = load_potentials(source)
     card = replace(
         card,
         # Defaults of the architecture that are newer than the run belong to it too.
@@ -72,7 +71,7 @@ def publish_potential(source: Path, errors: dict[str, float]) -> Path:
         commit=revision(),
     )
     path = SHIPPED / f"{card.name}.pt"
-    save_potential(path, members, card)
+    save_model(path, members, card)
     return path
 
 
@@ -85,7 +84,7 @@ def publish_molecular(source: Path, errors: dict[str, float]) -> Path:
     notes = {**card.training, "recipe": recipe, "commit": revision()}
     path = SHIPPED / f"{card.name}.pt"
     card = replace(card, errors=errors, training=notes)
-    save_molecular(path, model, card)
+    save_model(path, model, card)
     return path
 
 
@@ -100,7 +99,7 @@ def main() -> None:
     evaluation = json.loads(options.evaluation.read_text())
     if evaluation["part"] != "test":
         raise SystemExit("a card carries errors of the test split")
-    is_molecular = format_of(options.model) == MOLECULAR_FORMAT
+    is_molecular = input_of(options.model) == "bonds"
     publish = publish_molecular if is_molecular else publish_potential
     path = publish(options.model, errors_of(evaluation))
     register(path, options.summary)

@@ -1,17 +1,23 @@
-"""Which structures to evaluate together."""
+"""Batches of structures, and the tensors of a batch."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+import numpy as np
 import torch
 from ase import Atoms
 
-from ase_physml.calculators.cells import is_periodic
+from ase_physml.calculators.spread import Array
+from ase_physml.potential import Structures
 
 # Features of so many edges stay in the cache of a CPU core: a larger pass is slower.
 # Compiled kernels have less to do between two of them.
 _EDGES = 3000
 _EDGES_COMPILED = 1500
+
+# Cells away from which atoms come back, and a fraction of a cell where no lattice has
+# its sites: an atom that vibrates about one stays on one side of it.
+_CELLS, _NO_SITE = 3, 0.137
 
 
 def batches_of(
@@ -24,14 +30,14 @@ def batches_of(
     A GPU gets all molecules at once, and all cells.
 
     Args:
-        structures: What is evaluated.
-        device: Where.
-        compiled: Whether by compiled kernels.
+        structures: Molecules and cells.
+        device: Device that evaluates them.
+        compiled: Evaluation is by compiled kernels.
     """
     sizes = [len(atoms) for atoms in structures]
     by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
-    cells = [k for k in by_size if is_periodic(structures[k])]
-    molecules = [k for k in by_size if not is_periodic(structures[k])]
+    cells = [k for k in by_size if structures[k].pbc.any()]
+    molecules = [k for k in by_size if not structures[k].pbc.any()]
     if device.type != "cpu":
         yield from (some for some in (molecules, cells) if some)
         return
@@ -41,3 +47,44 @@ def batches_of(
         step = max(1, edges // size**2)
         yield from (some[i : i + step] for i in range(0, len(some), step))
     yield from ([k] for k in cells)
+
+
+def tensors_of(
+    structures: Sequence[Atoms], device: torch.device, dtype: str
+) -> Structures:
+    """Tensors of structures, each of them moved to the origin.
+
+    float32 has seven digits, which a structure far from the origin would spend on where
+    it is.
+    """
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    positions = np.concatenate([_near_origin(atoms) for atoms in structures])
+    n_atoms = torch.tensor([len(atoms) for atoms in structures], device=device)
+    real = getattr(torch, dtype)
+    molecules = Structures(
+        torch.as_tensor(numbers.astype(np.int64), device=device),
+        torch.tensor(positions, dtype=real, device=device),
+        n_atoms,
+    )
+    if not any(atoms.pbc.any() for atoms in structures):
+        return molecules
+    cells = np.stack([atoms.cell.array for atoms in structures])
+    pbc = np.stack([atoms.pbc for atoms in structures])
+    cell = torch.tensor(cells, dtype=real, device=device)
+    return molecules._replace(cell=cell, pbc=torch.from_numpy(pbc).to(device))
+
+
+def _near_origin(atoms: Atoms) -> Array:
+    """Positions (N, 3) in Å, moved by what changes neither energy nor stress.
+
+    Atoms of a cell come back by whole lattice vectors, but only from some cells away:
+    where each atom is put is part of what a list of neighbours remembers, and those
+    that move to and fro across a face would have it made anew every time.
+    """
+    positions: Array = atoms.positions
+    if atoms.pbc.any():
+        vectors = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+        cells = np.floor(positions @ np.linalg.pinv(vectors) + _NO_SITE)
+        positions = positions - np.where(np.abs(cells) > _CELLS, cells, 0.0) @ vectors
+    centred: Array = positions - positions.mean(axis=0)
+    return centred

@@ -1,4 +1,4 @@
-"""What a calculator refuses, and what it says: which atom, and what to do."""
+"""Checks of structures: refusals that name the atom and what to do."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ase_physml.charges import (
 )
 from ase_physml.errors import StructureError
 from ase_physml.graph import PeriodicEdgeList
-from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.energy_model import EnergyConfig
 
 # Closer than this, two atoms are one by mistake: the shortest bond, H2, is 0.74 Å.
 COINCIDENT = 1e-2
@@ -97,7 +97,7 @@ def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
 def _known_to(atoms: Atoms) -> str:
     """What to do about elements that a potential does not know."""
     # It looks into models of molecules as well, which take long to import.
-    from ase_physml.potentials.catalogue import potentials_for
+    from ase_physml.store.catalogue import potentials_for
 
     others = potentials_for(set(atoms.numbers.tolist()))
     if not others:
@@ -161,27 +161,18 @@ def check_apart(graph: PeriodicEdgeList, structures: Sequence[Atoms]) -> None:
         )
 
 
-def check_extensive(config: PhysMLConfig, name: str) -> None:
+def check_extensive(config: EnergyConfig, name: str) -> None:
     """Refuse potentials whose energy of a crystal depends on the choice of its cell.
 
     Args:
         config: Architecture of the potential.
-        name: Of the potential, for messages.
+        name: Name of the potential, for messages.
 
     Raises:
         StructureError: Naming what does not add up over cells.
     """
-    if config.cls == "two-way" or config.cls_energy:
-        raise StructureError(
-            f"{name} reads the whole structure through its [CLS] token: the energy of "
-            "a crystal would depend on the choice of its cell; use a potential without "
-            "it (cls='none')"
-        )
-    if config.pair_energy and config.pair_cutoff is None:
-        raise StructureError(
-            f"{name} has pair terms without a cutoff, whose sum over a crystal does "
-            "not converge; use a potential that has a pair_cutoff"
-        )
+    if config.not_extensive:
+        raise StructureError(f"{name} {config.not_extensive}")
 
 
 @cache

@@ -16,7 +16,7 @@ from ase_physml.calculators.molecular import ConformationCalculator
 from ase_physml.calculators.names import factory_of, make_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.jobs.identity import CALLED, canonical, digest
-from ase_physml.potentials.registry import resolve, sha256
+from ase_physml.store.registry import resolve, sha256
 
 
 def identity_of(calculator: Calculator | str) -> dict[str, Any]:

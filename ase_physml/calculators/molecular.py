@@ -29,9 +29,10 @@ from ase_physml.chem.embed import embed_predicted
 from ase_physml.chem.features import Order, check_elements, featurise
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import PotentialError
+from ase_physml.models.bonded_model import BondedModel
+from ase_physml.models.hamnet.model import engine_of
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularModel, engine_of
-from ase_physml.potentials.predictor import Predictor
+from ase_physml.predictor import Predictor
 from ase_physml.torch_state import plain_torch
 
 
@@ -100,7 +101,7 @@ class ConformationCalculator(ParametricCalculator):
     @plain_torch()
     def __init__(
         self,
-        model: str | Path | MolecularModel,
+        model: str | Path | BondedModel,
         *,
         smiles: str | None = None,
         mol: Chem.Mol | None = None,
@@ -161,7 +162,7 @@ class ConformationCalculator(ParametricCalculator):
         place = torch.from_numpy(np.searchsorted(self.graph.heavy, order[heavy]))
         return replace(read, input_index=place[read.input_index])
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         """Prepare `_extras`; graph and model are in float64."""
 
     def _extras(self, heavy_positions: Array) -> dict[str, Any]:
@@ -243,7 +244,7 @@ class PhysChemCalculator(ConformationCalculator):
         "physnet_forces",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         if not isinstance(model, PhysChem):
             raise PotentialError(f"{self.potential} is a HamNet: use HamNetCalculator")
         self.physnet: PhysNetForces | None = None
@@ -276,7 +277,7 @@ class HamNetCalculator(ConformationCalculator):
         "engine_energies",
     ]
 
-    def _learn_extras(self, model: MolecularModel, graph: BondedGraph) -> None:
+    def _learn_extras(self, model: BondedModel, graph: BondedGraph) -> None:
         engine = engine_of(model)
         if engine is None:
             raise PotentialError(

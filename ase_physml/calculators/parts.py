@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.graph.ragged import EdgeList
-from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.energy_model import EnergyConfig
 
 Indices = npt.NDArray[np.int64]
 
 
-def unlinked_atoms(graph: AtomGraph, config: PhysMLConfig) -> tuple[int, int] | None:
+def unlinked_atoms(graph: AtomGraph, config: EnergyConfig) -> tuple[int, int] | None:
     """Two atoms of one structure in parts that are farther apart than the cutoff.
 
     Parts are what chains of neighbours within the cutoff of attention hold together. A
@@ -32,8 +32,8 @@ def unlinked_atoms(graph: AtomGraph, config: PhysMLConfig) -> tuple[int, int] | 
         Places of both atoms in their structure; None if there are no such parts, or if
         no term of the model reaches farther than attention.
     """
-    reach = config.pair_cutoff
-    if not config.pair_energy or (reach is not None and reach <= config.cutoff):
+    reach = config.reach
+    if reach is not None and reach <= config.cutoff:
         return None
     if isinstance(graph, AllPairs):
         return _of_equal_sizes(graph.positions, config.cutoff)

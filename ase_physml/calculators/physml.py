@@ -14,8 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase_physml.calculators.advice import Advice
 from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.baseline import Baseline
-from ase_physml.calculators.batching import batches_of
-from ase_physml.calculators.cells import add_stress, is_periodic
+from ase_physml.calculators.batching import batches_of, tensors_of
 from ase_physml.calculators.checks import (
     check_apart,
     check_extensive,
@@ -24,27 +23,17 @@ from ase_physml.calculators.checks import (
     check_structure,
     warn_of_cells,
 )
-from ase_physml.calculators.graphs import graph_of, tensors_of
-from ase_physml.calculators.loading import (
-    check_alike,
-    check_unchanged,
-    copy_of,
-    hashes_of,
-    load_all,
-    pick_device,
-    prepared,
-)
 from ase_physml.calculators.parts import unlinked_atoms
-from ase_physml.calculators.predict import predict, predict_cells
 from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
 from ase_physml.data.atoms import has_stress
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
+from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.registry import resolve
+from ase_physml.potential import LoadedPotential, Model
+from ase_physml.store.card import ModelCard
 from ase_physml.torch_state import plain_torch
 
 
@@ -99,7 +88,7 @@ class PhysMLCalculator(ParametricCalculator):
 
     def __init__(
         self,
-        model: str | Path | PhysML | Sequence[str | Path | PhysML] = "qm9.pt",
+        model: Model | Sequence[Model] = "qm9.pt",
         *,
         device: str = "auto",
         dtype: Literal["float64", "float32"] = "float64",
@@ -109,33 +98,12 @@ class PhysMLCalculator(ParametricCalculator):
         skin: float = 0.5,
     ) -> None:
         super().__init__()
-        self.device = pick_device(device, dtype)
-        self.dtype = dtype
+        self.loaded = LoadedPotential.open(model, device, dtype)
         self.charge, self.spin = charge, spin
         self.compiled = compiled
         if not skin >= 0.0:
             raise PotentialError(f"skin must be 0 Å or more, got {skin}")
         self.neighbours = VerletList(skin)
-        self.card: PotentialCard | None = None
-        self.sources: tuple[Path, ...] = ()
-        self.hashes: tuple[str, ...] = ()
-        given = [model] if isinstance(model, str | Path | PhysML) else list(model)
-        files = [one for one in given if not isinstance(one, PhysML)]
-        modules = [one for one in given if isinstance(one, PhysML)]
-        if files and modules:
-            raise PotentialError("a committee is of files or of modules, not of both")
-        if files:
-            # Absolute: a pickle may be opened in another folder.
-            self.sources = tuple(resolve(one).absolute() for one in files)
-            self.potential = " + ".join(source.name for source in self.sources)
-            self.members, self.card = load_all(self.sources, self.device, dtype)
-            self.hashes = hashes_of(self.sources)
-        else:
-            self.potential = "this potential"
-            check_alike(modules)
-            self.members = tuple(
-                prepared(copy_of(one), self.device, dtype) for one in modules
-            )
         self.baseline: Baseline | None = None
         if self.card is not None and self.card.baseline:
             self.baseline = Baseline(self.card.baseline)
@@ -154,13 +122,48 @@ class PhysMLCalculator(ParametricCalculator):
         self.seconds = 0.0
 
     @property
-    def model(self) -> PhysML:
-        """The first member, most often the only one."""
+    def members(self) -> tuple[EnergyModel, ...]:
+        """Models whose mean it gives, most often a single one."""
+        return self.loaded.members
+
+    @property
+    def model(self) -> EnergyModel:
+        """The first member."""
         return self.members[0]
 
     @property
+    def card(self) -> ModelCard | None:
+        """Metadata of the potential; None of a module."""
+        return self.loaded.card
+
+    @property
+    def potential(self) -> str:
+        """Name of the potential, in messages and files."""
+        return self.loaded.name
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Files of the potential, absolute; none of a module."""
+        return self.loaded.sources
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of each file."""
+        return self.loaded.hashes
+
+    @property
+    def device(self) -> torch.device:
+        """Device that the weights are on."""
+        return self.loaded.device
+
+    @property
+    def dtype(self) -> str:
+        """Precision: "float32" or "float64"."""
+        return self.loaded.dtype
+
+    @property
     def is_committee(self) -> bool:
-        """Whether results have a spread."""
+        """Results have a spread."""
         return len(self.members) > 1
 
     def calculate(
@@ -232,7 +235,9 @@ class PhysMLCalculator(ParametricCalculator):
         """
         self.check(atoms)
         check_open(atoms, "pair_parameters")
-        numbers, positions = tensors_of([atoms], self.device, self.dtype)
+        if not isinstance(self.model, PhysML):
+            raise PotentialError(f"{self.potential} is no PhysML: it has no such pairs")
+        numbers, positions, *_ = tensors_of([atoms], self.device, self.dtype)
         with torch.no_grad():
             found = self.model.pair_parameters(AllPairs(numbers[None], positions[None]))
         return PairParameters(*(value[0].cpu() for value in found))
@@ -275,19 +280,13 @@ class PhysMLCalculator(ParametricCalculator):
     def _evaluate_pass(
         self, structures: Sequence[Atoms], search: Search
     ) -> list[Results]:
-        config = self.model.config
-        graph = graph_of(structures, config, self.device, self.dtype, search)
-        sizes = [len(atoms) for atoms in structures]
+        given = tensors_of(structures, self.device, self.dtype)
+        graph = self.loaded.graph(given, search)
         if isinstance(graph, PeriodicEdgeList):
             check_apart(graph, structures)
         self._look_for_parts(graph, search)
-        if not isinstance(graph, PeriodicEdgeList):
-            said = [predict(member, graph, self.compiled) for member in self.members]
-            return results_of(sizes, said, self.calibration)
-        of_cells = [predict_cells(member, graph) for member in self.members]
-        results = results_of(sizes, [one for one, _ in of_cells], self.calibration)
-        add_stress(results, structures, np.mean([by for _, by in of_cells], axis=0))
-        return results
+        said = self.loaded.evaluate(graph, self.compiled)
+        return results_of(structures, said, self.calibration)
 
     def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
         # The parts of a cell are what they were while its neighbours are.
@@ -306,7 +305,7 @@ class PhysMLCalculator(ParametricCalculator):
         """
         check_structure(atoms, self.model.config.elements, self.potential)
         check_neutral_singlet(atoms, self.charge, self.spin, self.potential)
-        if is_periodic(atoms):
+        if atoms.pbc.any():
             for member in self.members:
                 check_extensive(member.config, self.potential)
             if self.card is not None and not self.card.training.get("periodic"):
@@ -329,13 +328,4 @@ class PhysMLCalculator(ParametricCalculator):
         return self.__deepcopy__({})
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "neighbours": VerletList(self.neighbours.skin)}
-        if self.sources:
-            del state["members"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self.sources:
-            check_unchanged(self.sources, self.hashes)
-            self.members, self.card = load_all(self.sources, self.device, self.dtype)
+        return {**self.__dict__, "neighbours": VerletList(self.neighbours.skin)}

@@ -1,4 +1,4 @@
-"""What several members make of a structure: their mean, and how far they part."""
+"""Results of structures from several members: their mean, and their spread."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
+
+from ase_physml.data.atoms import has_stress
+from ase_physml.potential import Prediction
 
 Array = npt.NDArray[np.float64]
 Results = dict[str, Any]
@@ -16,14 +22,14 @@ SPREADS = ("energy_members", "energy_std", "forces_std")
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the spread of a committee is to be read.
+    """Scale of the spread of a committee.
 
     Members that share data and architecture err together, so that their spread is too
     small: it is multiplied by what makes it as large as the error on held-out frames.
 
     Attributes:
-        energy_scale: Of the spread of energies.
-        forces_scale: Of the spread of forces.
+        energy_scale: Factor for the spread of energies.
+        forces_scale: Factor for the spread of forces.
         threshold: Spread of the force on an atom, eV/Å after scaling, that few atoms of
             held-out frames exceed; None if nobody measured it.
     """
@@ -42,40 +48,29 @@ class Calibration:
         )
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What one member says of a batch.
-
-    Attributes:
-        energies: (M,), eV.
-        per_atom: (A,), eV.
-        forces: (A, 3), eV/Å.
-    """
-
-    energies: Array
-    per_atom: Array
-    forces: Array
-
-
 def results_of(
-    sizes: Sequence[int], members: Sequence[Prediction], calibration: Calibration
+    structures: Sequence[Atoms],
+    members: Sequence[Prediction],
+    calibration: Calibration,
 ) -> list[Results]:
     """Results of each structure of a batch, none a view of the batch.
 
     Args:
-        sizes: Atoms of each structure.
-        members: What they say.
-        calibration: Of their spread.
+        structures: Structures of the batch.
+        members: Output of each member for it.
+        calibration: Scale of their spread.
 
     Returns:
         ``energy``, ``free_energy``, ``energies`` and ``forces``, the mean over members;
+        of cells with a volume ``stress`` in eV/Å^3, in Voigt's order (xx, yy, zz, yz,
+        xz, xy) and with ASE's sign: positive where the cell would rather be smaller;
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
-    cuts = np.cumsum(sizes)[:-1]
-    energies = np.stack([member.energies for member in members])
-    forces = np.stack([member.forces for member in members])
-    per_atom = np.mean([member.per_atom for member in members], axis=0)
+    cuts = np.cumsum([len(atoms) for atoms in structures])[:-1]
+    energies = np.stack([_array(member.energies) for member in members])
+    forces = np.stack([_array(member.forces) for member in members])
+    per_atom = np.mean([_array(member.per_atom) for member in members], axis=0)
     rows = zip(
         energies.mean(axis=0),
         np.split(per_atom, cuts),
@@ -91,6 +86,13 @@ def results_of(
         }
         for energy, atoms, force in rows
     ]
+    strains = [m.by_strain for m in members if m.by_strain is not None]
+    if strains:
+        by_strain = np.mean([_array(one) for one in strains], axis=0)
+        for result, atoms, gradient in zip(results, structures, by_strain, strict=True):
+            if has_stress(atoms):
+                stress = full_3x3_to_voigt_6_stress(gradient / atoms.cell.volume)
+                result["stress"] = stress
     if len(members) > 1:
         spread = calibration.forces_scale * forces.std(axis=0, ddof=1)
         for k, (result, force) in enumerate(
@@ -100,6 +102,11 @@ def results_of(
             result["energy_std"] = energy_spread(energies[:, k], calibration)
             result["forces_std"] = force.copy()
     return results
+
+
+def _array(values: Tensor) -> Array:
+    found: Array = values.double().cpu().numpy()
+    return found
 
 
 def energy_spread(members: Array, calibration: Calibration) -> float:

@@ -31,13 +31,13 @@ def committee(
     Models of properties are joined too; their spread, which `predict` writes, is scaled
     if there are --data.
     """
-    from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of
-    from ase_physml.potentials.registry import resolve
+    from ase_physml.store.checkpoint import input_of
+    from ase_physml.store.registry import resolve
 
     check_file(out, overwrite=overwrite)
     # Absolute: "./qm9.pt" must not become the shipped one further down.
     files = [resolve(member).absolute() for member in members]
-    if format_of(files[0]) == MOLECULAR_FORMAT:
+    if input_of(files[0]) == "bonds":
         _join_models(files, out, data, split)
         return
     if data is None:

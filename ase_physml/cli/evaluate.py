@@ -136,7 +136,7 @@ def _measure(
 
 def _reactions(path: Path) -> dict[str, Any]:
     from ase_physml.jobs.identity import CALLED
-    from ase_physml.potentials.registry import sha256
+    from ase_physml.store.registry import sha256
 
     return {CALLED: path.name, "sha256": sha256(path) if path.is_file() else ""}
 

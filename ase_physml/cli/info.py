@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ase_physml.models.physml.model import PhysML
-    from ase_physml.potentials.card import PotentialCard
-    from ase_physml.potentials.molecular import MolecularCard, MolecularModel
+    from ase_physml.models.bonded_model import BondedModel
+    from ase_physml.models.energy_model import EnergyModel
+    from ase_physml.store.card import ModelCard
 
 _EQUILIBRIUM = (
     "Trained on equilibrium structures only: barriers and broken bonds are outside its "
@@ -34,21 +34,20 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
-    from ase_physml.potentials.checkpoint import (
-        MOLECULAR_FORMAT,
-        format_of,
-        load_committee,
+    from ase_physml.store.checkpoint import (
+        input_of,
+        load_molecular,
+        load_potentials,
     )
-    from ase_physml.potentials.molecular import load_molecular
-    from ase_physml.potentials.registry import not_for, resolve
+    from ase_physml.store.registry import not_for, resolve
 
     path = resolve(model)
-    if format_of(path) == MOLECULAR_FORMAT:
+    if input_of(path) == "bonds":
         network, about = load_molecular(path)
         rows, remark = _molecular_rows(about, path, network), ""
         content = asdict(about) | {"not_for": not_for(path)}
     else:
-        members, card = load_committee(path)
+        members, card = load_potentials(path)
         rows, content = _rows(card, path, members), json.loads(card.to_json())
         remark = _EQUILIBRIUM if card.domain == "equilibrium" else ""
     if as_json:
@@ -66,17 +65,19 @@ def info(
         console.print(f"\n[yellow]{remark}[/]", soft_wrap=True)
 
 
-def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[str, str]:
+def _rows(
+    card: "ModelCard", path: Path, members: "list[EnergyModel]"
+) -> dict[str, str]:
     from ase.data import chemical_symbols
 
-    from ase_physml.potentials.registry import sha256
+    from ase_physml.store.registry import sha256
 
     config = card.config
     return {
         "name": card.name,
         "file": str(path),
         "sha256": sha256(path),
-        "elements": " ".join(chemical_symbols[z] for z in card.elements),
+        "elements": " ".join(chemical_symbols[z] for z in card.numbers),
         "cutoff": f"{config.cutoff:g} Å",
         "level of theory": card.level_of_theory,
         **_baseline(card),
@@ -84,8 +85,7 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
         "not for": ", ".join(card.not_for) or "not recorded",
         **_measured(card.errors),
         **_members(members, card.uncertainty),
-        "architecture": f"width {config.width}, depth {config.depth}, "
-        f"{config.heads} heads, [CLS] {config.cls}, {_weights(members[0])}",
+        "architecture": f"{_switches(card)}, {_weights(members[0])}",
         "units": ", ".join(f"{k} {v}" for k, v in card.units.items()),
         "created": card.created or "not recorded",
         "commit": card.commit or "not recorded",
@@ -93,7 +93,16 @@ def _rows(card: "PotentialCard", path: Path, members: "list[PhysML]") -> dict[st
     }
 
 
-def _baseline(card: "PotentialCard") -> dict[str, str]:
+def _switches(card: "ModelCard") -> str:
+    config = card.config
+    if card.kind == "physml":
+        size = f"width {config.width}, depth {config.depth}"
+        return f"{size}, {config.heads} heads, [CLS] {config.cls}"
+    said = (f"{k} {v}" for k, v in card.architecture.items() if k != "elements")
+    return ", ".join([card.kind, *said])
+
+
+def _baseline(card: "ModelCard") -> dict[str, str]:
     if not card.baseline:
         return {}
     said = f"{card.baseline}: added to the potential, and most of the time of a call"
@@ -101,10 +110,10 @@ def _baseline(card: "PotentialCard") -> dict[str, str]:
 
 
 def _molecular_rows(
-    card: "MolecularCard", path: Path, model: "MolecularModel"
+    card: "ModelCard", path: Path, model: "BondedModel"
 ) -> dict[str, str]:
-    from ase_physml.potentials.molecular import members_of
-    from ase_physml.potentials.registry import not_for, sha256
+    from ase_physml.models.ensemble import members_of
+    from ase_physml.store.registry import not_for, sha256
 
     unit = f" ({card.unit})" if card.unit else ""
     members = members_of(model)
@@ -113,7 +122,7 @@ def _molecular_rows(
         "name": card.name,
         "file": str(path),
         "sha256": sha256(path),
-        "model": {"physchem": "PhysChem", "hamnet": "HamNet"}[card.kind],
+        "model": card.config.model_name,
         "predicts": said,
         "heavy elements": " ".join(card.elements) or "not recorded",
         "not for": ", ".join(not_for(path)) or "not recorded",

@@ -7,7 +7,7 @@ _COLUMNS, _GAP = 100, "  "
 
 def list_shipped() -> None:
     """List the shipped potentials and models: elements, level of theory, domain."""
-    from ase_physml.potentials.catalogue import catalogue
+    from ase_physml.store.catalogue import catalogue
 
     heads = ("name", "elements", "level of theory", "for")
     rows = [heads]

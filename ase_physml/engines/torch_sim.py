@@ -14,13 +14,9 @@ from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
 from ase_physml.calculators.checks import check_extensive, warn_of_cells
-from ase_physml.calculators.graphs import molecules_of
-from ase_physml.calculators.loading import load_all, pick_device
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.graph import AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.forces import energy_and_forces, energy_forces_and_strain
-from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.registry import resolve
+from ase_physml.graph import AtomGraph
+from ase_physml.potential import LoadedPotential, Structures
 from ase_physml.torch_state import plain_torch
 
 
@@ -55,20 +51,20 @@ class PhysMLModel(ModelInterface):
     ) -> None:
         super().__init__()
         named = str(dtype).removeprefix("torch.")
-        files = [model] if isinstance(model, str | Path) else list(model)
-        paths = [resolve(one) for one in files]
-        self._device, self._dtype = pick_device(device, named), dtype
+        # No submodule: weights are shared, frozen, and stay where they are.
+        self.loaded = LoadedPotential.open(model, device, named)
+        self._device, self._dtype = self.loaded.device, dtype
         self._compute_stress, self._compute_forces = compute_stress, True
         self._memory_scales_with = "n_atoms_x_density"
-        # A tuple, and so no submodules: shared, frozen, and to stay where they are.
-        self.members, self.card = load_all(paths, self._device, named)
-        self.potential = " + ".join(path.name for path in paths)
-        if self.card.baseline:
+        self.potential = self.loaded.name
+        card = self.loaded.card
+        if card is not None and card.baseline:
             raise PotentialError(
-                f"{self.potential} is a correction to {self.card.baseline}, which "
+                f"{self.potential} is a correction to {card.baseline}, which "
                 "torch-sim cannot compute; use PhysMLCalculator"
             )
-        self._known = torch.tensor(self.members[0].config.elements, device=self._device)
+        self._periodic = card is not None and bool(card.training.get("periodic"))
+        self._known = torch.tensor(self.loaded.config.elements, device=self._device)
         self._warned = False
 
     @property
@@ -105,14 +101,14 @@ class PhysMLModel(ModelInterface):
             masses = torch.ones_like(state["positions"][:, 0])
             state = SimState(**{"masses": masses, **state})
         graph = self._graph(state)
-        said = [self._said(member, graph) for member in self.members]
-        energies, forces, by_strain = (
-            torch.stack(parts).mean(0) for parts in zip(*said, strict=True)
-        )
+        said = self.loaded.evaluate(graph)
+        energies = torch.stack([one.energies for one in said]).mean(0)
         results = {"energy": energies.to(self._dtype)}
         if self._compute_forces:
-            results["forces"] = forces.reshape(-1, 3)
+            results["forces"] = torch.stack([one.forces for one in said]).mean(0)
         if self._compute_stress:
+            strains = [one.by_strain for one in said if one.by_strain is not None]
+            by_strain = torch.stack(strains).mean(0)
             volume = torch.linalg.det(state.row_vector_cell).abs()
             results["stress"] = by_strain / volume[:, None, None]
         return results
@@ -129,38 +125,19 @@ class PhysMLModel(ModelInterface):
                 f"{self.potential} knows {known}, not {new}; use a potential that was "
                 "trained with it, or fine-tune one"
             )
-        config = self.members[0].config
         positions, n_atoms = _own(state.positions), state.system_idx.bincount()
         along = torch.as_tensor(state.pbc, device=self._device).expand(3)
         if not along.any():
             if self._compute_stress:
                 raise StructureError("molecules have no stress: compute_stress=False")
-            return molecules_of(numbers, positions, n_atoms, config)
-        check_extensive(config, self.potential)
-        if not (self._warned or self.card.training.get("periodic")):
+            return self.loaded.graph(Structures(numbers, positions, n_atoms))
+        check_extensive(self.loaded.config, self.potential)
+        if not (self._warned or self._periodic):
             warn_of_cells(self.potential)
             self._warned = True
-        return PeriodicEdgeList.build_cells(
-            numbers,
-            positions,
-            n_atoms,
-            _own(state.row_vector_cell),
-            along.expand(len(n_atoms), 3),
-            config.cutoff,
-            config.pair_cutoff or config.cutoff,
-        )
-
-    def _said(self, member: PhysML, graph: AtomGraph) -> tuple[Tensor, Tensor, Tensor]:
-        """Total energies in float64, forces, and gradients by strain, if there are."""
-        by_strain = graph.positions.new_zeros(graph.n_molecules, 3, 3)
-        if isinstance(graph, PeriodicEdgeList):
-            energies, forces, by_strain = energy_forces_and_strain(member, graph)
-        else:
-            energies, forces = energy_and_forces(member, graph)
-        double = graph.replace(positions=graph.positions.double())
-        reference = member.reference_energy(graph.numbers).unsqueeze(-1)
-        total = energies.molecules.detach().double()
-        return total + double.sum_atoms(reference).squeeze(-1), forces, by_strain
+        pbc = along.expand(len(n_atoms), 3)
+        cell = _own(state.row_vector_cell)
+        return self.loaded.graph(Structures(numbers, positions, n_atoms, cell, pbc))
 
 
 def _own(tensor: Tensor) -> Tensor:

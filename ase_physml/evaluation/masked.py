@@ -53,7 +53,7 @@ def slide(
     numbers[:, index] = MASK
     positions = np.repeat(atoms.positions[None], len(ALONG), axis=0)
     positions[:, index, axis] += ALONG
-    like = calculator.model.element_bias
+    like = next(calculator.model.parameters())
     graph = AllPairs(numbers.to(like.device), torch.as_tensor(positions).to(like))
     with torch.no_grad():
         scores = calculator.model.mask_logits(graph)[:, index]

@@ -10,8 +10,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import save_potential
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 from ase_physml.training.curves import plot_curves
 from ase_physml.training.module import PhysMLTraining
 
@@ -107,7 +107,7 @@ class SaveWeights(Callback, ABC):
 class SavePotential(SaveWeights):
     """PhysML as a potential."""
 
-    def __init__(self, out: Path, card: PotentialCard) -> None:
+    def __init__(self, out: Path, card: ModelCard) -> None:
         super().__init__()
         self.out, self.card = out, card
 
@@ -115,4 +115,4 @@ class SavePotential(SaveWeights):
         """Write ``OUT/NAME.pt``."""
         assert isinstance(pl_module, PhysMLTraining)
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_potential(self.out / f"{card.name}.pt", pl_module.model, card)
+        save_model(self.out / f"{card.name}.pt", pl_module.model, card)

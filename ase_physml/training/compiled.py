@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.forces import (
+from ase_physml.models.energy_model import (
     energy_and_forces,
     energy_forces_and_strain,
 )

@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ase_physml.errors import PhysMLError, RecipeError
-from ase_physml.potentials.checkpoint import read_archive, write_archive
+from ase_physml.store.checkpoint import read_archive, write_archive
 from ase_physml.torch_state import plain_torch
 from ase_physml.training.batches import IN_MEMORY
 from ase_physml.training.callbacks import Budget, Curves, SaveWeights

@@ -15,9 +15,9 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ase_physml.errors import PotentialError, RecipeError
-from ase_physml.potentials.checkpoint import read_archive
-from ase_physml.potentials.registry import shipped
-from ase_physml.potentials.state import plain_tensors
+from ase_physml.store.checkpoint import read_archive
+from ase_physml.store.registry import shipped
+from ase_physml.store.state import plain_tensors
 from ase_physml.training.molecular.recipe import MolecularRecipe
 from ase_physml.training.recipe import Recipe
 from ase_physml.training.yaml_recipe import find

@@ -7,10 +7,10 @@ import torch
 
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import load_potential
-from ase_physml.potentials.registry import shipped
-from ase_physml.potentials.state import at_most
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_potential
+from ase_physml.store.registry import shipped
+from ase_physml.store.state import at_most
 from ase_physml.training.callbacks import SavePotential
 from ase_physml.training.loop import Run, as_trained, train
 from ase_physml.training.module import PhysMLTraining
@@ -52,7 +52,10 @@ def build_model(
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    model, card = load_potential(start, recipe.start_member)
+    loaded, card = load_potential(start, recipe.start_member)
+    if not isinstance(loaded, PhysML):
+        raise RecipeError(f"{start}: a {card.kind} model, where PhysML is trained")
+    model = loaded
     if card.baseline != data.baseline:
         raise RecipeError(
             f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "
@@ -106,11 +109,11 @@ def fit(recipe: Recipe, path: Path, run: Run) -> Path:
     return run.result(recipe)
 
 
-def card_of(recipe: Recipe, data: Data) -> PotentialCard:
+def card_of(recipe: Recipe, data: Data) -> ModelCard:
     """What a potential trained by this recipe says of itself."""
     level = recipe.level_of_theory or data.level_of_theory
     equilibrium = all(s.minima for s in data.stores)
-    return PotentialCard.for_model(
+    return ModelCard.for_model(
         recipe.model,
         name=recipe.name,
         level_of_theory=level,

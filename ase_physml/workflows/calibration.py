@@ -15,7 +15,7 @@ from ase_physml.data.atoms import to_atoms
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import groups_of
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 Array = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def make_committee(
     # Refuses members whose elements, cutoffs or levels of theory differ.
     calculator = PhysMLCalculator(list(files))
     calculator.calibration = Calibration()
-    loaded = [load_committee(file) for file in files]
+    loaded = [load_potentials(file) for file in files]
     members = [member for found, _ in loaded for member in found]
     if any(member.config != members[0].config for member in members):
         raise PotentialError("members in one file share their architecture")
@@ -91,7 +91,7 @@ def make_committee(
     uncertainty = measure_spread(calculator, data, frames).uncertainty()
     # Errors that were measured are those of the first member alone.
     card = replace(loaded[0][1], name=out.stem, uncertainty=uncertainty, errors={})
-    save_potential(out, members, card)
+    save_model(out, members, card)
     return uncertainty
 
 

@@ -18,11 +18,10 @@ from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.data.frame import Array
 from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.potentials.molecular import MolecularModel
-from ase_physml.potentials.predict import MolecularPrediction
-from ase_physml.potentials.predictor import Predictor
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
+from ase_physml.predictor import Predictor
 
-Model = str | Path | MolecularModel
+Model = str | Path | BondedModel
 """Model of properties: shipped name, path or module."""
 
 Filled = tuple[Array, Callable[[MolecularPrediction], Tensor]]

@@ -12,14 +12,14 @@ from ase.phonons import Phonons
 from ase.vibrations import Vibrations
 
 from ase_physml import PhysMLCalculator
-from ase_physml.potentials.checkpoint import load_potential, save_potential
+from ase_physml.store.checkpoint import load_potential, save_model
 
 
 @pytest.fixture
 def unfit(tiny_potential: Path, tmp_path: Path) -> Path:
     model, card = load_potential(tiny_potential)
     path = tmp_path / "unfit.pt"
-    save_potential(path, model, replace(card, not_for=["vibrations"]))
+    save_model(path, model, replace(card, not_for=["vibrations"]))
     return path
 
 

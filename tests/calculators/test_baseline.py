@@ -17,12 +17,12 @@ from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators import baseline
 from ase_physml.calculators.baseline import Baseline
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 
 def on_baseline(potential: Path, out: Path, baseline: str) -> Path:
-    members, card = load_committee(potential)
-    save_potential(out, members, replace(card, baseline=baseline))
+    members, card = load_potentials(potential)
+    save_model(out, members, replace(card, baseline=baseline))
     return out
 
 

@@ -242,7 +242,8 @@ def test_a_potential_of_molecules_warns_once(tiny_potential: Path) -> None:
         # Its card says that it knows cells.
         assert calculator.card is not None
         training = {**calculator.card.training, "periodic": True}
-        calculator.card = replace(calculator.card, training=training)
+        card = replace(calculator.card, training=training)
+        calculator.loaded = replace(calculator.loaded, card=card)
         warn_of_cells.cache_clear()
         calculator.calculate_many([diamond])
 

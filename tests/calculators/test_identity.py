@@ -11,7 +11,7 @@ from ase.calculators.mixing import SumCalculator
 from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.jobs.identity import digest
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 
 def test_a_potential_is_its_file(tiny_potential: Path, tmp_path: Path) -> None:
@@ -20,10 +20,10 @@ def test_a_potential_is_its_file(tiny_potential: Path, tmp_path: Path) -> None:
     one, two = identity_of(str(tiny_potential)), identity_of(str(name))
     assert digest(one) == digest(two) == digest(identity_of(PhysMLCalculator(name)))
     assert two["called"] == str(name)
-    (model,), card = load_committee(tiny_potential)
+    (model,), card = load_potentials(tiny_potential)
     with torch.no_grad():
         model.element_bias += 0.01
-    save_potential(name, model, card)
+    save_model(name, model, card)
     assert digest(identity_of(str(name))) != digest(one)
     assert model_identity(name)["sha256"] != model_identity(tiny_potential)["sha256"]
 
@@ -36,7 +36,7 @@ def test_precision_and_order_of_members_count(members: list[Path]) -> None:
 
 
 def test_weights_without_a_file(tiny_potential: Path) -> None:
-    (model,), _ = load_committee(tiny_potential)
+    (model,), _ = load_potentials(tiny_potential)
     before = digest(identity_of(PhysMLCalculator(model)))
     assert before == digest(identity_of(PhysMLCalculator(model)))
     with torch.no_grad():

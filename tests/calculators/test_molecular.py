@@ -30,11 +30,12 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 
 SMALL = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "pair_width": 8}
 SPRINGS = PhysChemConfig(
-    "physnet", blocks=1, steps=12, forces="springs", integrator="symplectic",
+    variant="physnet", blocks=1, steps=12, forces="springs", integrator="symplectic",
     friction=0.5, **SMALL,
 )  # fmt: skip
 ENGINE = HamNetConfig(state_width=4, gcn_width=8, steps=2)
@@ -294,7 +295,7 @@ def test_molecules_with_hydrogens_of_their_own() -> None:
 
 @pytest.mark.parametrize("config", [
     SPRINGS,
-    PhysChemConfig("physnet", blocks=2, steps=2, shared=False, **SMALL),
+    PhysChemConfig(variant="physnet", blocks=2, steps=2, shared=False, **SMALL),
     PhysChemConfig(blocks=2, steps=2, targets=1, **SMALL),
 ])  # fmt: skip
 def test_physnet_forces_are_the_models(config: PhysChemConfig) -> None:
@@ -317,7 +318,7 @@ def test_physnet_forces_are_the_models(config: PhysChemConfig) -> None:
 
 
 def test_models_in_other_spaces_have_no_physnet_forces() -> None:
-    model = physchem(PhysChemConfig("physnet", space=5, **SMALL))
+    model = physchem(PhysChemConfig(variant="physnet", space=5, **SMALL))
     atoms = anywhere(PhysChemCalculator(model, smiles="CCO", check_bonds=False))
     atoms.get_forces()
     assert "physnet_forces" not in atoms.calc.results
@@ -336,10 +337,9 @@ def test_engine_energies_are_the_engines() -> None:
 def test_properties_have_names(tmp_path: Path) -> None:
     path = tmp_path / "two.pt"
     model = physchem(PhysChemConfig(targets=2, head="classification", **SMALL))
-    card = MolecularCard(
-        "two", "physchem", model.config.to_dict(), ["a", "b"], "classification"
-    )
-    save_molecular(path, model, card)
+    about = {"target_names": ["a", "b"], "task": "classification"}
+    card = ModelCard.for_model(model.config, name="two", **about)
+    save_model(path, model, card)
     atoms = anywhere(PhysChemCalculator(path, smiles="CCO", check_bonds=False))
     atoms.get_potential_energy()
     logits = model.eval()(graph_of("CCO")).property[0]
@@ -407,7 +407,7 @@ def test_unusable_arguments() -> None:
         PhysChemCalculator(physchem(), smiles="CCO", stiffness=0)
     with pytest.raises(PotentialError, match="hops"):
         PhysChemCalculator(physchem(), smiles="CCO", hops=0)
-    chemnet = physchem(PhysChemConfig("chemnet", targets=1, **SMALL))
+    chemnet = physchem(PhysChemConfig(variant="chemnet", targets=1, **SMALL))
     with pytest.raises(PotentialError, match="no conformation"):
         PhysChemCalculator(chemnet, smiles="CCO")
     given = HamNet(HamNetConfig(conformation="given", targets=1))

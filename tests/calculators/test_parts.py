@@ -11,17 +11,18 @@ from ase import Atoms
 from ase.build import bulk, graphene, molecule
 
 from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.calculators.graphs import graph_of
+from ase_physml.calculators.batching import tensors_of
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.neighbours import images_within
+from ase_physml.potential import graph_of
 
 CONFIG = PhysMLConfig(elements=(1, 6, 8), cutoff=4.0, pair_cutoff=9.0)
 WARNS = "more than 5 Å from each other"
 
 
 def parts(atoms: Atoms, config: PhysMLConfig = CONFIG) -> tuple[int, int] | None:
-    graph = graph_of([atoms], config, torch.device("cpu"), "float64", images_within)
+    given = tensors_of([atoms], torch.device("cpu"), "float64")
+    graph = graph_of(given, config)
     return unlinked_atoms(graph, config)
 
 
@@ -83,7 +84,8 @@ def test_the_second_of_a_batch_and_its_own_numbers() -> None:
         batch = [boxed(molecule("CH4"), 30.0), boxed(two(6.0), 30.0)]
         for atoms in batch:
             atoms.pbc = pbc
-        graph = graph_of(batch, CONFIG, torch.device("cpu"), "float64", images_within)
+        given = tensors_of(batch, torch.device("cpu"), "float64")
+        graph = graph_of(given, CONFIG)
         assert unlinked_atoms(graph, CONFIG) == (0, 5)
 
 

@@ -271,16 +271,16 @@ def test_refused_options(
 def test_a_changed_file_is_read_again(tiny_potential: Path, tmp_path: Path) -> None:
     import os
 
-    from ase_physml.potentials.checkpoint import load_potential, save_potential
+    from ase_physml.store.checkpoint import load_potential, save_model
 
     model, card = load_potential(tiny_potential)
     path = tmp_path / "mine.pt"
-    save_potential(path, model, card)
+    save_model(path, model, card)
     atoms = rattled("H2O")
     (first,) = PhysMLCalculator(path).calculate_many([atoms])
     with torch.no_grad():
         model.element_bias += 1.0
-    save_potential(path, model, card)
+    save_model(path, model, card)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
     (second,) = PhysMLCalculator(path).calculate_many([atoms])
     assert second["energy"] == pytest.approx(first["energy"] + 3.0, abs=1e-5)

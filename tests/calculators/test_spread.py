@@ -17,7 +17,7 @@ from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 
 @pytest.fixture
@@ -109,13 +109,13 @@ def test_what_ase_writes(calculator: PhysMLCalculator, tmp_path: Path) -> None:
 
 
 def test_members_belong_together(members: list[Path], tmp_path: Path) -> None:
-    (model,), card = load_committee(members[0])
-    save_potential(members[1], model, replace(card, level_of_theory="another"))
+    (model,), card = load_potentials(members[0])
+    save_model(members[1], model, replace(card, level_of_theory="another"))
     with pytest.raises(PotentialError, match="no common mean"):
         PhysMLCalculator(members[:2], device="cpu")
     config = PhysMLConfig(elements=(1, 6), width=16, depth=1, heads=2, n_basis=8)
     other = replace(card, architecture=config.to_dict())
-    save_potential(members[2], PhysML(config), other)
+    save_model(members[2], PhysML(config), other)
     with pytest.raises(PotentialError, match="share elements and cutoffs"):
         PhysMLCalculator([members[0], members[2]], device="cpu")
     with pytest.raises(PotentialError, match="of files or of modules"):

@@ -16,7 +16,8 @@ from ase_physml.data.ragged import RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 from ase_physml.workflows.conformers import library
 
 Run = Callable[..., Result]
@@ -173,8 +174,13 @@ def test_limits_can_be_raised(run: Run, tmp_path: Path) -> None:
 
 def test_elements_that_the_model_does_not_know_are_said_once(tmp_path: Path) -> None:
     config = PhysChemConfig(variant="physnet", forces="springs", atom_width=8)
-    card = MolecularCard("cno", "physchem", config.to_dict(), elements=["C", "N", "O"])
-    save_molecular(tmp_path / "cno.pt", PhysChem(config), card)
+    card = ModelCard(
+        name="cno",
+        kind="physchem",
+        architecture=config.to_dict(),
+        elements=["C", "N", "O"],
+    )
+    save_model(tmp_path / "cno.pt", PhysChem(config), card)
     arguments = ["conformers", "CCO", "CCS", "CSC", "-n", "2"]
     paths = ["-o", str(tmp_path / "a.sdf"), "--model", str(tmp_path / "cno.pt")]
     result = CliRunner().invoke(app, [*arguments, *paths])

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from ase_physml import __version__
 from ase_physml.cli import app
 from ase_physml.errors import PotentialError
-from ase_physml.potentials.checkpoint import load_potential
-from ase_physml.potentials.registry import sha256
+from ase_physml.store.checkpoint import load_potential
+from ase_physml.store.registry import sha256
 
 
 def test_prints_the_card(tiny_potential: Path) -> None:
@@ -37,11 +37,11 @@ def _lines(text: str) -> list[str]:
 def test_prints_measured_errors(tiny_potential: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from ase_physml.potentials.checkpoint import save_potential
+    from ase_physml.store.checkpoint import save_model
 
     model, card = load_potential(tiny_potential)
     path = tmp_path / "measured.pt"
-    save_potential(path, model, replace(card, errors={"mae_energy_meV": 12.3456}))
+    save_model(path, model, replace(card, errors={"mae_energy_meV": 12.3456}))
     result = CliRunner().invoke(app, ["info", str(path)])
     assert any(
         line.split() == ["mae_energy_meV", "12.35"] for line in _lines(result.stdout)

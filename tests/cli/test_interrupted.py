@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 from ase_physml.workflows import path_images, property_tables, relax
 from ase_physml.workflows.conformers import library
 
@@ -34,10 +34,10 @@ def call(*arguments: object) -> Result:
 
 def another(model: Path) -> None:
     """Other weights under the same name."""
-    (network,), card = load_committee(model)
+    (network,), card = load_potentials(model)
     with torch.no_grad():
         network.element_bias += 0.1
-    save_potential(model, network, card)
+    save_model(model, network, card)
 
 
 def write_set(path: Path) -> Path:
@@ -335,8 +335,14 @@ def test_files_on_a_full_disk(
 def _properties(path: Path) -> None:
     from ase_physml.models.physchem.config import PhysChemConfig
     from ase_physml.models.physchem.model import PhysChem
-    from ase_physml.potentials.molecular import MolecularCard, save_molecular
+    from ase_physml.store.card import ModelCard
+    from ase_physml.store.checkpoint import save_model
 
     config = PhysChemConfig(atom_width=8, bond_width=8, molecule_width=8, targets=1)
-    card = MolecularCard("logs", "physchem", config.to_dict(), ["logS"])
-    save_molecular(path, PhysChem(config), card)
+    card = ModelCard(
+        name="logs",
+        kind="physchem",
+        architecture=config.to_dict(),
+        target_names=["logS"],
+    )
+    save_model(path, PhysChem(config), card)

@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 
 from ase_physml.cli import app
 from ase_physml.cli.list import short
-from ase_physml.potentials.registry import entries
+from ase_physml.store.registry import entries
 
 
 def test_a_line_each() -> None:

@@ -15,11 +15,8 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    load_molecular,
-    save_molecular,
-)
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.workflows import property_tables
 from ase_physml.workflows.molecular_properties import fingerprints, predict_properties
 
@@ -29,8 +26,14 @@ def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = PhysChemConfig(atom_width=8, bond_width=8, molecule_width=8, targets=2)
     path = tmp_path / "two.pt"
-    card = MolecularCard("two", "physchem", config.to_dict(), ["a", "b"], unit="eV")
-    save_molecular(path, PhysChem(config), card)
+    card = ModelCard(
+        name="two",
+        kind="physchem",
+        architecture=config.to_dict(),
+        target_names=["a", "b"],
+        unit="eV",
+    )
+    save_model(path, PhysChem(config), card)
     return path
 
 
@@ -78,7 +81,7 @@ def test_elements_that_the_model_never_saw_are_listed(
     model: Path, tmp_path: Path
 ) -> None:
     model_, card = load_molecular(model)
-    save_molecular(model, model_, replace(card, elements=["C", "O"]))
+    save_model(model, model_, replace(card, elements=["C", "O"]))
     table, out = tmp_path / "in.smi", tmp_path / "out.csv"
     table.write_text("CCO\nC(\n[Na+].[O-]C\nCCCl\n")
     result = predict(model, table, "-o", out)

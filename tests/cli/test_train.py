@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from ase_physml.cli import app, main
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.jobs.locking import Claim
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.module import PhysMLTraining
 
 QUICKSTART = Path(__file__).parents[2] / "training" / "quickstart.yaml"

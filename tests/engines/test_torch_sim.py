@@ -15,8 +15,8 @@ from ase_physml.engines.torch_sim import PhysMLModel
 from ase_physml.errors import StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import PotentialCard
-from ase_physml.potentials.checkpoint import save_potential
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 
 CPU = torch.device("cpu")
 NAMES = ["CH3CH2OH", "CH3OH", "C2H6", "H2O", "CH3OH"]
@@ -30,11 +30,11 @@ def of_solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
         width=16, depth=2, heads=2, n_basis=8,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("potentials") / "solids.pt"
-    card = PotentialCard.for_model(
+    card = ModelCard.for_model(
         config, name="solids", level_of_theory="none", domain="off-equilibrium"
     )
     torch.manual_seed(0)
-    save_potential(path, PhysML(config), card)
+    save_model(path, PhysML(config), card)
     return path
 
 

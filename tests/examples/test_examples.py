@@ -12,7 +12,8 @@ import torch
 
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 
 FOLDER = Path(__file__).parents[2] / "examples"
 OPTIONS: dict[str, list[str]] = {
@@ -35,8 +36,14 @@ def tiny_properties(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = PhysChemConfig(atom_width=8, bond_width=8, molecule_width=8, targets=1)
     path = tmp_path_factory.mktemp("properties") / "tiny.pt"
-    card = MolecularCard("tiny", "physchem", config.to_dict(), ["logS"], unit="mol/L")
-    save_molecular(path, PhysChem(config), card)
+    card = ModelCard(
+        name="tiny",
+        kind="physchem",
+        architecture=config.to_dict(),
+        target_names=["logS"],
+        unit="mol/L",
+    )
+    save_model(path, PhysChem(config), card)
     return path
 
 

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from ase_physml.cli import app
 from ase_physml.errors import PhysMLError
-from ase_physml.potentials.checkpoint import format_of, load_committee
-from ase_physml.potentials.molecular import load_molecular
+from ase_physml.store.checkpoint import input_of, load_molecular, load_potentials
 
 Random = np.random.Generator
 
@@ -97,8 +96,8 @@ def is_refused(path: Path) -> bool:
     if shown.exception is not None and not isinstance(shown.exception, PhysMLError):
         raise shown.exception
     try:
-        if format_of(path) == "ase_physml":
-            load_committee(path)
+        if input_of(path) == "atoms":
+            load_potentials(path)
         else:
             load_molecular(path)
     except PhysMLError as error:

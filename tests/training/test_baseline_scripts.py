@@ -22,7 +22,7 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.potentials.checkpoint import load_committee, save_potential
+from ase_physml.store.checkpoint import load_potentials, save_model
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"
@@ -158,9 +158,9 @@ def test_differences_are_those_of_labels_and_correction(
     script: Callable[..., str], tiny_potential: Path, tmp_path: Path
 ) -> None:
     """A correction that is 0.5 eV off in one frame of two, and right in forces."""
-    members, card = load_committee(tiny_potential)
+    members, card = load_potentials(tiny_potential)
     path = tmp_path / "corrected.pt"
-    save_potential(path, members, replace(card, baseline="emt"))
+    save_model(path, members, replace(card, baseline="emt"))
     calculator, emt = make_calculator(str(path)), EMT()
     frames = []
     for k in range(6):

@@ -18,7 +18,7 @@ from ase_physml.data.writer import write
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential
 from ase_physml.training import losses
 from ase_physml.training.batches import BatchStream, FrameStore
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator

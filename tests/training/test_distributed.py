@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.batches import Batch
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.distributed import Draws, Mean, Shard, over_all, weighted

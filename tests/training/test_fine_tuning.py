@@ -15,7 +15,7 @@ from ase_physml.data.writer import write
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.graph import AllPairs
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.checkpoint import load_potential, save_potential
+from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.training.loop import Run
 from ase_physml.training.recipe import load_recipe
 from ase_physml.training.reference import refit_self_energies, self_energies_of
@@ -68,9 +68,9 @@ def frames_of(model: PhysML, name: str, count: int) -> list[Frame]:
 def folder(tiny_potential: Path, tmp_path: Path) -> Path:
     """start.pt, and sets with splits: of ethanol alone, and of three molecules."""
     model, card = load_potential(tiny_potential)
-    model.self_energies[:-1] = torch.tensor([OLD[z] for z in card.elements])
+    model.self_energies[:-1] = torch.tensor([OLD[z] for z in card.numbers])
     card = replace(card, level_of_theory="B3LYP")
-    save_potential(tmp_path / "start.pt", model, card)
+    save_model(tmp_path / "start.pt", model, card)
     level = Metadata("wB97X", equilibrium=False)
     sets = {"one": ["CH3CH2OH"], "three": ["CH3CH2OH", "CH4", "H2O"]}
     for name, molecules in sets.items():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ase_physml.graph import AllPairs
+from ase_physml.models.energy_model import energy_and_forces
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training import losses
 from ase_physml.training.batches import Batch

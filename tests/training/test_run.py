@@ -15,7 +15,7 @@ from ase_physml.data.ragged import Metadata, RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs
-from ase_physml.potentials.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.loop import Run
 from ase_physml.training.module import PhysMLTraining
@@ -72,7 +72,7 @@ def test_all_losses_are_logged_and_the_result_is_a_potential(
 ) -> None:
     potential = run(recipe_file, tmp_path / "out")
     model, card = load_potential(potential)
-    assert card.elements == (1, 6, 7, 8)
+    assert card.numbers == (1, 6, 7, 8)
     assert card.level_of_theory == "EMT"
     assert card.domain == "off-equilibrium"
     assert set(card.split_hashes) == {"labelled.h5"}
@@ -182,14 +182,14 @@ def test_fine_tuning_needs_the_elements(
 ) -> None:
     from ase_physml.models.physml.config import PhysMLConfig
     from ase_physml.models.physml.model import PhysML
-    from ase_physml.potentials.card import PotentialCard
-    from ase_physml.potentials.checkpoint import save_potential
+    from ase_physml.store.card import ModelCard
+    from ase_physml.store.checkpoint import save_model
 
     config = PhysMLConfig(elements=(1, 6), width=16, depth=1, heads=2, n_basis=8)
-    card = PotentialCard.for_model(
+    card = ModelCard.for_model(
         config, name="ch", level_of_theory="EMT", domain="equilibrium"
     )
-    save_potential(tmp_path / "ch.pt", PhysML(config), card)
+    save_model(tmp_path / "ch.pt", PhysML(config), card)
     with pytest.raises(RecipeError, match=r"does not know the elements \[7, 8\]"):
         run(recipe_file, tmp_path / "out", f"start_from={tmp_path / 'ch.pt'}")
 

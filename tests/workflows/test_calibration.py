@@ -16,10 +16,7 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.potentials.checkpoint import (
-    load_committee,
-    load_potential,
-)
+from ase_physml.store.checkpoint import load_potential, load_potentials
 from ase_physml.workflows.calibration import Spread, make_committee, measure_spread
 from ase_physml.workflows.neb import Search, find_paths
 from ase_physml.workflows.relaxation import Relaxed
@@ -129,7 +126,7 @@ def test_rank_correlation_sees_order() -> None:
 
 
 def test_member_of_a_committee(tiny_committee: Path) -> None:
-    models, _ = load_committee(tiny_committee)
+    models, _ = load_potentials(tiny_committee)
     model, card = load_potential(tiny_committee, 2)
     assert card.format_version == 2
     for name, value in models[2].state_dict().items():

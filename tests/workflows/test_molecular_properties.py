@@ -22,7 +22,8 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 from ase_physml.workflows import molecular_properties
 from ase_physml.workflows.molecular_properties import fingerprints, predict_properties
 from ase_physml.workflows.property_tables import write_table
@@ -159,7 +160,9 @@ def test_progress_counts_every_molecule(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_models_of_conformations_have_neither() -> None:
     for model in (
-        PhysChem(PhysChemConfig("physnet", steps=2, atom_width=8, bond_width=8)),
+        PhysChem(
+            PhysChemConfig(variant="physnet", steps=2, atom_width=8, bond_width=8)
+        ),
         HamNetEngine(HamNetConfig(state_width=4, gcn_width=8, steps=1)),
     ):
         with pytest.raises(PotentialError, match="conformations"):
@@ -173,10 +176,14 @@ def test_models_of_conformations_have_neither() -> None:
 def test_names_and_units_come_from_the_card(tmp_path: Path) -> None:
     path = tmp_path / "solubility.pt"
     model = physchem()
-    card = MolecularCard(
-        "solubility", "physchem", model.config.to_dict(), ["logS"], unit="log mol/L"
+    card = ModelCard(
+        name="solubility",
+        kind="physchem",
+        architecture=model.config.to_dict(),
+        target_names=["logS"],
+        unit="log mol/L",
     )
-    save_molecular(path, model, card)
+    save_model(path, model, card)
     found = predict_properties(MOLECULES, path)
     assert found.names == ("logS",) and found.unit == "log mol/L"
 

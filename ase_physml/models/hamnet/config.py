@@ -4,16 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import (
-    Architecture,
-    Dropout,
-    Layers,
-    Steps,
-    Targets,
-    Width,
-)
-from ase_physml.models.pooling import Pooling
-from ase_physml.models.property_head import Head
+from ase_physml.models.architecture import Layers, Steps, Width
+from ase_physml.models.bonded_model import BondedConfig
 from ase_physml.typed import Range
 
 Conformation = Literal["engine", "given", "none"]
@@ -26,7 +18,7 @@ ENGINE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class HamNetConfig(Architecture):
+class HamNetConfig(BondedConfig):
     """Every row of the paper's ablations is a switch (Tables 1 and 2).
 
     Attributes:
@@ -59,9 +51,8 @@ class HamNetConfig(Architecture):
         frozen_engine: Second stage of training: the engine stays as it is.
     """
 
-    of = "HamNet"
+    model_name = "HamNet"
 
-    atom_features: Width = 39
     edge_features: Width = 10
     state_width: Width = 32
     gcn_width: Width = 128
@@ -75,12 +66,7 @@ class HamNetConfig(Architecture):
     width: Width = 200
     layers: Layers = 2
     readouts: Layers = 2
-    pooling: Pooling = "mean"
     fingerprint: Width = 256
-    targets: Targets = 0
-    head: Head = "regression"
-    classes: Width = 4
-    dropout: Dropout = 0.0
     conformation: Conformation = "engine"
     frozen_engine: bool = False
 
@@ -88,3 +74,8 @@ class HamNetConfig(Architecture):
         super().__post_init__()
         if self.bidirectional and not self.lstm:
             raise PotentialError("bidirectional=True needs an LSTM: set lstm=True")
+
+    @property
+    def reads_positions(self) -> bool:
+        """Conformations are read, and not predicted."""
+        return self.conformation == "given"

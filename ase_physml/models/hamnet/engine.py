@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_physml.bonded_graph import BondedGraph
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import BondStrength, Encoder
 from ase_physml.models.hamnet.hamiltonian import EngineEnergies, Hamiltonian
@@ -35,7 +36,7 @@ class EngineOutput(NamedTuple):
     energies: EngineEnergies
 
 
-class HamNetEngine(nn.Module):
+class HamNetEngine(BondedModel):
     """Starts atoms by GCN and LSTM, moves them by `Hamiltonian`, decodes to 3-D.
 
     With or without dissipation the last state counts; the authors' code averages over
@@ -45,6 +46,7 @@ class HamNetEngine(nn.Module):
     def __init__(self, config: HamNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.head = None
         d = config.state_width
         self.strength = BondStrength(config)
         widths = [2 * d] if config.repo else [d, d]
@@ -62,6 +64,10 @@ class HamNetEngine(nn.Module):
         q = visited[-1]
         energies = self.hamiltonian.energies(graph, q, p)
         return EngineOutput(trajectory[-1], trajectory, q, p, energies)
+
+    def predict(self, graph: BondedGraph) -> MolecularPrediction:
+        """Conformations alone."""
+        return MolecularPrediction(self(graph).trajectory, None, None)
 
     def start(self, graph: BondedGraph) -> tuple[Tensor, Tensor]:
         """State (q, p) before the first step, (N, d_f) each, centred by molecule."""

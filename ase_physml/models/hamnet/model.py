@@ -8,10 +8,12 @@ fingerprint generator learns properties from where it leaves the atoms.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
+from ase_physml.models.architecture import Architecture
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.encoder import centred
 from ase_physml.models.hamnet.engine import HamNetEngine
@@ -34,7 +36,7 @@ class HamNetOutput(NamedTuple):
     fingerprint: Tensor
 
 
-class HamNet(nn.Module):
+class HamNet(BondedModel):
     """Engine, fingerprint generator and a linear head.
 
     With ``conformation="given"`` the generator sees raw coordinates, as in the paper's
@@ -71,6 +73,12 @@ class HamNet(nn.Module):
         found = None if self.head is None else self.head(fingerprint)
         return HamNetOutput(positions, found, fingerprint)
 
+    def predict(self, graph: BondedGraph) -> MolecularPrediction:
+        """Conformations, properties and fingerprints."""
+        found = self(graph)
+        path = None if found.positions is None else found.positions[None]
+        return MolecularPrediction(path, None, found.property, found.fingerprint)
+
     def _places(self, graph: BondedGraph) -> tuple[Tensor | None, Tensor]:
         """Conformation, and what the generator sees of it, (N, c)."""
         if self.config.conformation == "none":
@@ -87,3 +95,17 @@ class HamNet(nn.Module):
         with torch.set_grad_enabled(learning):
             found = self.engine(graph)
         return found.positions, torch.cat([found.q, found.p], -1)
+
+
+def build_hamnet(config: HamNetConfig) -> BondedModel:
+    """A HamNet; without targets, its engine alone."""
+    return HamNet(config) if config.targets else HamNetEngine(config)
+
+
+def engine_of(model: BondedModel) -> HamNetEngine | None:
+    """Engine of a HamNet, or an engine itself."""
+    found = model.engine if isinstance(model, HamNet) else model
+    return found if isinstance(found, HamNetEngine) else None
+
+
+HAMNET = Architecture("hamnet", "bonds", HamNetConfig, build_hamnet)

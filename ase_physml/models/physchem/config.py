@@ -4,15 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import (
-    Architecture,
-    Dropout,
-    Layers,
-    Targets,
-    Width,
-)
-from ase_physml.models.pooling import Pooling
-from ase_physml.models.property_head import Head
+from ase_physml.models.architecture import Layers, Width
+from ase_physml.models.bonded_model import BondedConfig
 from ase_physml.typed import Range
 
 Variant = Literal[
@@ -25,7 +18,7 @@ Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 
 
 @dataclass(frozen=True)
-class PhysChemConfig(Architecture):
+class PhysChemConfig(BondedConfig):
     """Architecture of a PhysChem model.
 
     Where paper and published code differ, the default is the paper.
@@ -67,10 +60,9 @@ class PhysChemConfig(Architecture):
         dropout: Of messages and fingerprints.
     """
 
-    of = "PhysChem"
+    model_name = "PhysChem"
 
     variant: Variant = "physchem"
-    atom_features: Width = 39
     bond_features: Width = 10
     atom_width: Width = 128
     bond_width: Width = 64
@@ -80,7 +72,6 @@ class PhysChemConfig(Architecture):
     steps: Annotated[int, Range(at_least=1, at_most=10_000)] = 4
     time_step: Annotated[float, Range(above=0.0)] = 0.25
     global_layers: Blocks = 1
-    pooling: Pooling = "mean"
     shared: bool = True
     receiver: Receiver = "centre"
     forces: Forces = "paper"
@@ -88,10 +79,6 @@ class PhysChemConfig(Architecture):
     friction: Annotated[float, Range(at_least=0.0, at_most=1.0)] = 0.0
     pair_width: Width = 64
     pair_layers: Layers = 3
-    targets: Targets = 0
-    head: Head = "regression"
-    classes: Width = 4
-    dropout: Dropout = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +95,11 @@ class PhysChemConfig(Architecture):
             raise PotentialError(
                 f"variant={self.variant!r} predicts properties alone: set targets"
             )
+
+    @property
+    def reads_positions(self) -> bool:
+        """Conformations are read, and not predicted."""
+        return self.variant == "chemnet_conformer"
 
     @property
     def moves(self) -> bool:

@@ -8,10 +8,13 @@ PhysNet.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
+from ase_physml.models.architecture import Architecture
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.models.physchem.chemnet import BondUpdate, ChemNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.initialiser import FirstPositions, FirstStates
@@ -45,7 +48,7 @@ class PhysChemOutput(NamedTuple):
     distances: Tensor | None
 
 
-class PhysChem(nn.Module):
+class PhysChem(BondedModel):
     """All variants of the paper behind one forward pass."""
 
     def __init__(self, config: PhysChemConfig) -> None:
@@ -109,6 +112,14 @@ class PhysChem(nn.Module):
             if self.chemnets:
                 v, e = self._pass_messages(block, graph, *before)
         return self._output(graph, v, path, motion)
+
+    def predict(self, graph: BondedGraph) -> MolecularPrediction:
+        """Conformations, distances, properties and fingerprints."""
+        found = self(graph)
+        path = torch.stack(found.trajectory) if found.trajectory else None
+        return MolecularPrediction(
+            path, found.distances, found.property, found.molecules
+        )
 
     def _pass_messages(
         self, block: int, graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor
@@ -183,3 +194,6 @@ def _law(c: PhysChemConfig) -> nn.Module:
     if c.forces == "equivariant":
         return EquivariantLaw(*pairs)
     return SpringLaw(*pairs, time_step=c.time_step)
+
+
+PHYSCHEM = Architecture("physchem", "bonds", PhysChemConfig, PhysChem)

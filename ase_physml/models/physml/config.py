@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ase_physml.errors import PotentialError
-from ase_physml.models.architecture import Architecture, Layers, Width
+from ase_physml.models.architecture import Layers, Width
+from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.models.physml.attention import Cls
-from ase_physml.models.physml.elements import MAX_ATOMIC_NUMBER
 from ase_physml.typed import Range
 
 
 @dataclass(frozen=True)
-class PhysMLConfig(Architecture):
+class PhysMLConfig(EnergyConfig):
     """Architecture of a PhysML model; every row of the paper's ablation is a switch.
 
     Attributes:
@@ -35,10 +35,8 @@ class PhysMLConfig(Architecture):
         mam: Head for masked atomic modelling.
     """
 
-    of = "PhysML"
+    model_name = "PhysML"
 
-    elements: tuple[int, ...] = (1, 6, 7, 8)
-    cutoff: Annotated[float, Range(above=0.0, at_most=1_000.0)] = 5.0
     width: Annotated[int, Range(at_least=2, at_most=16_384)] = 128
     depth: Layers = 4
     heads: Width = 8
@@ -47,31 +45,38 @@ class PhysMLConfig(Architecture):
     cls: Cls = "none"
     cls_energy: bool = False
     pair_energy: bool = True
-    pair_cutoff: float | None = 20.0
     atom_energy: bool = True
     a_mask: bool = False
     mam: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "elements", tuple(sorted(set(self.elements))))
-        if not self.elements:
-            raise PotentialError("a PhysML model needs at least one element")
-        if not 1 <= self.elements[0] <= self.elements[-1] <= MAX_ATOMIC_NUMBER:
-            raise PotentialError(
-                f"elements must be atomic numbers 1..{MAX_ATOMIC_NUMBER}, "
-                f"got {self.elements}"
-            )
         if self.width % self.heads:
             raise PotentialError(
                 f"heads={self.heads} does not divide width={self.width}"
-            )
-        if self.pair_cutoff is not None and self.pair_cutoff < self.cutoff:
-            raise PotentialError(
-                f"pair_cutoff={self.pair_cutoff} Å is below the cutoff of attention, "
-                f"{self.cutoff} Å"
             )
         if self.cls_energy and self.cls == "none":
             raise PotentialError("cls_energy needs cls='one-way' or 'two-way'")
         if not (self.pair_energy or self.atom_energy or self.cls_energy):
             raise PotentialError("a PhysML model needs at least one energy term")
+
+    @property
+    def reach(self) -> float | None:
+        """Distance in Å up to which atoms interact; None for any."""
+        return self.pair_cutoff if self.pair_energy else self.cutoff
+
+    @property
+    def not_extensive(self) -> str:
+        """Reason why energies do not add up over the cells of a crystal, or ""."""
+        if self.cls == "two-way" or self.cls_energy:
+            return (
+                "reads the whole structure through its [CLS] token: the energy of a "
+                "crystal would depend on the choice of its cell; use a potential "
+                "without it (cls='none')"
+            )
+        if self.pair_energy and self.pair_cutoff is None:
+            return (
+                "has pair terms without a cutoff, whose sum over a crystal does not "
+                "converge; use a potential that has a pair_cutoff"
+            )
+        return ""

@@ -5,8 +5,6 @@ silent (its appendix and code are not public) the values follow TorchMD-NET's
 equivariant transformer; model cards name them as assumed.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -14,34 +12,18 @@ from torch.utils.checkpoint import checkpoint
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AtomGraph
+from ase_physml.models.architecture import Architecture
+from ase_physml.models.energy_model import Energies, EnergyModel
 from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.basis import RadialBasis, envelope
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.elements import (
-    MAX_ATOMIC_NUMBER,
-    covalent_radius,
-    electronegativity,
-)
+from ase_physml.models.physml.elements import covalent_radius, electronegativity
 from ase_physml.models.physml.pair_energy import PairEnergy, PairParameters, taper
 
 _MAM_CLASSES = 14  # at least z = 1..14, which the paper's Fig 5 scores
 
 
-class Energies(NamedTuple):
-    """Interaction energies in eV, without the per-element reference.
-
-    Attributes:
-        molecules: (M,).
-        atoms: (*A); they sum to the molecule's energy, [CLS] term apart.
-        pairs: (*P), or None without pair terms.
-    """
-
-    molecules: Tensor
-    atoms: Tensor
-    pairs: Tensor | None
-
-
-class PhysML(nn.Module):
+class PhysML(EnergyModel):
     """Coulomb + Lennard-Jones pair terms and self-energies from learned atoms.
 
     ``E = sum_{i<j} E_ij + sum_i f_atom(x_i) + sum_i E0[z_i]`` (Eq 6), with x_i from
@@ -49,14 +31,12 @@ class PhysML(nn.Module):
     E0 is kept apart, in float64: totals near -10^4 eV do not fit float32.
     """
 
-    self_energies: Tensor
-    species_of: Tensor
+    config: PhysMLConfig
     electronegativities: Tensor
     radii: Tensor
 
     def __init__(self, config: PhysMLConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         d = config.width
         n_species = len(config.elements) + 1  # the last row is [MASK]
         self._register_element_data()
@@ -83,20 +63,13 @@ class PhysML(nn.Module):
 
     def _register_element_data(self) -> None:
         elements = self.config.elements
-        species = torch.full((MAX_ATOMIC_NUMBER + 1,), -1, dtype=torch.long)
-        species[list(elements)] = torch.arange(len(elements))
-        species[0] = len(elements)
         chi = [electronegativity(z) for z in elements] + [0.0]
         radii = [covalent_radius(z) for z in elements]
         radii.append(sum(radii) / len(radii))
-        self.register_buffer("species_of", species, persistent=False)
         self.register_buffer(
             "electronegativities", _float32(chi).unsqueeze(-1), persistent=False
         )
         self.register_buffer("radii", _float32(radii), persistent=False)
-        self.register_buffer(
-            "self_energies", torch.zeros(len(elements) + 1, dtype=torch.float64)
-        )
 
     def _initialise(self) -> None:
         for linear in (
@@ -195,10 +168,6 @@ class PhysML(nn.Module):
         mixed: Tensor = self.combine(torch.cat([own, around], dim=-1))
         return mixed
 
-    def reference_energy(self, numbers: Tensor) -> Tensor:
-        """Fixed self-energies E0 in eV, float64, of the shape of ``numbers``."""
-        return self.self_energies[self.species_of[numbers]]
-
     def mask_logits(self, graph: AtomGraph) -> Tensor:
         """Scores (*A, C) of z = 1..C for each atom; mask atoms with number 0."""
         if self.mask_head is None:
@@ -224,3 +193,6 @@ def _float32(values: list[float]) -> Tensor:
 
 def _head(width: int, hidden: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, out))
+
+
+PHYSML = Architecture("physml", "atoms", PhysMLConfig, PhysML)

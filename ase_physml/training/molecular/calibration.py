@@ -11,14 +11,9 @@ from torch import Tensor
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.models.property_committee import PropertyCommittee
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    load_molecular,
-    members_of,
-    save_molecular,
-)
-from ase_physml.potentials.predict import predict
+from ase_physml.models.ensemble import Ensemble, members_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.training.molecular.data import Molecules
 from ase_physml.training.molecular.evaluate import check_fits
 
@@ -45,10 +40,10 @@ def join_models(files: Sequence[Path], out: Path) -> None:
                     f"{file}: its {name} is {getattr(card, name)!r}, that of "
                     f"{files[0]} {getattr(cards[0], name)!r}; members share it"
                 )
-    save_molecular(out, PropertyCommittee(members), _card(cards, out.stem))
+    save_model(out, Ensemble(members), _card(cards, out.stem))
 
 
-def _card(cards: Sequence[MolecularCard], name: str) -> MolecularCard:
+def _card(cards: Sequence[ModelCard], name: str) -> ModelCard:
     # What one member has not seen is a guess of the committee.
     elements = [e for e in cards[0].elements if all(e in c.elements for c in cards)]
     # Errors that were measured are those of the first member alone.
@@ -74,7 +69,7 @@ def calibrate(path: Path, data: Path, indices: Array | None = None) -> dict[str,
         DataError: The set is of other properties, or nothing in it is known.
     """
     model, card = load_molecular(path)
-    if not isinstance(model, PropertyCommittee) or card.task != "regression":
+    if not isinstance(model, Ensemble) or card.task != "regression":
         raise PotentialError(f"{path}: only committees of regressions are calibrated")
     molecules = Molecules.load(data, True, model.config.atom_features)
     check_fits(card, molecules)
@@ -87,20 +82,20 @@ def calibrate(path: Path, data: Path, indices: Array | None = None) -> dict[str,
         "rank_correlation": float(spearmanr(error, spread).statistic),
         "molecules": float(len(chosen)),
     }
-    save_molecular(path, model, replace(card, uncertainty=found))
+    save_model(path, model, replace(card, uncertainty=found))
     return found
 
 
 @torch.no_grad()
 def _errors(
-    model: PropertyCommittee, molecules: Molecules, indices: Array
+    model: Ensemble, molecules: Molecules, indices: Array
 ) -> tuple[Array, Array]:
     """Absolute errors and spread of all known values, in standard deviations."""
     head = model.head
     assert head is not None
     parts: list[Tensor] = []
     for batch in molecules.batches(indices):
-        said = predict(model, batch.graph)
+        said = model.predict(batch.graph)
         assert batch.targets is not None
         assert said.property is not None
         assert said.spread is not None

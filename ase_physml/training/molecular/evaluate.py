@@ -10,8 +10,8 @@ from torch import Tensor
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError
-from ase_physml.potentials.molecular import MolecularCard, MolecularModel, head_of
-from ase_physml.potentials.predict import MolecularPrediction, predict
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
+from ase_physml.store.card import ModelCard
 from ase_physml.training import conformation, properties
 from ase_physml.training.molecular.data import Molecules
 
@@ -24,7 +24,7 @@ _TIMED = 4096
 _REPEATS = 3
 
 
-def check_fits(card: MolecularCard, molecules: Molecules) -> None:
+def check_fits(card: ModelCard, molecules: Molecules) -> None:
     """Raise `DataError` if these are not molecules as the model reads them."""
     order = molecules.store.facts.get("order", "smiles")
     if order != card.order:
@@ -41,7 +41,7 @@ def check_fits(card: MolecularCard, molecules: Molecules) -> None:
 
 
 @torch.no_grad()
-def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Report:
+def evaluate(model: BondedModel, molecules: Molecules, indices: Array) -> Report:
     """Errors of conformations and properties, as far as the model predicts them.
 
     Args:
@@ -57,7 +57,7 @@ def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Rep
     errors: dict[str, list[Tensor]] = defaultdict(list)
     answers, targets = [], []
     for batch in molecules.batches(indices):
-        said = predict(model, batch.graph)
+        said = model.predict(batch.graph)
         if said.trajectory is not None and batch.graph.positions is not None:
             for name, values in _conformation_errors(batch.graph, said).items():
                 errors[name].append(values)
@@ -77,7 +77,7 @@ def evaluate(model: MolecularModel, molecules: Molecules, indices: Array) -> Rep
 
 @torch.no_grad()
 def molecules_per_second(
-    model: MolecularModel, molecules: Molecules, indices: Array
+    model: BondedModel, molecules: Molecules, indices: Array
 ) -> float:
     """Inference on one thread of the CPU, from the store on, in batches of 256.
 
@@ -91,7 +91,7 @@ def molecules_per_second(
         for _ in range(_REPEATS):
             start = time.thread_time()
             for batch in molecules.batches(chosen):
-                predict(model, batch.graph)
+                model.predict(batch.graph)
             times.append(time.thread_time() - start)
     finally:
         torch.set_num_threads(threads)
@@ -134,7 +134,7 @@ def _of_conformations(errors: dict[str, Tensor]) -> Report:
 
 
 def _of_properties(
-    model: MolecularModel, molecules: Molecules, answers: Tensor, targets: Tensor
+    model: BondedModel, molecules: Molecules, answers: Tensor, targets: Tensor
 ) -> Report:
     known = molecules.properties
     assert known is not None
@@ -153,9 +153,9 @@ def _of_properties(
 
 
 def _regression(
-    model: MolecularModel, names: tuple[str, ...], answers: Tensor, targets: Tensor
+    model: BondedModel, names: tuple[str, ...], answers: Tensor, targets: Tensor
 ) -> Report:
-    head = head_of(model)
+    head = model.head
     assert head is not None
     mean, deviation = head.mean, head.deviation
     rmse, mae = properties.rmse(answers, targets), properties.mae(answers, targets)

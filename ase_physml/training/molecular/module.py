@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from ase_physml.chem.property_sets import PropertySet
-from ase_physml.potentials.molecular import MolecularModel, head_of
-from ase_physml.potentials.predict import MolecularPrediction, predict
+from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.training import conformation, properties
 from ase_physml.training.distributed import Mean, nothing, over_all, weighted
 from ase_physml.training.molecular.data import MolecularBatch
@@ -32,7 +31,7 @@ class MolecularTraining(pl.LightningModule):
 
     def __init__(
         self,
-        model: MolecularModel,
+        model: BondedModel,
         recipe: MolecularRecipe,
         known: PropertySet | None = None,
     ) -> None:
@@ -52,7 +51,7 @@ class MolecularTraining(pl.LightningModule):
         # What dropout leaves out depends on step and process: a resumed run repeats it.
         seed = self.recipe.seed * 1_000_003 + self.global_step
         torch.manual_seed(seed + _BEYOND * batch.share.rank)
-        terms = self.loss_terms(batch, predict(self.model, batch.graph))
+        terms = self.loss_terms(batch, self.model.predict(batch.graph))
         own, means = over_all(terms, _NAMES, batch.share.world)
         weights = self.recipe.losses
         for name, value in {**means, "total": weighted(means, weights)}.items():
@@ -104,7 +103,7 @@ class MolecularTraining(pl.LightningModule):
 
     def _property_loss(self, found: Tensor, targets: Tensor) -> Tensor:
         if self.task == "regression":
-            head = head_of(self.model)
+            head = self.model.head
             assert head is not None
             return properties.mse_loss(
                 (found - head.mean) / head.deviation,
@@ -118,7 +117,7 @@ class MolecularTraining(pl.LightningModule):
 
     def validation_step(self, batch: MolecularBatch, batch_idx: int) -> None:
         """Collect errors; means are over the whole set, not over batches."""
-        said = predict(self.model, batch.graph)
+        said = self.model.predict(batch.graph)
         if said.trajectory is not None and self.recipe.losses.of_conformations:
             last = said.trajectory[-1]
             self.errors.append(conformation.distance_rms(batch.graph, last).cpu())
@@ -140,7 +139,7 @@ class MolecularTraining(pl.LightningModule):
                 torch.cat(parts) for parts in zip(*self.answers, strict=True)
             )
             if self.task == "regression":
-                head = head_of(self.model)
+                head = self.model.head
                 assert head is not None
                 errors = properties.rmse(answers, targets)
                 found["rmse"] = float(errors.mean())

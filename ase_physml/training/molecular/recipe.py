@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 from ase_physml.errors import RecipeError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.physchem.config import PhysChemConfig
-from ase_physml.potentials.molecular import Kind
 from ase_physml.training.recipe import Count, Positive, Seed, Shard, Weight
 from ase_physml.training.yaml_recipe import build, plain
 from ase_physml.typed import Range
@@ -77,7 +76,7 @@ class MolecularRecipe(ABC):
         seed: Of weights and batches.
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[str]
 
     name: str
     data: str

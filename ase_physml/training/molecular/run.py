@@ -10,18 +10,14 @@ import lightning.pytorch as pl
 import torch
 
 from ase_physml.errors import RecipeError
+from ase_physml.models.architecture import build_model
+from ase_physml.models.bonded_model import BondedModel
+from ase_physml.models.ensemble import members_of
 from ase_physml.models.hamnet.config import ENGINE_FIELDS
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    MolecularModel,
-    build_molecular,
-    engine_of,
-    head_of,
-    load_molecular,
-    members_of,
-    save_molecular,
-)
-from ase_physml.potentials.registry import shipped
+from ase_physml.models.hamnet.model import engine_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
+from ase_physml.store.registry import shipped
 from ase_physml.training.callbacks import Metrics, SaveWeights
 from ase_physml.training.loop import Run, as_trained, train
 from ase_physml.training.molecular.data import MolecularData
@@ -49,7 +45,7 @@ def fit(recipe: MolecularRecipe, path: Path, run: Run) -> Path:
     with as_trained(recipe.seed):
         data = MolecularData(recipe, path)
         card = card_of(recipe, data)
-        model = build_model(recipe, card, data, path)
+        model = model_of(recipe, card, data, path)
         known = data.properties
         known = None if known is None else known.select(data.train)
         save = SaveMolecular(run.out, card, recipe.keep_best)
@@ -58,19 +54,19 @@ def fit(recipe: MolecularRecipe, path: Path, run: Run) -> Path:
     return run.result(recipe)
 
 
-def build_model(
-    recipe: MolecularRecipe, card: MolecularCard, data: MolecularData, path: Path
-) -> MolecularModel:
+def model_of(
+    recipe: MolecularRecipe, card: ModelCard, data: MolecularData, path: Path
+) -> BondedModel:
     """A fresh model, or one with the weights to start from.
 
     Raises:
         RecipeError: The weights to start from are of another model.
     """
     torch.manual_seed(recipe.seed)
-    model = build_molecular(card.kind, card.architecture)
+    model: BondedModel = build_model(card.kind, card.architecture)
     if data.properties is not None and card.task == "regression":
         targets = torch.from_numpy(data.properties.targets[data.train])
-        head = head_of(model)
+        head = model.head
         assert head is not None
         head.mean, head.deviation = (found.float() for found in moments(targets))
     if recipe.start_from is not None:
@@ -79,7 +75,7 @@ def build_model(
     return model
 
 
-def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
+def _start(model: BondedModel, card: ModelCard, source: Path) -> None:
     """Load the weights of a file (of its first member).
 
     All of them, all but the head where that is for other properties, or the engine's.
@@ -110,7 +106,7 @@ def _start(model: MolecularModel, card: MolecularCard, source: Path) -> None:
 
 
 def _check_equal(
-    model: MolecularModel, start: MolecularModel, fields: Iterable[str], source: Path
+    model: BondedModel, start: BondedModel, fields: Iterable[str], source: Path
 ) -> None:
     for name in sorted(fields):
         here, there = getattr(model.config, name), getattr(start.config, name)
@@ -121,7 +117,7 @@ def _check_equal(
             )
 
 
-def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
+def card_of(recipe: MolecularRecipe, data: MolecularData) -> ModelCard:
     """What a model trained by this recipe says of itself."""
     architecture = recipe.model.to_dict()
     known = data.properties
@@ -137,7 +133,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
             "task": known.task,
             "unit": known.unit,
         }
-    return MolecularCard(
+    return ModelCard(
         name=recipe.name,
         kind=recipe.kind,
         architecture=architecture,
@@ -152,7 +148,7 @@ def card_of(recipe: MolecularRecipe, data: MolecularData) -> MolecularCard:
 class SaveMolecular(SaveWeights):
     """A PhysChem or HamNet model, the last or the best."""
 
-    def __init__(self, out: Path, card: MolecularCard, keep_best: bool) -> None:
+    def __init__(self, out: Path, card: ModelCard, keep_best: bool) -> None:
         super().__init__()
         self.path, self.card = out / f"{card.name}.pt", card
         self.keep_best = keep_best
@@ -169,4 +165,4 @@ class SaveMolecular(SaveWeights):
         """Write ``OUT/NAME.pt``."""
         assert isinstance(pl_module, MolecularTraining)
         card = replace(self.card, training={**self.card.training, "steps": steps})
-        save_molecular(self.path, pl_module.model, card)
+        save_model(self.path, pl_module.model, card)

@@ -31,8 +31,8 @@ from ase_physml.chem.smiles import heavy_atoms, structure_of
 from ase_physml.chem.stereo import with_stereo_of
 from ase_physml.data.frame import Array
 from ase_physml.errors import DataError, PotentialError, StructureError
-from ase_physml.potentials.predictor import Predictor
-from ase_physml.potentials.registry import resolve
+from ase_physml.predictor import Predictor
+from ase_physml.store.registry import resolve
 from ase_physml.workflows.conformers.selection import RMSD, distinct, spread
 from ase_physml.workflows.relaxation import check_settings
 

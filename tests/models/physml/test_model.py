@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, EdgeList
+from ase_physml.models.energy_model import energy_and_forces
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.forces import energy_and_forces
 from ase_physml.models.physml.model import PhysML
 
 SMALL = PhysMLConfig(width=16, depth=2, heads=4, n_basis=8)

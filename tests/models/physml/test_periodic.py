@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ase_physml.graph import AllPairs, EdgeList, PeriodicEdgeList
-from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.forces import (
+from ase_physml.models.energy_model import (
     energy_and_forces,
     energy_forces_and_strain,
 )
+from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 
 CUTOFF, PAIR_CUTOFF = 4.0, 5.0

@@ -14,12 +14,9 @@ from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.splits import Split
 from ase_physml.data.tables import Task
-from ase_physml.potentials.molecular import (
-    Kind,
-    MolecularCard,
-    build_molecular,
-    save_molecular,
-)
+from ase_physml.models.architecture import build_model
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 from ase_physml.training.launch import fit, load
 from ase_physml.training.loop import Run
 from ase_physml.training.molecular.recipe import MolecularRecipe
@@ -124,11 +121,13 @@ def train(write_recipe: Callable[..., Path], tmp_path: Path) -> Callable[..., Pa
 def untrained(tmp_path: Path) -> Callable[..., str]:
     """Path of a file with random weights, of a recipe's architecture or another."""
 
-    def save(kind: Kind, order: str = "smiles", **changes: Any) -> str:
+    def save(kind: str, order: str = "smiles", **changes: Any) -> str:
         path = tmp_path / "untrained.pt"
-        model = build_molecular(kind, {**_BASES[kind]["model"], **changes})
-        card = MolecularCard("x", kind, model.config.to_dict(), order=order)
-        save_molecular(path, model, card)
+        model = build_model(kind, {**_BASES[kind]["model"], **changes})
+        card = ModelCard(
+            name="x", kind=kind, architecture=model.config.to_dict(), order=order
+        )
+        save_model(path, model, card)
         return str(path)
 
     return save

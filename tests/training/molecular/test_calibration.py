@@ -14,13 +14,10 @@ from ase_physml.chem.property_sets import PropertySet, import_table
 from ase_physml.cli import app
 from ase_physml.data.tables import read_table
 from ase_physml.errors import DataError, PotentialError
-from ase_physml.models.property_committee import PropertyCommittee
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    build_molecular,
-    load_molecular,
-    save_molecular,
-)
+from ase_physml.models.architecture import build_model
+from ase_physml.models.ensemble import Ensemble
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.training.molecular.calibration import calibrate, join_models
 
 SMILES = ["CCO", "C", "c1ccccc1O", "CC(C)(C)C", "CCN", "OCCO"]
@@ -36,11 +33,16 @@ def member(folder: Path, seed: int, head: str = "regression", **values: object) 
     torch.manual_seed(seed)
     architecture = {**NARROW, **HEADS[head], **values}
     names = [f"p{k}" for k in range(architecture["targets"])]
-    card = MolecularCard(
-        "one", "physchem", architecture, names, task=head, elements=["C", "N", "O"]
+    card = ModelCard(
+        name="one",
+        kind="physchem",
+        architecture=architecture,
+        target_names=names,
+        task=head,
+        elements=["C", "N", "O"],
     )
     path = folder / f"{head}{seed}.pt"
-    save_molecular(path, build_molecular("physchem", architecture), card)
+    save_model(path, build_model("physchem", architecture), card)
     return path
 
 
@@ -65,7 +67,7 @@ def of_solubility(folder: Path, seeds: range, data: Path) -> list[Path]:
     files = [member(folder, seed, targets=1) for seed in seeds]
     for file in files:
         model, card = load_molecular(file)
-        save_molecular(file, model, replace(card, target_names=names))
+        save_model(file, model, replace(card, target_names=names))
     return files
 
 
@@ -104,7 +106,7 @@ def test_committees_may_be_joined_again(tmp_path: Path) -> None:
     join_models(files[:2], tmp_path / "two.pt")
     join_models([tmp_path / "two.pt", files[2]], tmp_path / "three.pt")
     model, card = load_molecular(tmp_path / "three.pt")
-    assert isinstance(model, PropertyCommittee) and len(model.members) == 3
+    assert isinstance(model, Ensemble) and len(model.members) == 3
     assert card.name == "three" and card.format_version == 2
     # What knows nothing of committees reads single models all the same.
     assert load_molecular(files[0])[1].format_version == 1
@@ -113,7 +115,7 @@ def test_committees_may_be_joined_again(tmp_path: Path) -> None:
 def test_elements_are_those_that_all_members_saw(tmp_path: Path) -> None:
     files = [member(tmp_path, seed) for seed in range(2)]
     model, card = load_molecular(files[1])
-    save_molecular(files[1], model, replace(card, elements=["O", "C"]))
+    save_model(files[1], model, replace(card, elements=["O", "C"]))
     join_models(files, tmp_path / "all.pt")
     found = predict_properties(["CCO", "CN"], tmp_path / "all.pt")
     assert [one.index for one in found.unseen] == [1]

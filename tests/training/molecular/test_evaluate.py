@@ -15,8 +15,8 @@ from ase_physml.chem.collate import collate
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError, PhysMLError
-from ase_physml.potentials.molecular import MolecularCard, load_molecular
-from ase_physml.potentials.predict import predict
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular
 from ase_physml.training.molecular.data import Molecules
 from ase_physml.training.molecular.evaluate import (
     check_fits,
@@ -56,7 +56,7 @@ def test_errors_of_conformations_equal_plain_loops(
     for k in TEST:
         graph = collate(molecules.store.select(np.array([k])))
         with torch.no_grad():
-            said = predict(model, graph)
+            said = model.predict(graph)
         assert said.trajectory is not None and said.distances is not None
         assert graph.positions is not None
         true = distances(graph.positions.double().numpy())
@@ -91,7 +91,7 @@ def test_errors_of_properties_equal_plain_ones(
     indices = np.array([3, *TEST])
     report = evaluate(model, molecules, indices)["properties"]
     with torch.no_grad():
-        said = predict(model, collate(molecules.store.select(indices)))
+        said = model.predict(collate(molecules.store.select(indices)))
     assert said.property is not None and molecules.properties is not None
     errors = said.property.numpy() - molecules.properties.targets[indices]
     rmse = np.sqrt(np.nanmean(errors**2, 0))
@@ -143,7 +143,7 @@ def test_speed(untrained: Callable[..., str], sets: Path) -> None:
 )
 def test_models_of_other_data(sets: Path, values: dict[str, Any], message: str) -> None:
     molecules = Molecules.load(sets / "regression.h5", True, 39)
-    card = MolecularCard("x", "physchem", {}, **values)
+    card = ModelCard(name="x", kind="physchem", architecture={}, **values)
     with pytest.raises(DataError, match=message):
         check_fits(card, molecules)
 

@@ -16,11 +16,8 @@ from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import (
-    MolecularCard,
-    load_molecular,
-)
-from ase_physml.potentials.predict import predict
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular
 from ase_physml.training.curves import read_metrics
 from ase_physml.training.molecular.calibration import join_models
 from ase_physml.training.molecular.module import MolecularTraining
@@ -74,7 +71,7 @@ def test_physchem_learns_both(train: Train, sets: Path) -> None:
     assert model.config.targets == 2
     # In the units of the targets already: the head knows their mean.
     molecules = MoleculeStore.load(sets / "molecules.h5")
-    found = predict(model, collate(molecules)).property
+    found = model.predict(collate(molecules)).property
     assert found is not None
     assert 8.0 < found[:, 0].detach().mean() < 20.0
 
@@ -188,8 +185,10 @@ def test_resumed_run_ends_where_the_whole_one_does(
 
 @pytest.fixture
 def saver(tmp_path: Path) -> Callable[[], SaveMolecular]:
-    card = MolecularCard(
-        "best", "physchem", PhysChemConfig(variant="physnet").to_dict()
+    card = ModelCard(
+        name="best",
+        kind="physchem",
+        architecture=PhysChemConfig(variant="physnet").to_dict(),
     )
     return lambda: SaveMolecular(tmp_path, card, keep_best=True)
 

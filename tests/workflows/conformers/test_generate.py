@@ -18,7 +18,8 @@ from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
-from ase_physml.potentials.molecular import MolecularCard, save_molecular
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import save_model
 from ase_physml.workflows.conformers.ensemble import (
     ConformerEnsemble,
     ConformerSettings,
@@ -385,8 +386,13 @@ def test_mirror_images_get_mirror_images(tiny_conformations: Path) -> None:
 def knows_no_sulphur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = PhysChemConfig(variant="physnet", forces="springs", atom_width=8)
     path = tmp_path_factory.mktemp("models") / "cno.pt"
-    card = MolecularCard("cno", "physchem", config.to_dict(), elements=["C", "N", "O"])
-    save_molecular(path, PhysChem(config), card)
+    card = ModelCard(
+        name="cno",
+        kind="physchem",
+        architecture=config.to_dict(),
+        elements=["C", "N", "O"],
+    )
+    save_model(path, PhysChem(config), card)
     return path
 
 
@@ -428,8 +434,13 @@ def test_a_model_without_conformations_is_refused(tmp_path: Path) -> None:
     config = PhysChemConfig(
         variant="chemnet", targets=1, atom_width=8, bond_width=8, molecule_width=8
     )
-    card = MolecularCard("p", "physchem", config.to_dict(), ["property"])
-    save_molecular(tmp_path / "p.pt", PhysChem(config), card)
+    card = ModelCard(
+        name="p",
+        kind="physchem",
+        architecture=config.to_dict(),
+        target_names=["property"],
+    )
+    save_model(tmp_path / "p.pt", PhysChem(config), card)
     with pytest.raises(PotentialError, match="not conformations"):
         generate_conformers("CCO", 1, tmp_path / "p.pt")
 

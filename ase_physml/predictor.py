@@ -1,4 +1,4 @@
-"""A model of molecules with what is needed to ask it and to read what it says."""
+"""A loaded model of molecules: bonded graphs in, conformations and properties out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
 from ase_physml.errors import PotentialError
-from ase_physml.models.hamnet.config import HamNetConfig
-from ase_physml.models.physchem.model import PhysChem
-from ase_physml.models.property_committee import PropertyCommittee
-from ase_physml.potentials.molecular import (
-    Kind,
-    MolecularCard,
-    MolecularModel,
-    SingleModel,
-    load_molecular,
-    members_of,
+from ase_physml.models.bonded_model import (
+    BondedModel,
+    MolecularPrediction,
+    probabilities,
 )
-from ase_physml.potentials.predict import MolecularPrediction, predict, probabilities
-from ase_physml.potentials.registry import resolve
+from ase_physml.models.ensemble import Ensemble, members_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import load_molecular
+from ase_physml.store.registry import resolve
 from ase_physml.torch_state import plain_torch
 
 
@@ -32,18 +28,18 @@ class Predictor:
     """A model in evaluation mode.
 
     Attributes:
-        model: On the CPU.
-        card: What it says of itself.
-        name: For messages.
+        model: The model, on the CPU.
+        card: Its metadata.
+        name: Its name in messages.
     """
 
-    model: MolecularModel
-    card: MolecularCard
+    model: BondedModel
+    card: ModelCard
     name: str
 
     @classmethod
     @plain_torch()
-    def of(cls, model: str | Path | MolecularModel) -> Predictor:
+    def of(cls, model: str | Path | BondedModel) -> Predictor:
         """Load a shipped name or a path; a module is copied.
 
         Raises:
@@ -54,21 +50,23 @@ class Predictor:
             path = resolve(model)
             found = cls(*load_molecular(path), path.name)
         else:
-            is_physchem = isinstance(members_of(model)[0], PhysChem)
-            kind: Kind = "physchem" if is_physchem else "hamnet"
-            card = MolecularCard(kind, kind, model.config.to_dict())
-            found = cls(deepcopy(model).eval(), card, f"this {kind} model")
-        found._refuse_given_positions()
+            card = ModelCard.for_model(model.config, name="module")
+            found = cls(deepcopy(model).eval(), card, f"this {card.kind} model")
+        if found.model.config.reads_positions:
+            raise PotentialError(
+                f"{found.name} reads conformations instead of predicting them; use a "
+                "model that needs bonds alone"
+            )
         return found
 
     @property
-    def first(self) -> SingleModel:
-        """The model whose conformations count: of a committee, the first member."""
+    def first(self) -> BondedModel:
+        """Model whose conformations count: the first member of an ensemble."""
         return members_of(self.model)[0]
 
     @property
     def variant(self) -> Variant:
-        """Which features of atoms the model reads."""
+        """Features of atoms that the model reads."""
         return variant_of(self.model.config.atom_features)
 
     @property
@@ -89,7 +87,7 @@ class Predictor:
         """
         dtype = next(self.model.parameters()).dtype
         with torch.no_grad():
-            return predict(self.model, graph.to(dtype))
+            return self.model.predict(graph.to(dtype))
 
     def table(self, said: MolecularPrediction) -> Tensor:
         """Properties, (M, len(columns)): values in the card's unit, or probabilities.
@@ -107,25 +105,12 @@ class Predictor:
     @property
     def is_committee(self) -> bool:
         """There are several members, and so a `spread`."""
-        return isinstance(self.model, PropertyCommittee)
+        return isinstance(self.model, Ensemble)
 
     def spread(self, said: MolecularPrediction) -> Tensor:
-        """Standard deviations of `table`; a committee's alone.
+        """Standard deviations of `table`, of an ensemble alone.
 
-        Of numbers, scaled to the committee's errors if these were measured.
+        Those of numbers are scaled to its errors if these were measured.
         """
         assert said.spread is not None
         return (said.spread * self.card.uncertainty.get("scale", 1.0)).flatten(1)
-
-    def _refuse_given_positions(self) -> None:
-        config = self.model.config
-        reads = (
-            config.conformation == "given"
-            if isinstance(config, HamNetConfig)
-            else config.variant == "chemnet_conformer"
-        )
-        if reads:
-            raise PotentialError(
-                f"{self.name} reads conformations instead of predicting them; use a "
-                "model that needs bonds alone"
-            )

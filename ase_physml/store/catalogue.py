@@ -6,9 +6,12 @@ from typing import Any
 
 from ase.data import atomic_numbers, chemical_symbols
 
-from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of, load_committee
-from ase_physml.potentials.molecular import load_molecular
-from ase_physml.potentials.registry import entries, resolve
+from ase_physml.store.checkpoint import (
+    input_of,
+    load_molecular,
+    load_potentials,
+)
+from ase_physml.store.registry import entries, resolve
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,11 @@ def potentials_for(numbers: Iterable[int]) -> list[Shipped]:
 
 def _shipped(name: str, entry: dict[str, Any]) -> Shipped:
     path, level = resolve(name), "-"
-    if format_of(path) == MOLECULAR_FORMAT:
+    if input_of(path) == "bonds":
         elements = tuple(load_molecular(path)[1].elements)
     else:
-        card = load_committee(path)[1]
-        elements = tuple(chemical_symbols[z] for z in card.elements)
+        card = load_potentials(path)[1]
+        elements = tuple(chemical_symbols[z] for z in card.numbers)
         level = card.level_of_theory
     unfit = tuple(entry.get("not_for", ()))
     return Shipped(name, elements, level, entry.get("for", ""), unfit)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,22 @@ from ase_physml.chem.collate import collate
 from ase_physml.chem.features import featurise
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import PotentialError
+from ase_physml.models.architecture import build_model
+from ase_physml.models.bonded_model import BondedModel
 from ase_physml.models.hamnet.engine import HamNetEngine
-from ase_physml.models.hamnet.model import HamNet
-from ase_physml.potentials.checkpoint import (
-    MOLECULAR_FORMAT,
-    load_potential,
-    read_file,
-    write_file,
-)
-from ase_physml.potentials.molecular import (
-    Kind,
-    MolecularCard,
-    MolecularModel,
-    build_molecular,
-    engine_of,
-    head_of,
+from ase_physml.models.hamnet.model import HamNet, engine_of
+from ase_physml.store.card import ModelCard
+from ase_physml.store.checkpoint import (
     load_molecular,
-    save_molecular,
+    load_potential,
+    read_archive,
+    save_model,
+    write_archive,
 )
-from ase_physml.potentials.predict import predict
 
 PHYSCHEM = {"atom_width": 16, "bond_width": 8, "molecule_width": 16}
 HAMNET = {"state_width": 8, "gcn_width": 16, "width": 16, "fingerprint": 16}
-MODELS: dict[str, tuple[Kind, dict[str, Any]]] = {
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "physnet": ("physchem", {**PHYSCHEM, "variant": "physnet"}),
     "springs": ("physchem", {**PHYSCHEM, "variant": "physnet", "forces": "springs"}),
     "physchem": ("physchem", {**PHYSCHEM, "targets": 2}),
@@ -52,11 +44,12 @@ def graph() -> BondedGraph:
     return collate(MoleculeStore.of(molecules))
 
 
-def saved(path: Path, name: str) -> MolecularModel:
+def saved(path: Path, name: str) -> BondedModel:
     kind, architecture = MODELS[name]
-    model = build_molecular(kind, architecture).eval()
-    card = MolecularCard(name, kind, model.config.to_dict(), order="rank")
-    save_molecular(path, model, card)
+    model = build_model(kind, architecture).eval()
+    card = ModelCard.for_model(model.config, name=name, order="rank")
+    assert card.kind == kind
+    save_model(path, model, card)
     return model
 
 
@@ -68,7 +61,7 @@ def test_predictions_survive_the_file(
     again, card = load_molecular(tmp_path / "model.pt")
     assert not again.training
     assert (card.name, card.kind, card.order) == (name, MODELS[name][0], "rank")
-    for one, other in zip(predict(model, graph), predict(again, graph), strict=True):
+    for one, other in zip(model.predict(graph), again.predict(graph), strict=True):
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             assert torch.equal(one, other)
@@ -78,26 +71,27 @@ def test_files_of_old_have_a_bias_that_did_nothing(
     graph: BondedGraph, tmp_path: Path
 ) -> None:
     """Without an LSTM; what is centred afterwards needs none."""
-    model = build_molecular("hamnet", {**HAMNET, "lstm": False}).eval()
-    card = MolecularCard("linear", "hamnet", model.config.to_dict())
+    model = build_model("hamnet", {**HAMNET, "lstm": False}).eval()
+    card = ModelCard.for_model(model.config, name="linear")
     biases = {f"encoders.{k}.linear.bias": torch.ones(8) for k in range(2)}
     state = {**model.state_dict(), **biases}
-    path, about = tmp_path / "old.pt", json.dumps(asdict(card))
-    write_file(path, MOLECULAR_FORMAT, 1, about, state)
+    path = tmp_path / "old.pt"
+    save_model(path, model, card)
+    write_archive(path, {**read_archive(path, "a model"), "state": state})
     again, _ = load_molecular(path)
-    one, other = (predict(m, graph).trajectory for m in (model, again))
+    one, other = (m.predict(graph).trajectory for m in (model, again))
     assert one is not None and other is not None and torch.equal(one, other)
 
 
 def test_parts_of_models() -> None:
-    models = {name: build_molecular(*spec) for name, spec in MODELS.items()}
+    models = {name: build_model(*spec) for name, spec in MODELS.items()}
     assert engine_of(models["physchem"]) is None
     assert engine_of(models["engine"]) is models["engine"]
     assert isinstance(models["hamnet"], HamNet)
     assert engine_of(models["hamnet"]) is models["hamnet"].engine
     assert isinstance(models["engine"], HamNetEngine)
-    assert head_of(models["engine"]) is head_of(models["physnet"]) is None
-    assert head_of(models["physchem"]) is not None
+    assert models["engine"].head is models["physnet"].head is None
+    assert models["physchem"].head is not None
 
 
 def test_loading_leaves_random_numbers_alone(tmp_path: Path) -> None:
@@ -109,8 +103,8 @@ def test_loading_leaves_random_numbers_alone(tmp_path: Path) -> None:
 
 def test_no_such_kind() -> None:
     kind: Any = "gnn"
-    with pytest.raises(PotentialError, match="'gnn'; there are physchem, hamnet"):
-        build_molecular(kind, {})
+    with pytest.raises(PotentialError, match="'gnn'; there are physml, physchem"):
+        build_model(kind, {})
 
 
 def truncate(path: Path) -> None:
@@ -128,13 +122,22 @@ def turn_nan(path: Path) -> None:
     model, card = load_molecular(path)
     with torch.no_grad():
         next(iter(model.parameters())).fill_(float("nan"))
-    save_molecular(path, model, card)
+    save_model(path, model, card)
 
 
 def mix_up(path: Path) -> None:
-    model, card = load_molecular(path)
-    other = MolecularCard("other", "hamnet", {**card.architecture, "gcn_width": 8})
-    save_molecular(path, model, other)
+    content = read_archive(path, "a model")
+    about = json.loads(content["metadata"])
+    about["architecture"]["gcn_width"] = 8
+    write_archive(path, {**content, "metadata": json.dumps(about)})
+
+
+def test_a_card_is_of_its_model(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model.pt", "engine")
+    other = build_model("hamnet", {**HAMNET, "gcn_width": 8}).config
+    card = ModelCard.for_model(other, name="other")
+    with pytest.raises(PotentialError, match="another architecture"):
+        save_model(tmp_path / "mixed.pt", model, card)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,8 @@ def test_a_model_of_molecules_is_no_potential(tmp_path: Path) -> None:
 
 
 def test_newer_files_are_refused(tmp_path: Path) -> None:
-    saved(tmp_path / "model.pt", "engine")
+    path = tmp_path / "model.pt"
+    saved(path, "engine")
+    write_archive(path, {**read_archive(path, "a model"), "format_version": 3})
     with pytest.raises(PotentialError, match="upgrade"):
-        read_file(tmp_path / "model.pt", MOLECULAR_FORMAT, 0)
+        load_molecular(path)

@@ -7,13 +7,12 @@ import pytest
 import yaml
 
 from ase_physml.errors import PotentialError
-from ase_physml.potentials import registry
-from ase_physml.potentials.checkpoint import (
-    MOLECULAR_FORMAT,
-    format_of,
-    load_committee,
+from ase_physml.store import registry
+from ase_physml.store.checkpoint import (
+    input_of,
+    load_molecular,
+    load_potentials,
 )
-from ase_physml.potentials.molecular import load_molecular
 
 
 @pytest.fixture
@@ -78,8 +77,8 @@ def test_what_is_shipped_is_whole() -> None:
     for name, entry in registry.entries().items():
         path = registry.resolve(name)
         assert registry.sha256(path) == entry["sha256"]
-        is_potential = format_of(path) != MOLECULAR_FORMAT
-        _, card = load_committee(path) if is_potential else load_molecular(path)
+        is_potential = input_of(path) == "atoms"
+        _, card = load_potentials(path) if is_potential else load_molecular(path)
         assert f"{card.name}.pt" == name
         assert card.errors
         assert card.split_hashes
@@ -91,6 +90,6 @@ def test_what_is_shipped_is_whole() -> None:
 @pytest.mark.parametrize("name", ["qm9.pt", "qm9_delta.pt", "organic_delta.pt"])
 def test_what_is_not_for_barriers_has_seen_minima_only(name: str) -> None:
     """By the domain of its card `physml neb` refuses it, not by what people read."""
-    card = load_committee(registry.resolve(name))[1]
+    card = load_potentials(registry.resolve(name))[1]
     assert "barriers" in card.not_for
     assert card.domain == "equilibrium"

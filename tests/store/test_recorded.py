@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import add_adsorbate, fcc111, molecule
 
 from ase_physml import PhysMLCalculator
-from ase_physml.potentials.checkpoint import MOLECULAR_FORMAT, format_of
+from ase_physml.store.checkpoint import input_of
 
 RECORDED = json.loads(Path(__file__).with_name("recorded.json").read_text())
 
@@ -50,5 +50,5 @@ def test_energies_and_forces_are_what_they_were(potential: str, name: str) -> No
 def test_every_shipped_potential_of_energies_is_recorded() -> None:
     folder = Path(__file__).parents[2] / "potentials"
     shipped = folder.glob("*.pt")
-    energies = {p.name for p in shipped if format_of(p) != MOLECULAR_FORMAT}
+    energies = {p.name for p in shipped if input_of(p) == "atoms"}
     assert set(RECORDED) == energies

@@ -15,8 +15,8 @@ from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.potentials.card import FORMAT_VERSION, PotentialCard
-from ase_physml.potentials.checkpoint import load_potential, save_potential
+from ase_physml.store.card import FORMAT_VERSION, ModelCard
+from ase_physml.store.checkpoint import load_potential, save_model
 
 WATER = AllPairs(torch.tensor([[8, 1, 1]]), torch.eye(3).reshape(1, 3, 3))
 
@@ -28,10 +28,10 @@ def content(path: Path) -> dict[str, Any]:
 def test_round_trip(tiny_potential: Path, tmp_path: Path) -> None:
     model, card = load_potential(tiny_potential)
     card = replace(card, errors={"mae_energy_meV": 1.5}, split_hashes={"a.h5": "0f"})
-    save_potential(tmp_path / "again.pt", model, card)
+    save_model(tmp_path / "again.pt", model, card)
     other, same = load_potential(tmp_path / "again.pt")
     assert same == card
-    assert same.elements == (1, 6, 7, 8)
+    assert same.numbers == (1, 6, 7, 8)
     assert same.units == {
         "energy": "eV", "length": "angstrom", "forces": "eV/angstrom",
     }  # fmt: skip
@@ -42,7 +42,7 @@ def test_round_trip(tiny_potential: Path, tmp_path: Path) -> None:
 
 def test_float64_weights_stay_so(tiny_potential: Path, tmp_path: Path) -> None:
     model, card = load_potential(tiny_potential)
-    save_potential(tmp_path / "double.pt", model.double(), card)
+    save_model(tmp_path / "double.pt", model.double(), card)
     again, _ = load_potential(tmp_path / "double.pt")
     assert again.element_bias.dtype == torch.float64
 
@@ -152,11 +152,11 @@ def test_weights_that_do_not_fit(tiny_potential: Path, tmp_path: Path) -> None:
 
 def test_card_of_another_architecture(tiny_potential: Path, tmp_path: Path) -> None:
     model, card = load_potential(tiny_potential)
-    other = PotentialCard.for_model(
+    other = ModelCard.for_model(
         PhysMLConfig(width=32), name="x", level_of_theory="x", domain="equilibrium"
     )
     with pytest.raises(PotentialError, match="another architecture"):
-        save_potential(tmp_path / "x.pt", model, other)
+        save_model(tmp_path / "x.pt", model, other)
     assert card.config == model.config
 
 
@@ -165,7 +165,7 @@ def test_interrupted_writing_leaves_the_old_file(
 ) -> None:
     model, card = load_potential(tiny_potential)
     path = tmp_path / "mine.pt"
-    save_potential(path, model, card)
+    save_model(path, model, card)
     before = path.read_bytes()
 
     def fails(_content: object, file: Any) -> None:
@@ -174,7 +174,7 @@ def test_interrupted_writing_leaves_the_old_file(
 
     monkeypatch.setattr(torch, "save", fails)
     with pytest.raises(OSError, match="disk full"):
-        save_potential(path, PhysML(model.config), card)
+        save_model(path, PhysML(model.config), card)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
