@@ -1,4 +1,4 @@
-"""Which atom of a structure is which atom of a bond graph."""
+"""Matching of the atoms of a structure with those of a topology."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def match(molecule: Chem.Mol, restraints: Restraints, like: Atoms) -> Indices:
 
     Args:
         molecule: With all hydrogens.
-        restraints: Of its pairs.
+        restraints: Restraints of its pairs.
         like: All atoms, in the geometry of a neutral molecule.
 
     Raises:

@@ -182,7 +182,7 @@ class ConformationCalculator(ParametricCalculator):
         image. The atoms have no calculator.
 
         Args:
-            seed: Of the embedding.
+            seed: Seed of the embedding.
 
         Raises:
             DataError: No geometry with these bonds and this stereochemistry is found.
@@ -221,7 +221,7 @@ class ConformationCalculator(ParametricCalculator):
         }
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What trajectories store of the calculator."""
+        """Entry of trajectories for the calculator."""
         return {
             "potential": self.potential,
             "smiles": self.graph.name,

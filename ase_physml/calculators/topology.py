@@ -31,7 +31,7 @@ class Topology:
 
     Attributes:
         molecule: RDKit's.
-        name: For messages.
+        name: Name in messages.
     """
 
     molecule: Chem.Mol
@@ -84,7 +84,7 @@ class Topology:
         """Predicted distances between heavy atoms, RDKit's bounds for everything else.
 
         Args:
-            conformation: Of the heavy atoms, Å (n, 3).
+            conformation: Positions of the heavy atoms, Å (n, 3).
             hops: Predicted distances count within so many bonds; None for all that
                 are within one fragment.
 
@@ -154,8 +154,8 @@ class Topology:
 
         Args:
             atoms: Structure.
-            restraints: Of its pairs.
-            chosen: As of `atoms_of`.
+            restraints: Restraints of its pairs.
+            chosen: Atoms, from `atoms_of`.
 
         Raises:
             StructureError: Naming the bond.

@@ -18,7 +18,7 @@ _CHECKOUT = Path(__file__).parents[2] / "potentials"
 
 
 def folder() -> Path:
-    """Where the shipped files are: in the package, or in a checkout beside it."""
+    """Folder of the shipped files: in the package, or in a checkout beside it."""
     return _PACKED if _PACKED.is_dir() else _CHECKOUT
 
 
@@ -83,7 +83,7 @@ def sha256(path: Path) -> str:
 
 
 def not_for(path: Path) -> list[str]:
-    """What a file must not be used for, if it is one that is shipped, or a copy of it.
+    """Uses that a shipped file, or a copy of one, is not fit for.
 
     Files say so in their cards; the registry says it of those that were made before
     cards had a place for it.

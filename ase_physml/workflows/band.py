@@ -10,8 +10,8 @@ from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate
 from ase.optimize import FIRE
 
-from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.calculators.evaluate import NEEDED
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
+from ase_physml.calculators.many import NEEDED
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
 from ase_physml.workflows.constraints import holds_in_space, names_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError, WriteError

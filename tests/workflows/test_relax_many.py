@@ -12,7 +12,7 @@ from ase.constraints import FixAtoms
 from ase.io import read
 
 from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.workflows.relax import relax
 from ase_physml.workflows.relaxation import Relaxed

@@ -26,7 +26,7 @@ def weights_of(model: PhysML) -> Weights:
 
 
 def parts_of(graph: AtomGraph) -> Parts:
-    """What a traced function takes of a graph."""
+    """Tensors of a graph, as a traced function takes them."""
     values = {f.name: getattr(graph, f.name) for f in fields(graph)}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -39,7 +39,7 @@ def trace(
     Args:
         model: The potential; its weights stay arguments.
         like: A tensor of the dtype and on the device of the positions to come.
-        kind: Of graphs.
+        kind: Layout of the graphs.
 
     Returns:
         ``f(parameters, buffers, parts)`` with the parts of a graph, giving energies of

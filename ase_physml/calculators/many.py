@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 Results = dict[str, Any]
 
 NEEDED = ["energy", "forces"]
-"""What relaxations and bands want of a structure."""
+"""Results that relaxations and bands need."""
 
 
 @runtime_checkable
@@ -36,7 +36,7 @@ class ComputesMany(Protocol):
 
 
 class SharedCalculator(Calculator):
-    """What one structure sees of a calculator that many share: its own results.
+    """Calculator of one structure among many that share another: its own results.
 
     Args:
         shared: Any calculator of ASE's.
@@ -65,7 +65,7 @@ class SharedCalculator(Calculator):
         self.results = dict(results)
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What trajectories store: that of the calculator."""
+        """Entry of trajectories: that of the shared calculator."""
         tell = getattr(self.shared, "todict", None)
         return {} if tell is None else dict(tell())
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from ase import Atoms
 
-from ase_physml.calculators.evaluate import NEEDED, SharedCalculator, compute_each
+from ase_physml.calculators.many import NEEDED, SharedCalculator, compute_each
 from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 
@@ -21,7 +21,7 @@ class BatchEvaluator:
     calculator of its own that holds its results.
 
     Args:
-        calculator: Of all structures, or its name.
+        calculator: Calculator of all structures, or its name.
         batch_size: Structures at a time, to begin with: halved whenever memory runs
             out, and from then on.
 
@@ -47,7 +47,7 @@ class BatchEvaluator:
             atoms.calc = SharedCalculator(self.calculator)
 
     def serves(self, atoms: Atoms) -> bool:
-        """Whether the calculator of a structure is from here."""
+        """The calculator of a structure is from here."""
         if isinstance(self.calculator, PhysMLCalculator):
             return isinstance(atoms.calc, PhysMLCalculator)
         found = atoms.calc
