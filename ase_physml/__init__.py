@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.workflows.band import BatchedNEB
     from ase_physml.workflows.conformers.generate import generate_conformers
+    from ase_physml.workflows.conformers.library import write_conformers
     from ase_physml.workflows.molecular_properties import (
         MolecularFingerprint,
         fingerprints,
@@ -34,6 +35,7 @@ __all__ = [
     "generate_conformers",
     "predict_properties",
     "relax_many",
+    "write_conformers",
 ]
 
 # Loaded when first asked for: importing the package takes no torch.
@@ -49,6 +51,7 @@ _LAZY = {
     "generate_conformers": "ase_physml.workflows.conformers.generate",
     "predict_properties": "ase_physml.workflows.molecular_properties",
     "relax_many": "ase_physml.workflows.relax_many",
+    "write_conformers": "ase_physml.workflows.conformers.library",
 }
 
 

@@ -42,6 +42,10 @@ STRETCHED = 1.25
 """Factor of a bond in a structure of which nothing is known, far from a minimum
 perhaps, as along a reaction: between `PERCEIVED` and `BROKEN`."""
 
+SPRING = 1.3
+"""Factor of a bond that gets a spring in the field that displaces frames of training:
+one too many makes a displacement a little smaller, one too few tears a molecule."""
+
 # In this order: the others help where charges say that a bond is wrong or missing.
 _FACTORS = (PERCEIVED, 1.2, 1.1)
 

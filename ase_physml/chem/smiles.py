@@ -1,6 +1,6 @@
 """Molecules of RDKit: from SMILES, with hydrogens and positions, to structures of ASE.
 
-All SMILES are parsed here.
+Whatever SMILES people give are parsed here.
 """
 
 from __future__ import annotations

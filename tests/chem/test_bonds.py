@@ -5,10 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from rdkit import Chem
 
-from ase_physml.chem.bonds import featurise_frame, perceive_bonds
+from ase_physml.chem import bonds
+from ase_physml.chem.bonds import (
+    bonded_pairs,
+    featurise_frame,
+    forms_no_bonds,
+    keeps_bonds,
+    perceive_bonds,
+    summed_radii,
+)
 from ase_physml.chem.features import featurise
+from ase_physml.chem.smiles import with_hydrogens
 from ase_physml.data.frame import Frame
 from ase_physml.errors import DataError
 
@@ -70,3 +80,38 @@ def test_radicals_are_refused(geometry: Geometry) -> None:
     without = np.arange(len(frame.numbers)) != hydrogen
     with pytest.raises(DataError, match="no bonds found"):
         featurise_frame(Frame(frame.numbers[without], frame.positions[without]))
+
+
+def hydrogen(factor: float) -> Atoms:
+    """Two hydrogens at so many sums of their covalent radii."""
+    length = factor * float(summed_radii(np.array([1, 1]), np.array([[0], [1]]))[0])
+    return Atoms("H2", [[0.0, 0.0, 0.0], [length, 0.0, 0.0]])
+
+
+def test_each_rule_has_its_factor() -> None:
+    h2, two = with_hydrogens("[H][H]"), Chem.MolFromSmiles("[H].[H]", sanitize=False)
+    for factor, joined in ((bonds.STRETCHED - 0.01, True), (bonds.STRETCHED, False)):
+        assert (bonded_pairs(hydrogen(factor)) == {(0, 1)}) == joined
+    assert keeps_bonds(h2, hydrogen(bonds.BROKEN - 0.01).positions)
+    assert not keeps_bonds(h2, hydrogen(bonds.BROKEN + 0.01).positions)
+    assert forms_no_bonds(two, hydrogen(bonds.PERCEIVED + 0.01).positions)
+    assert not forms_no_bonds(two, hydrogen(bonds.PERCEIVED - 0.01).positions)
+    ordered = (bonds.FORMED, bonds.PERCEIVED, bonds.STRETCHED, bonds.SPRING)
+    assert sorted(ordered) == list(ordered) and ordered[-1] < bonds.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("words", "homes"),
+    [
+        # A picture of atoms draws them by their radii.
+        ("covalent_radii", {"bonds.py", "figures.py"}),
+        ("ETKDGv3()", {"embed.py"}),
+        ("GetMoleculeBoundsMatrix", {"embed.py"}),
+    ],
+)
+def test_what_is_decided_once(words: str, homes: set[str]) -> None:
+    package = Path(bonds.__file__).parents[1]
+    found = {
+        path.name for path in package.rglob("*.py") if words in path.read_text("utf-8")
+    }
+    assert found == homes

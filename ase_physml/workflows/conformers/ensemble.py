@@ -136,7 +136,7 @@ def embed_ensemble(
         smiles: SMILES as given.
         molecule: Molecule with explicit hydrogens, its atoms in the order that counts.
         form: Canonical form of it, in which all are embedded.
-        prediction: What is predicted of that form.
+        prediction: Prediction for that form.
         settings: Settings of the conformers.
         relax: They will be relaxed: geometries to start from, up to half as many again
             as conformers are asked for, in place of conformers.
@@ -178,7 +178,7 @@ def embed_ensemble(
 def _pool(
     isomer: Chem.Mol, distances: Array, settings: ConformerSettings, limit: TimeLimit
 ) -> list[Array]:
-    """Others than the first, nearest to the prediction first; fewer without time."""
+    """Further geometries, nearest to the prediction first; fewer without time."""
     count = _POOL * settings.n
     try:
         pool = embed_varied(isomer, distances, count, settings.seed, limit)
@@ -212,7 +212,7 @@ def _worth_relaxing(
     settings: ConformerSettings,
     limit: TimeLimit,
 ) -> list[Array]:
-    """The first, some far from it and from each other, and the lowest in MMFF94.
+    """First geometry, some far from it and from each other, and the lowest in MMFF94.
 
     Force fields rank conformers poorly, but know better than chance where hydrogens
     bond; the diverse ones are there for where it errs.
