@@ -21,7 +21,7 @@ from ase_physml import generate_conformers
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.embed import embed, etkdg_parameters
 from ase_physml.chem.smiles import structure_of, with_hydrogens
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.conformers.selection import RMSD, distinct
 from ase_physml.workflows.relax_many import relax_many
 from ase_physml.workflows.relaxation import Relaxed

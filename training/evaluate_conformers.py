@@ -32,7 +32,7 @@ from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.smiles import heavy_atoms, with_hydrogens
 from ase_physml.data.splits import Split
 from ase_physml.errors import DataError
-from ase_physml.workflows.conformers.ensemble import (
+from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,
     ConformerSettings,
 )

@@ -36,7 +36,7 @@ from ase_physml.data.atoms import to_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.splits import Split
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.geometry import rmsd
 from ase_physml.workflows.neb import Search
 from ase_physml.workflows.pathway import Pathway, PathwaySettings, find_pathways

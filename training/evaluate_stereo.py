@@ -31,7 +31,7 @@ from ase_physml.chem.embed import embed, etkdg_parameters
 from ase_physml.chem.smiles import with_hydrogens, with_positions
 from ase_physml.data.files.smiles_files import read_smiles
 from ase_physml.errors import DataError
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.conformers.library import NamedSmiles, run_conformers
 
 UNKNOWN = ("CHI_UNSPECIFIED", "STEREONONE")

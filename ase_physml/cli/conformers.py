@@ -66,7 +66,7 @@ def conformers(
 
     Exit code 1 if a molecule failed; the others are written all the same.
     """
-    from ase_physml.workflows.conformers.ensemble import ConformerSettings
+    from ase_physml.workflows.conformers.embedding import ConformerSettings
     from ase_physml.workflows.conformers.library import read_molecules, run_conformers
 
     check_file(out, overwrite=overwrite, resume=resume)

@@ -110,7 +110,7 @@ def pathway(
     path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
     are searched all the same.
     """
-    from ase_physml.workflows.conformers.ensemble import ConformerSettings
+    from ase_physml.workflows.conformers.embedding import ConformerSettings
     from ase_physml.workflows.neb import Search
     from ase_physml.workflows.pathway import PathwaySettings, find_pathways
 

@@ -18,7 +18,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.property_tables import TableReport
+    from ase_physml.workflows.prediction_tables import TableReport
 
 
 def predict(
@@ -47,7 +47,7 @@ def predict(
     """
     from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.data.files.smiles_files import read_smiles
-    from ase_physml.workflows.property_tables import predict_table
+    from ase_physml.workflows.prediction_tables import predict_table
 
     check_file(out, overwrite=overwrite, resume=resume)
     rows = read_smiles(table, smiles_column)

@@ -15,7 +15,7 @@ from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.constraints import check_kept
 from ase_physml.workflows.ends import align_ends
 from ase_physml.workflows.neb import (

@@ -12,7 +12,7 @@ from rdkit import Chem
 from ase_physml.chem.atom_mapping import MappedReaction
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.conformers.generate import conformers_of, labelled
 from ase_physml.workflows.ends import shifts
 from ase_physml.workflows.geometry import superpose

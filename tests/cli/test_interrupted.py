@@ -22,7 +22,7 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.store.checkpoint import load_potentials, save_model
-from ase_physml.workflows import path_images, property_tables, relax
+from ase_physml.workflows import path_images, prediction_tables, relax
 from ase_physml.workflows.conformers import library
 
 NAMES = ("H2O", "CH4", "NH3")
@@ -308,7 +308,7 @@ def test_folders_on_a_full_disk(
     ("patched", "line"),
     [
         ((library, "write_conformers"), ["conformers", "O"]),
-        ((property_tables.np, "save"), ["predict", "logs.pt", "in.smi"]),
+        ((prediction_tables.np, "save"), ["predict", "logs.pt", "in.smi"]),
     ],
 )
 def test_files_on_a_full_disk(

@@ -12,7 +12,7 @@ from ase_physml.chem.bonds import keeps_bonds
 from ase_physml.chem.smiles import with_hydrogens
 from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.errors import PhysMLError
-from ase_physml.workflows.conformers.ensemble import (
+from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,
     ConformerSettings,
 )

@@ -13,7 +13,7 @@ import pytest
 
 from ase_physml.data.files.smiles_files import SmilesFile, read_smiles
 from ase_physml.data.tables import PropertyTable, TableFormat, read_table
-from ase_physml.workflows.property_tables import write_table
+from ase_physml.workflows.prediction_tables import write_table
 
 Check = Callable[[Callable[[], Any]], Any]
 Mutate = Callable[[bytes, np.random.Generator], bytes]

@@ -26,7 +26,7 @@ from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
 from ase_physml.workflows import molecular_properties
 from ase_physml.workflows.molecular_properties import fingerprints, predict_properties
-from ase_physml.workflows.property_tables import write_table
+from ase_physml.workflows.prediction_tables import write_table
 
 MOLECULES = ["CCO", "C", "c1ccccc1O", "[Na+].[Cl-]", "N[C@@H](C)C(=O)O", "CC(C)(C)C"]
 NARROW = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "steps": 2}

@@ -16,7 +16,7 @@ from ase_physml import PhysMLCalculator
 from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.workflows import pathway as module
-from ase_physml.workflows.conformers.ensemble import ConformerSettings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.geometry import rmsd
 from ase_physml.workflows.neb import ReactionPath, Search
 from ase_physml.workflows.pathway import (

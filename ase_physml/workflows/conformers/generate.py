@@ -17,7 +17,7 @@ from ase_physml.chem.embed import TimeLimit, check_size, distance_error, embed_v
 from ase_physml.chem.smiles import with_hydrogens
 from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.workflows.conformers.ensemble import (
+from ase_physml.workflows.conformers.embedding import (
     ROOM_TEMPERATURE,
     ConformerEnsemble,
     ConformerSettings,

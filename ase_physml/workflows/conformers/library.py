@@ -30,7 +30,7 @@ from ase_physml.data.writer import RaggedWriter
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformers.ensemble import (
+from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,
     ConformerSettings,
     DistanceModel,

@@ -20,7 +20,7 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
-from ase_physml.workflows.conformers.ensemble import (
+from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,
     ConformerSettings,
     DistanceModel,
