@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.models.architecture import architecture_of
 from ase_physml.models.energy_model import (
     Energies,
@@ -27,7 +28,7 @@ from ase_physml.models.physml.traced import compiled_forces
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import build_empty, load_potentials
-from ase_physml.store.registry import resolve, sha256
+from ase_physml.store.registry import resolve
 from ase_physml.torch_state import plain_torch
 
 # Up to this many atoms all pairs, computed without an index, are faster than a list of

@@ -24,9 +24,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from candidates import build_et
 from rich.progress import track
 
-from ase_physml.data.atoms import from_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 from ase_physml.training.losses import energy_loss, zero_force_loss
 from ase_physml.training.reference import elements_of, self_energies_of
@@ -111,9 +112,8 @@ def train(setup: Setup, data: Path, split: Path, steps: int, out: Path) -> None:
         average.update_parameters(model)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             states = {name: part.state_dict() for name, part in parts.items()}
-            partial = out.with_name(out.name + ".part")
-            torch.save({"step": step + 1, "table": table, **states}, partial)
-            partial.replace(out)
+            with atomic_write(out) as partial:
+                torch.save({"step": step + 1, "table": table, **states}, partial)
 
 
 class Peer(Calculator):

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ase_physml.chem.molecule_sets import random_split
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.training import properties
 from ase_physml.training.molecular.data import (
     MolecularBatch,

@@ -23,13 +23,13 @@ from ase import Atoms
 from structures import DATA
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.dask_workers import DaskWorkers
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.workers import Processes, Workers
+from ase_physml.jobs.dask import DaskWorkers
+from ase_physml.jobs.pool import Processes, Workers
 from ase_physml.workflows.relax_units import Potential, relax_on
 
 RECIPE = DATA.with_name("quickstart.yaml")

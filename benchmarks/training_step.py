@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from candidates import PRESETS, build_et
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, FrameStore

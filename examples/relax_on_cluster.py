@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_physml.data.dask_workers import DaskWorkers
 from ase_physml.errors import PhysMLError
+from ase_physml.jobs.dask import DaskWorkers
 from ase_physml.workflows.relax import write_relaxed
 from ase_physml.workflows.relax_units import Potential, relax_on
 from ase_physml.workflows.relaxation import Relaxed

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.data.writer import write
 
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from ase_physml.chem.features import Order
 from ase_physml.chem.initial_geometry import ForceField, featurise_with_conformer
 from ase_physml.chem.molecules import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 

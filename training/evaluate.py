@@ -24,9 +24,9 @@ import torch
 from rich.progress import track
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import PhysMLError
 from ase_physml.graph import AllPairs
 from ase_physml.models.energy_model import energy_and_forces

@@ -32,10 +32,10 @@ from rich.progress import track
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.adsorption import Adsorption, adsorptions
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import Adsorption, adsorptions
+from ase_physml.data.index_split import Split
 from ase_physml.workflows.relaxation import Relaxed
 
 Array = npt.NDArray[np.float64]

@@ -30,7 +30,7 @@ from rich.table import Table
 from ase_physml.chem.embed import etkdg_parameters
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.smiles import heavy_atoms, with_hydrogens
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,

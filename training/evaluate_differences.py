@@ -30,10 +30,11 @@ from zero_point import hessian, vibrations
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, groups_of
+from ase_physml.data.groups import groups_of
+from ase_physml.data.index_split import Split
 from ase_physml.workflows.calibration import correction_of
 from ase_physml.workflows.geometry import rmsd
 

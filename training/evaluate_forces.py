@@ -17,10 +17,10 @@ import numpy as np
 from rich.progress import track
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of
+from ase_physml.data.groups import groups_of
 from ase_physml.errors import PhysMLError
 
 Numbers = dict[str, float]

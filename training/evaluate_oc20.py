@@ -21,9 +21,9 @@ from evaluate_adsorption import energies, free, mae, shift
 from make_oc20 import relaxations
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.workflows.relax import relax
 
 Numbers = dict[str, float]

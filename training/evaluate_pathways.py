@@ -32,10 +32,10 @@ from rich.table import Table
 from ase_physml import PhysMLCalculator
 from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.chem.bonds import bonded_pairs
-from ase_physml.data.atoms import to_atoms
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.geometry import rmsd
 from ase_physml.workflows.neb import Search

@@ -25,11 +25,11 @@ from rich.progress import track
 from ase_physml import PhysMLCalculator
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.bonds import bonded_pairs
-from ase_physml.data.atoms import to_atoms
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import Reaction, reactions
-from ase_physml.data.splits import Split
+from ase_physml.data.groups import Reaction, reactions
+from ase_physml.data.index_split import Split
 from ase_physml.workflows.calibration import measure_spread
 from ase_physml.workflows.geometry import rmsd
 from ase_physml.workflows.neb import ReactionPath, Search, find_paths

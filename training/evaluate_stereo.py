@@ -29,7 +29,7 @@ from rich.progress import Progress
 
 from ase_physml.chem.embed import embed, etkdg_parameters
 from ase_physml.chem.smiles import with_hydrogens, with_positions
-from ase_physml.data.files.smiles_files import read_smiles
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.errors import DataError
 from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.conformers.library import NamedSmiles, run_conformers

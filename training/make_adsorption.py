@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_physml.data.adsorption import Adsorption, adsorptions, held_in_slabs
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.groups import Adsorption, adsorptions, held_in_slabs
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.writer import RaggedWriter
 
 VAL, TEST = 0.05, 0.15

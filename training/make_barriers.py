@@ -26,10 +26,10 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.special import expit
 from zero_point import read
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import Reaction, reactions
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.writer import RaggedWriter
 
 ELEMENTS = (1, 6, 7, 8)

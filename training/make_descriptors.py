@@ -24,7 +24,7 @@ from rich.progress import track
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
-from ase_physml.data.splits import make_split
+from ase_physml.data.index_split import make_split
 
 _TAIL = 0.005
 _LEFT_OUT = "Ipc"  # up to 1e19; AvgIpc says the same

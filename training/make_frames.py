@@ -33,12 +33,12 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.spatial.transform import Rotation
 
 from ase_physml.chem.bonds import bonded_pairs
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import Reaction, reactions
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import Reaction, reactions
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.training.valence import ValenceField
 

@@ -31,7 +31,7 @@ from rdkit import Chem
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.chem.embed import embed, etkdg_parameters
-from ase_physml.data.atoms import find_labels, from_atoms
+from ase_physml.data.conversion import find_labels, from_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from ase_physml.chem.molecule_sets import perceive_sets
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 
 
 def main() -> None:

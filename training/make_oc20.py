@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ase_physml.data.columns import text
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, make_split
-from ase_physml.data.text_column import text
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.writer import RaggedWriter
 
 VAL = 0.05

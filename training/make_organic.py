@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of, numbered
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import groups_of, numbered
 from ase_physml.data.writer import RaggedWriter
 
 

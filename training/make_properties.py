@@ -24,11 +24,11 @@ from rich.progress import Progress
 
 from ase_physml.chem.molecule_sets import perceive_sets, random_split, scaffold_split
 from ase_physml.chem.property_sets import PropertySet, import_table
-from ase_physml.data.label import Failure
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
-from ase_physml.data.tables import read_table
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
+from ase_physml.data.property_tables import read_table
 from ase_physml.errors import DataError
+from ase_physml.jobs.failures import Failure
 from ase_physml.training.reference import composition
 
 Result = tuple[PropertySet, list[Failure]]

@@ -29,11 +29,12 @@ from rdkit.Chem import rdDistGeom
 from rich.progress import Progress
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.label import label
-from ase_physml.data.ragged import Metadata, RaggedSet
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.metadata import Metadata
 
 CALCULATOR = "tblite:GFN2-xTB"
 FMAX = 0.01

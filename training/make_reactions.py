@@ -25,11 +25,11 @@ from rdkit import Chem
 from rich.progress import track
 from scipy.spatial.distance import pdist
 
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import Reaction, reactions
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import Reaction, reactions
 from ase_physml.data.writer import RaggedWriter
 
 # Where on the line, 0 the reactant and 1 the transition state.

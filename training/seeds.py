@@ -32,8 +32,9 @@ from evaluate_molecules import measure
 
 from ase_physml.chem.molecule_sets import EIGHT_ONE_ONE, random_split, scaffold_split
 from ase_physml.chem.property_sets import PropertySet
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import RecipeError
+from ase_physml.jobs.disk import write_json
 from ase_physml.training.launch import fit, load
 from ase_physml.training.loop import Run
 from ase_physml.training.molecular.calibration import calibrate, join_models
@@ -100,7 +101,7 @@ class Seeds:
         models = [self._train(*pair) for pair in zip(recipes, folders, strict=True)]
         about: Result = {"seed": seed, "split": self.split, "members": self.members}
         found = about | self._measure(models, folder, part)
-        _write(result, found)
+        write_json(result, found, indent=2)
         return found
 
     def _measure(self, models: Sequence[Path], folder: Path, part: str) -> Result:
@@ -149,7 +150,7 @@ class Seeds:
         model = fit(
             recipe, self.path, Run(folder, resume=resume, progress=False, devices=1)
         )
-        _write(
+        write_json(
             trained,
             {
                 "resumed": resume is not None,
@@ -179,12 +180,6 @@ def table(name: str, results: Sequence[Result]) -> str:
         row |= {f"single {key}": single[key] for key in METRICS[:3] if key in single}
         rows.append(row)
     return seed_table({name: rows})
-
-
-def _write(path: Path, content: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
 
 
 def main() -> None:
@@ -218,7 +213,7 @@ def main() -> None:
         print(text, flush=True)
         suffix = "" if options.part == "test" else f"_{options.part}"
         stem = options.out / f"{seeds.recipe.name}_{options.split}{suffix}"
-        _write(stem.with_suffix(".json"), results)
+        write_json(stem.with_suffix(".json"), results, indent=2)
         stem.with_suffix(".md").write_text(text + "\n")
 
 

@@ -21,10 +21,10 @@ from ase.calculators.calculator import Calculator
 from rich.progress import track
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import Reaction, reactions
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import Reaction, reactions
+from ase_physml.data.index_split import Split
 
 # From sqrt(eV/Å^2/amu) to eV.
 HBAR = units._hbar * 1e10 / np.sqrt(units._e * units._amu)

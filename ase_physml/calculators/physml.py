@@ -26,7 +26,7 @@ from ase_physml.calculators.checks import (
 )
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
-from ase_physml.data.atoms import has_stress
+from ase_physml.data.conversion import has_stress
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import EnergyModel

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from ase_physml.data.atoms import has_stress
+from ase_physml.data.conversion import has_stress
 from ase_physml.potential import Prediction
 
 Array = npt.NDArray[np.float64]

@@ -20,12 +20,12 @@ from rdkit import Chem
 from ase_physml.chem.bonds import featurise_frame
 from ase_physml.chem.features import Featurised, Order
 from ase_physml.chem.molecules import MoleculeStore
-from ase_physml.data.chunks import Chunks
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import DataError
+from ase_physml.jobs.chunks import Chunks
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
 
 EIGHT_ONE_ONE = (0.1, 0.1)

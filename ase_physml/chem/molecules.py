@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 
 from ase_physml.chem.features import Featurised
+from ase_physml.data.columns import text
 from ase_physml.data.frame import Array
 from ase_physml.data.layout import open_file
-from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import atomic_write
 
 # Of what there are rows, and the dtype in which they are kept; indices count within
 # the molecule.
@@ -156,8 +157,7 @@ class MoleculeStore:
         """Write one HDF5 file, which appears under its name when it is complete."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        with h5py.File(partial, "w") as file:
+        with atomic_write(path) as partial, h5py.File(partial, "w") as file:
             file.attrs.update({"layout": _LAYOUT, **self.facts})
             _write(file, "smiles", np.char.encode(self.smiles.astype(str), "utf-8"))
             _write(file, "n_atoms", self.n_atoms)
@@ -165,7 +165,6 @@ class MoleculeStore:
             for group in ("rows", "columns"):
                 for name, values in getattr(self, group).items():
                     _write(file, f"{group}/{name}", values)
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> MoleculeStore:

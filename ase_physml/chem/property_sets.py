@@ -16,9 +16,9 @@ from ase_physml.chem.initial_geometry import featurise_with_conformer
 from ase_physml.chem.molecule_sets import build_store
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.data.frame import Array
-from ase_physml.data.label import Failure, list_failures
-from ase_physml.data.tables import PropertyTable, Task
+from ase_physml.data.property_tables import PropertyTable, Task
 from ase_physml.errors import DataError
+from ase_physml.jobs.failures import Failure, list_failures
 
 # Times the standard deviation of a column: so far measurements of a molecule may part.
 _REPEATED = 0.1
@@ -110,7 +110,7 @@ def import_table(
     """Featurise the molecules of a table and save the set.
 
     Args:
-        table: Table that `ase_physml.data.tables.read_table` read.
+        table: Table that `ase_physml.data.property_tables.read_table` read.
         out: File of the set.
         conformers: Add a conformation of each molecule, ETKDGv3 and MMFF94; where that
             fails, the molecule has none (see `MoleculeStore.has_positions`).

@@ -10,7 +10,7 @@ from ase_physml.cli.outputs import Overwrite, Resume, results_in, stoppable
 from ase_physml.cli.progress import Progress
 from ase_physml.cli.shared import Scheduler, make_console, open_workers
 from ase_physml.errors import PhysMLError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import write_json, writing
 
 if TYPE_CHECKING:
     from ase_physml.evaluation.candidate import Candidate, Molecule
@@ -61,8 +61,8 @@ def evaluate(
 
     A run that was killed goes on where it was when it is started again.
     """
-    from ase_physml.calculators.identity import identity_of
     from ase_physml.calculators.names import make_calculator
+    from ase_physml.calculators.provenance import identity_of
     from ase_physml.evaluation import run
     from ase_physml.evaluation.candidate import REACTIONS
 
@@ -129,14 +129,14 @@ def _measure(
                 found = run.evaluate(candidates, suites, cases, show, workers)
     tables = run.tables(found)
     with writing(out, "run the same command again to go on"):
-        run.write_json(out / "report.json", tables)
+        write_json(out / "report.json", tables, indent=1)
         write_report(out / "report.html", found, tables)
     return tables
 
 
 def _reactions(path: Path) -> dict[str, Any]:
+    from ase_physml.jobs.file_hash import sha256
     from ase_physml.jobs.identity import CALLED
-    from ase_physml.store.registry import sha256
 
     return {CALLED: path.name, "sha256": sha256(path) if path.is_file() else ""}
 
@@ -144,7 +144,7 @@ def _reactions(path: Path) -> dict[str, Any]:
 def _molecules(
     data: Path | None, split: Path | None, part: Part, count: int
 ) -> "list[Molecule]":
-    from ase_physml.data.splits import Split
+    from ase_physml.data.index_split import Split
     from ase_physml.evaluation.candidate import from_set, listed
 
     if data is None:
@@ -161,8 +161,8 @@ def _subject(
     name: str, molecules: "list[Molecule]", settings: dict[str, Any]
 ) -> "Candidate":
     """A calculator, and what tells its results from those of another."""
-    from ase_physml.calculators.identity import identity_of
     from ase_physml.calculators.names import make_calculator
+    from ase_physml.calculators.provenance import identity_of
     from ase_physml.evaluation.candidate import Candidate
     from ase_physml.jobs.identity import Identity
 

@@ -155,9 +155,9 @@ def _search(
 
 def _read(inputs: list[Path], limit: int | None) -> Ends:
     """Names and ends of the reactions."""
-    from ase_physml.data.atoms import to_atoms
-    from ase_physml.data.ragged import RaggedSet
-    from ase_physml.data.reactions import reactions
+    from ase_physml.data.conversion import to_atoms
+    from ase_physml.data.dataset import RaggedSet
+    from ase_physml.data.groups import reactions
     from ase_physml.workflows.structures import read_structures
 
     if len(inputs) == 1 and inputs[0].suffix in (".h5", ".hdf5"):

@@ -46,7 +46,7 @@ def predict(
     model never saw.
     """
     from ase_physml.chem.embed import MAX_ATOMS
-    from ase_physml.data.files.smiles_files import read_smiles
+    from ase_physml.data.files.smiles_file import read_smiles
     from ase_physml.workflows.prediction_tables import predict_table
 
     check_file(out, overwrite=overwrite, resume=resume)

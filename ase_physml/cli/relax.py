@@ -206,7 +206,7 @@ def _earlier(
     Raises:
         DataError: What lies there, finished or not, is of other work.
     """
-    from ase_physml.calculators.identity import identity_of
+    from ase_physml.calculators.provenance import identity_of
     from ase_physml.workflows.relaxation import finished, relaxation_identity
 
     potential = identity_of(calculator)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ase_physml.data.label import Failure
-    from ase_physml.data.workers import Workers
+    from ase_physml.jobs.failures import Failure
+    from ase_physml.jobs.pool import Workers
     from ase_physml.workflows.uncertainty import Doubt
 
 Scheduler = Annotated[
@@ -115,7 +115,7 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
     """
     from rich.console import Console
 
-    from ase_physml.data.workers import Processes
+    from ase_physml.jobs.pool import Processes
 
     if scheduler is None:
         yield Processes(processes)
@@ -125,7 +125,7 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
             "processes are of this machine, and a scheduler has its own: give one of "
             "the two"
         )
-    from ase_physml.data.dask_workers import DaskWorkers
+    from ase_physml.jobs.dask import DaskWorkers
 
     with DaskWorkers(scheduler) as workers:
         if not workers.threads:

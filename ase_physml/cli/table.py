@@ -16,7 +16,7 @@ from ase_physml.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from ase_physml.data.tables import PropertyTable
+    from ase_physml.data.property_tables import PropertyTable
 
 
 class Task(StrEnum):
@@ -108,7 +108,7 @@ def _read(
     classes: int,
     unit: str,
 ) -> "PropertyTable":
-    from ase_physml.data.tables import TableFormat, read_table
+    from ase_physml.data.property_tables import TableFormat, read_table
 
     if not target:
         return read_table(source)

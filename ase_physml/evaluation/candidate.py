@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.relax import relax

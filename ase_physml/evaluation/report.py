@@ -12,6 +12,7 @@ from ase_physml import __version__
 from ase_physml.evaluation.figures import picture
 from ase_physml.evaluation.run import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
+from ase_physml.jobs.disk import atomic_write
 
 _TEMPLATES = Environment(
     loader=PackageLoader("ase_physml.evaluation", "."),
@@ -54,9 +55,8 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
         ase_version=ase.__version__,
         sections=[_section(SUITES[s], found[s], tables[s]) for s in found],
     )
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _section(

@@ -1,11 +1,9 @@
 """All suites of one or several calculators, with a journal to go on from."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ase_physml.data.workers import Workers
 from ase_physml.errors import PhysMLError
 from ase_physml.evaluation.assembly import ASSEMBLY
 from ase_physml.evaluation.candidate import Candidate
@@ -14,6 +12,7 @@ from ase_physml.evaluation.reaction import REACTION
 from ase_physml.evaluation.smoothness import SMOOTHNESS
 from ase_physml.evaluation.structure import STRUCTURE
 from ase_physml.evaluation.suite import Record, Suite, run_suite
+from ase_physml.jobs.pool import Workers
 
 SUITES = {s.name: s for s in (STRUCTURE, ASSEMBLY, REACTION, MASKED, SMOOTHNESS)}
 
@@ -94,13 +93,6 @@ def tables(found: Found) -> dict[str, dict[str, Any]]:
             for candidate, records in by_candidate.items()
         }
     return result
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file by JSON, at once."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
 
 
 def safe(name: str) -> str:

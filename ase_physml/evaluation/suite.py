@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ase_physml.data.workers import Lost, Workers
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
+from ase_physml.jobs.pool import Lost, Workers
 
 Record = dict[str, Any]
 Records = Mapping[str, Record]

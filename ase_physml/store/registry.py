@@ -4,7 +4,6 @@
 not. A bare name means a shipped potential first; anything else is a path.
 """
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 
 _PACKED = Path(__file__).parent / "files"
 _CHECKOUT = Path(__file__).parents[2] / "potentials"
@@ -74,12 +74,6 @@ def _verify(path: Path, expected: str) -> None:
             f"{path}: SHA-256 is {found[:12]}..., the registry says {expected[:12]}; "
             "the file was changed, reinstall the package"
         )
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def not_for(path: Path) -> list[str]:

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ase_physml.data.columns import BY_NAME
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of, numbered
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig

@@ -4,6 +4,8 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+from ase_physml.jobs.disk import atomic_write
+
 Series = dict[str, list[tuple[int, float]]]
 
 
@@ -47,6 +49,5 @@ def plot_curves(folder: Path, out: Path) -> None:
         axes.grid(alpha=0.3)
         if len(axes.lines) > 1:
             axes.legend(fontsize=8)
-    partial = out.with_name(out.name + ".part")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(out)
+    with atomic_write(out) as partial:
+        figure.savefig(partial, dpi=120, format="png")

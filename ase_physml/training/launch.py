@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from ase_physml.errors import RecipeError
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.locking import FolderLock
 from ase_physml.training import recipe as physml
 from ase_physml.training import run as physml_run
 from ase_physml.training.loop import Run
@@ -48,7 +48,8 @@ def fit(
         TrainingStopped: A signal ended it; a checkpoint is written.
     """
     # Of several processes of one run, the first holds the folder for all.
-    with Claim(run.out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with FolderLock(run.out) if first else nullcontext():
         if isinstance(recipe, physml.Recipe):
             return physml_run.fit(recipe, path, run)
         return molecular_run.fit(recipe, path, run)

@@ -30,10 +30,10 @@ from ase_physml.training.callbacks import Budget, Curves, SaveWeights
 from ase_physml.training.report import AgainstStart, Lines, Say
 from ase_physml.training.resume import (
     AnyRecipe,
-    Identity,
+    RecipeIdentity,
     Remember,
     check,
-    identity_of,
+    recipe_identity,
 )
 from ase_physml.training.stopping import StopOnSignal, TrainingStopped, full_disk
 
@@ -82,7 +82,7 @@ class Run:
         """File that holds the result."""
         return self.out / f"{recipe.name}.pt"
 
-    def identity(self, recipe: AnyRecipe, path: Path) -> Identity | None:
+    def identity(self, recipe: AnyRecipe, path: Path) -> RecipeIdentity | None:
         """What tells this run from others; None if nothing is left to do.
 
         Args:
@@ -93,7 +93,7 @@ class Run:
             RecipeError: A file is missing, or the checkpoint to resume from is missing,
                 damaged or of another run.
         """
-        identity = identity_of(recipe, path)
+        identity = recipe_identity(recipe, path)
         if self.resume is None:
             return identity
         standing = check(self.resume, identity, recipe)
@@ -152,7 +152,7 @@ def train(
     module: pl.LightningModule,
     data: pl.LightningDataModule,
     save: SaveWeights,
-    identity: Identity,
+    identity: RecipeIdentity,
 ) -> None:
     """Train a module by what all recipes have in common.
 
@@ -253,7 +253,7 @@ class _Begun(Callback):
 
 
 def _callbacks(
-    recipe: AnyRecipe, run: Run, save: SaveWeights, identity: Identity
+    recipe: AnyRecipe, run: Run, save: SaveWeights, identity: RecipeIdentity
 ) -> list[Callback]:
     callbacks: list[Callback] = [
         save,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, BatchStream, FrameStore

@@ -11,9 +11,9 @@ from scipy.stats import spearmanr
 
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.calculators.spread import Calibration, energy_spread
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import groups_of
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.store.checkpoint import load_potentials, save_model
 

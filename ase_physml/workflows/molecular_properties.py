@@ -16,8 +16,8 @@ from ase_physml.chem.embed import MAX_ATOMS, check_size
 from ase_physml.chem.features import Featurised, Order, featurise, unseen_elements
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.data.frame import Array
-from ase_physml.data.label import Failure
 from ase_physml.errors import DataError, PotentialError
+from ase_physml.jobs.failures import Failure
 from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.predictor import Predictor
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.calculators.spread import energy_spread
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import InvalidULMFileError as UlmError
 
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import atomic_write, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.relaxation import AFRESH
 
@@ -20,13 +20,15 @@ def write_images(
     Raises:
         WriteError: It cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
-    with writing(path, "go on with --resume"), TrajectoryWriter(partial, "w") as out:
+    with (
+        writing(path, "go on with --resume"),
+        atomic_write(path) as partial,
+        TrajectoryWriter(partial, "w") as out,
+    ):
         if made_of is not None:
             out.set_description({"made_of": dict(made_of.values)})
         for image in images:
             out.write(image)
-    partial.replace(path)
 
 
 def read_images(path: Path, made_of: Identity | None = None) -> list[Atoms]:

@@ -10,8 +10,8 @@ from typing import Literal
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import CalculatorLike, as_calculator
+from ase_physml.calculators.provenance import identity_of, model_identity
 from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity

@@ -10,7 +10,7 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import write_json, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.conformers.library import write_conformers
 from ase_physml.workflows.neb import ReactionPath
@@ -129,10 +129,8 @@ class StepFiles:
 
     def _note(self, key: str, about: dict[str, Any]) -> None:
         self._done[key] = about
-        partial = self._record.with_suffix(".part")
         with writing(self._record, "go on with --resume"):
-            partial.write_text(json.dumps(self._done, indent=1), "utf-8")
-            partial.replace(self._record)
+            write_json(self._record, self._done, indent=1)
 
 
 def _read(record: Path) -> dict[str, Any]:

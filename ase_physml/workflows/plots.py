@@ -7,6 +7,7 @@ import numpy as np
 from ase.utils.forcecurve import fit_images
 
 from ase_physml.errors import PhysMLError
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.workflows.neb import ReactionPath
 from ase_physml.workflows.relaxation import Relaxed
 
@@ -122,6 +123,5 @@ def _figure() -> "Figure":
 def _save(figure: "Figure", out: Path, about: str) -> None:
     # "$" is a bond order in SMILES and would start a formula here.
     figure.suptitle(out.stem.replace("$", r"\$") + f": {about}")
-    partial = out.with_name(out.name + ".part")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(out)
+    with atomic_write(out) as partial:
+        figure.savefig(partial, dpi=120, format="png")

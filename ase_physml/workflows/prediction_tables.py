@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ase_physml.calculators.identity import model_identity
+from ase_physml.calculators.provenance import model_identity
 from ase_physml.chem.embed import MAX_ATOMS
-from ase_physml.data.chunks import Chunks
-from ase_physml.data.files.smiles_files import SmilesFile
+from ase_physml.data.files.smiles_file import SmilesFile
 from ase_physml.data.frame import Array
-from ase_physml.data.label import Failure, list_failures
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.chunks import Chunks
+from ase_physml.jobs.disk import atomic_write, writing
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.molecular_properties import (
     PropertyPredictions,
@@ -132,15 +132,14 @@ def write_table(
     taken = list(table.names)
     for name in names:
         taken.append(_unique(name, taken))
-    partial_ = out.with_name(out.name + ".part")
-    with partial_.open(
-        "w", newline="", encoding="utf-8", errors="backslashreplace"
-    ) as file:
+    with (
+        atomic_write(out) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         lines = csv.writer(file)
         lines.writerow(taken)
         for row, numbers in zip(table.rows, values, strict=True):
             lines.writerow([*row.cells, *map(_cell, numbers)])
-    partial_.replace(out)
 
 
 def _in_file(table: SmilesFile, place: int, smiles: str, reason: str) -> Failure:

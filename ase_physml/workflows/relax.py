@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write as write_set

@@ -7,8 +7,8 @@ from pathlib import Path
 from ase import Atoms
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
-from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError, WriteError
 from ase_physml.workflows.relaxation import (
     Relaxation,

@@ -15,11 +15,11 @@ from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_physml.calculators.identity import model_identity
 from ase_physml.calculators.physml import PhysMLCalculator
-from ase_physml.data.workers import Lost, Workers
+from ase_physml.calculators.provenance import model_identity
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import atomic_write, writing
+from ase_physml.jobs.pool import Lost, Workers
 from ase_physml.workflows.relax_many import Outcome, relax_many
 from ase_physml.workflows.relaxation import Relaxed, check_settings
 
@@ -172,7 +172,5 @@ def _portable(outcome: Outcome) -> Outcome:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial_ = path.with_name(path.name + ".part")
-    with writing(path):
+    with writing(path), atomic_write(path) as partial_:
         partial_.write_bytes(content)
-        partial_.replace(path)

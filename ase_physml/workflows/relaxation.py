@@ -15,9 +15,9 @@ from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import InvalidULMFileError as UlmError
 from ase.optimize import BFGS, FIRE, LBFGS
 
-from ase_physml.calculators.identity import identity_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import partial_file, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.geometry import mean_displacement
 from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
@@ -114,7 +114,7 @@ class Relaxation:
             made_of = identity or relaxation_identity(
                 start, identity_of(start.calc), optimizer, fmax, steps
             )
-            partial = _partial(trajectory)
+            partial = partial_file(trajectory)
             earlier = _checked(partial, made_of) if resume else []
             with writing(trajectory, _GO_ON):
                 self._log = TrajectoryWriter(partial, "w", self.atoms)
@@ -179,7 +179,7 @@ class Relaxation:
         if self._log is not None and self._trajectory is not None:
             with writing(self._trajectory, _GO_ON):
                 self._log.close()
-                _partial(self._trajectory).replace(self._trajectory)
+                partial_file(self._trajectory).replace(self._trajectory)
         return Relaxed(
             atoms=self.atoms,
             energies=self.energies,
@@ -201,11 +201,7 @@ class Relaxation:
         """Leave no trajectory."""
         if self._log is not None and self._trajectory is not None:
             self.pause()
-            _partial(self._trajectory).unlink(missing_ok=True)
-
-
-def _partial(trajectory: Path) -> Path:
-    return trajectory.with_name(trajectory.name + ".part")
+            partial_file(self._trajectory).unlink(missing_ok=True)
 
 
 def relaxation_identity(
@@ -247,7 +243,7 @@ def finished(
     """
     frames = _checked(trajectory, identity)
     if not frames:
-        _checked(_partial(trajectory), identity)
+        _checked(partial_file(trajectory), identity)
         return None
     largest = [float(np.linalg.norm(f.get_forces(), axis=1).max()) for f in frames]
     return Relaxed(

@@ -10,8 +10,8 @@ from ase import Atoms
 from ase_physml.chem.embed import MAX_ATOMS, check_size
 from ase_physml.chem.initial_geometry import initial_geometry
 from ase_physml.chem.smiles import parse_smiles, shown, structure_of
-from ase_physml.data.files.smiles_files import is_smiles_file, read_smiles
-from ase_physml.data.files.structures import read_structure_file
+from ase_physml.data.files.smiles_file import is_smiles_file, read_smiles
+from ase_physml.data.files.structure_file import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
 
 _Build = Callable[[str], Atoms | PhysMLError]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_physml.data.atoms import Labels, from_atoms
+from ase_physml.data.conversion import Labels, from_atoms
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 

@@ -19,8 +19,8 @@ from ase_physml.chem.molecule_sets import (
     scaffold_split,
 )
 from ase_physml.chem.molecules import MoleculeStore
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 MakeSet = Callable[..., Path]

@@ -10,7 +10,7 @@ from ase_physml.chem.features import featurise
 from ase_physml.chem.molecule_sets import perceive_sets
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet, import_table
-from ase_physml.data.tables import PropertyTable, TableFormat
+from ase_physml.data.property_tables import PropertyTable, TableFormat
 from ase_physml.errors import DataError
 
 TABLE = PropertyTable(

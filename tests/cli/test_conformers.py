@@ -12,7 +12,7 @@ from rdkit import Chem
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem

@@ -168,8 +168,8 @@ def test_labels_of_another_potential_of_the_name(
 
 
 def _labelled(path: str) -> list[Any]:
-    from ase_physml.data.atoms import to_atoms
-    from ase_physml.data.ragged import RaggedSet
+    from ase_physml.data.conversion import to_atoms
+    from ase_physml.data.dataset import RaggedSet
 
     data = RaggedSet(path)
     return [to_atoms(data[k]) for k in range(len(data))]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app, main
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.locking import FolderLock
 from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.module import PhysMLTraining
 
@@ -81,7 +81,7 @@ def test_a_signal_says_what_is_kept(
 
 
 def test_a_folder_that_another_process_trains_in(tmp_path: Path) -> None:
-    with Claim(tmp_path / "out"):
+    with FolderLock(tmp_path / "out"):
         result = train(tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert "another process" in str(result.exception)

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from ase_physml import PhysMLCalculator
 from ase_physml.cli import app
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import reactions
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import reactions
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.evaluation import run

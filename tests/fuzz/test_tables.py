@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ase_physml.data.files.smiles_files import SmilesFile, read_smiles
-from ase_physml.data.tables import PropertyTable, TableFormat, read_table
+from ase_physml.data.files.smiles_file import SmilesFile, read_smiles
+from ase_physml.data.property_tables import PropertyTable, TableFormat, read_table
 from ase_physml.workflows.prediction_tables import write_table
 
 Check = Callable[[Callable[[], Any]], Any]

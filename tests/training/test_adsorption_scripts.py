@@ -12,11 +12,11 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.optimize import BFGS
 
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 
 METALS = ("Ag", "Au", "Cu", "Ni", "Pd", "Pt")

@@ -16,11 +16,11 @@ from ase.vibrations import Vibrations
 
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.bonds import bonded_pairs
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.label import label, plan
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.store.checkpoint import load_potentials, save_model
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.training.batches import (
@@ -128,7 +129,7 @@ def test_sampler_goes_on_with_the_epoch() -> None:
 
 def test_a_set_must_say_whether_it_is_at_equilibrium(tmp_path: Path) -> None:
     from ase_physml.data.frame import Frame
-    from ase_physml.data.ragged import Metadata
+    from ase_physml.data.metadata import Metadata
     from ase_physml.data.writer import write
 
     path = tmp_path / "unknown.h5"

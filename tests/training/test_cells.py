@@ -10,10 +10,10 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
 from ase_physml import PhysMLCalculator
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig

@@ -9,8 +9,8 @@ import torch
 from ase.build import molecule
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
-from ase_physml.data.splits import make_split
+from ase_physml.data.index_split import make_split
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.graph import AllPairs

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import reactions
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import reactions
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.training.launch import load
 

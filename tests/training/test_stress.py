@@ -10,11 +10,11 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from ase_physml import PhysMLCalculator
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, make_split
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.config import PhysMLConfig

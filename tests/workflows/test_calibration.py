@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.cli import app
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.store.checkpoint import load_potential, load_potentials

@@ -13,8 +13,8 @@ from rdkit.Chem import AllChem
 
 from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.workflows.pathway_geometry import grow, meet
 

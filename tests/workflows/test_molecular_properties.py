@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ase_physml import MolecularFingerprint
 from ase_physml.chem.collate import graph_of
-from ase_physml.data.files.smiles_files import read_smiles
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine

@@ -12,7 +12,7 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from scipy.spatial.transform import Rotation
 
-from ase_physml.calculators.identity import identity_of
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.workflows.geometry import mean_displacement
 from ase_physml.workflows.plots import plot_relaxation

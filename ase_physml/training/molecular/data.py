@@ -17,7 +17,7 @@ from ase_physml.chem.features import element_names
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.training.batches import StepSampler, steps_done
 from ase_physml.training.distributed import Shard, share_of

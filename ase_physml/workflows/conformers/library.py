@@ -14,22 +14,22 @@ from typing import Any, NamedTuple
 from ase import Atoms
 from rdkit import Chem
 
-from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import make_calculator
+from ase_physml.calculators.provenance import identity_of, model_identity
 from ase_physml.chem.smiles import with_hydrogens, with_positions
-from ase_physml.data.atoms import from_atoms
-from ase_physml.data.chunks import Chunks
-from ase_physml.data.files.smiles_files import read_smiles
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.data.frame import Frame
-from ase_physml.data.label import Failure, list_failures
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.workers import Lost, Workers
 from ase_physml.data.writer import RaggedWriter
 from ase_physml.errors import DataError, PhysMLError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.chunks import Chunks
+from ase_physml.jobs.disk import atomic_write, writing
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import Identity
+from ase_physml.jobs.pool import Lost, Workers
 from ase_physml.workflows.conformers.embedding import (
     ConformerEnsemble,
     ConformerSettings,
@@ -232,11 +232,9 @@ def write_conformers(path: Path, structures: Sequence[Atoms]) -> None:
     if path.suffix == ".xyz":
         write_xyz(path, structures)
         return
-    partial = path.with_name(path.name + ".part")
-    with Chem.SDWriter(str(partial)) as writer:
+    with atomic_write(path) as part, Chem.SDWriter(str(part)) as writer:
         for atoms in structures:
             writer.write(_with_properties(atoms))
-    partial.replace(path)
 
 
 def join_libraries(parts: Sequence[Path], path: Path) -> None:
@@ -245,12 +243,10 @@ def join_libraries(parts: Sequence[Path], path: Path) -> None:
     if path.suffix == ".h5":
         _write_set(path, (frame for part in parts for frame in _frames(part)))
         return
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as whole:
+    with atomic_write(path) as joined, joined.open("wb") as whole:
         for part in parts:
             with part.open("rb") as file:
                 copyfileobj(file, whole)
-    partial.replace(path)
 
 
 def _check_names(model: str, relax: str | None) -> None:

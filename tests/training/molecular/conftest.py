@@ -12,8 +12,8 @@ import yaml
 from ase_physml.chem.initial_geometry import featurise_with_conformer
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
-from ase_physml.data.splits import Split
-from ase_physml.data.tables import Task
+from ase_physml.data.index_split import Split
+from ase_physml.data.property_tables import Task
 from ase_physml.models.architecture import build_model
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model

@@ -13,7 +13,7 @@ import torch
 
 from ase_physml.chem.collate import collate
 from ase_physml.chem.property_sets import PropertySet
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular
