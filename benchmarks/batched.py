@@ -47,7 +47,7 @@ def many(structures: list[Atoms], calculator: PhysMLCalculator) -> Outcome:
 
 
 def one_by_one(structures: list[Atoms], calculator: PhysMLCalculator) -> Outcome:
-    """As people write it today."""
+    """Relaxations one by one, as people write them today."""
     energies = []
     for structure in structures:
         atoms = structure.copy()

@@ -23,8 +23,8 @@ from ase_physml.chem.embed import embed, etkdg_parameters
 from ase_physml.chem.smiles import structure_of, with_hydrogens
 from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.conformers.selection import RMSD, distinct
+from ase_physml.workflows.relax import Relaxed
 from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import Relaxed
 
 MOLECULES = ("C[C@H](O)CN", "NCC(=O)O", "C[C@H](O)C(=O)O", "OCC(O)CO")
 

@@ -33,7 +33,7 @@ from ase_physml.models.energy_model import energy_and_forces
 from ase_physml.store.checkpoint import load_potentials
 from ase_physml.store.registry import resolve
 from ase_physml.training.batches import BatchStream, FrameStore
-from ase_physml.workflows.geometry import mean_displacement
+from ase_physml.workflows.alignment import mean_displacement
 from ase_physml.workflows.relax import relax
 
 Numbers = dict[str, float]
@@ -98,7 +98,7 @@ def recovery(
         atoms.positions += deviation * random.normal(size=truth.shape)
         atoms.calc = calc
         try:
-            done = relax(atoms, "BFGS", 0.01, 500)
+            done = relax(atoms, fmax=0.01, steps=500)
         except PhysMLError:  # two atoms in one place: there is no way back
             distances.append(np.nan)
             converged.append(False)

@@ -118,7 +118,7 @@ def _is_intact(atoms: Atoms) -> bool:
 
 
 def structures(smiles: str, seed: int) -> Iterator[tuple[bool, Atoms]]:
-    """Whether it is the minimum, and the structure."""
+    """Structures, and whether each is the minimum."""
     random = np.random.default_rng(seed)
     atoms = embed(smiles, seed)
     atoms.positions += random.normal(scale=START, size=(len(atoms), 3))
@@ -192,7 +192,7 @@ def _label(
 
 
 def _split(folder: Path) -> None:
-    """By molecule, so that no test molecule is seen in training in another shape."""
+    """Split by molecule: no test molecule is seen in training in another shape."""
     minima = RaggedSet(folder / "quickstart_equilibrium.h5")
     split = make_split(len(minima), (0.1, 0.1), seed=0)
     split.save(folder / "quickstart_equilibrium_split.json")

@@ -1,6 +1,7 @@
 """Train a recipe of properties with several seeds, each on a split of its own.
 
-    python training/seeds.py training/esol.yaml --seeds 0 1 2 3 4 --split random \
+    python training/seeds.py training/properties/esol.yaml --seeds 0 1 2 3 4 \
+        --split random \
         data=properties/esol.h5 --out runs/esol
 
 A seed decides the split, 8:1:1, and the weights (a scaffold split is always the same).
@@ -35,12 +36,11 @@ from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import RecipeError
 from ase_physml.jobs.disk import write_json
-from ase_physml.training.launch import fit, load
-from ase_physml.training.loop import Run
-from ase_physml.training.molecular.calibration import calibrate, join_models
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.properties import seed_table
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.losses.targets import seed_table
+from ase_physml.training.molecular_evaluation import calibrate, join_models
+from ase_physml.training.molecular_recipe import MolecularRecipe
+from ase_physml.training.recipe import find
 
 Result = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Seeds:
     """Runs of one recipe.
 
     Args:
-        recipe: Its file.
+        recipe: File of the recipe.
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.
@@ -126,8 +126,8 @@ class Seeds:
     def _load(self, further: Sequence[str]) -> MolecularRecipe:
         # The recipe's own split is not looked at.
         overrides = ["split=none", *self.overrides, *further]
-        recipe = load(self.path, overrides)
-        if not isinstance(recipe, MolecularRecipe) or not recipe.losses.properties:
+        recipe = load_recipe(self.path, overrides)
+        if not isinstance(recipe, MolecularRecipe) or not recipe.learns_properties:
             raise RecipeError(f"{self.path}: no recipe of properties of molecules")
         return recipe
 

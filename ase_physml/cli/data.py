@@ -1,4 +1,4 @@
-"""`physml data`: import, info, label and split."""
+"""Verbs of `physml data`: import, info, label and split."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +28,7 @@ app.command()(table)
 
 
 class Precision(StrEnum):
-    """Of positions and forces in a set."""
+    """Precision of positions and forces in a set."""
 
     f8 = "f8"
     f4 = "f4"

@@ -1,4 +1,4 @@
-"""`physml info`: what a potential, or a model of molecules, says of itself."""
+"""Verb `physml info`: the card of a potential, or of a model of molecules."""
 
 import json
 import sys

@@ -31,7 +31,7 @@ _ABSURD = 10.0
 def composition(
     data: RaggedSet, elements: tuple[int, ...], start: int, stop: int
 ) -> Floats:
-    """How many atoms of each element frames ``start:stop`` have, (M, elements)."""
+    """Numbers of atoms of each element in frames ``start:stop``, (M, elements)."""
     first, last = data.offsets[[start, stop]]
     place = np.full(120, len(elements))
     place[list(elements)] = np.arange(len(elements))
@@ -56,7 +56,7 @@ def elements_of(stores: list[FrameStore]) -> tuple[int, ...]:
 def self_energies_of(
     stores: list[FrameStore], elements: tuple[int, ...]
 ) -> tuple[Floats, float]:
-    """E0 of elements by least squares, eV, and the root mean square of what is left.
+    """Self-energies E0 of elements by least squares, and the RMS of what is left, eV.
 
     Raises:
         DataError: No set has energies.
@@ -98,7 +98,7 @@ def refit_self_energies(model: PhysML, stores: list[FrameStore]) -> str:
     the data do not have keep their E0.
 
     Returns:
-        What else is to be known about it, for people; "" if there is nothing.
+        A remark about it for people; "" if there is nothing to be said.
 
     Raises:
         DataError: No set has energies, or no correction by elements comes near them.
@@ -143,7 +143,7 @@ def _sample(store: FrameStore, elements: tuple[int, ...]) -> Ints:
 def _elements_of_frames(
     store: FrameStore, elements: tuple[int, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Which frames of a store have which element, (M, elements)."""
+    """Mask of the elements that frames of a store have, (M, elements)."""
     has = np.zeros((len(store.data), len(elements)), dtype=bool)
     for start, stop in store.data.chunks():
         has[start:stop] = composition(store.data, elements, start, stop) > 0
@@ -151,12 +151,12 @@ def _elements_of_frames(
 
 
 def _batches(store: FrameStore, rows: Ints) -> Iterator[Batch]:
-    """These frames of a store, of equal size together."""
+    """Batches of frames of a store, of equal size together."""
     sizes = store.n_atoms[rows]
     for size in np.unique(sizes):
         same = rows[sizes == size]
         for part in np.array_split(same, -(-len(same) // 32)):
-            yield store.dense(part, 0)
+            yield store.batch(part)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 
 from ase_physml.errors import PotentialError, RecipeError
 from ase_physml.jobs.file_hash import content_hash
@@ -19,12 +19,9 @@ from ase_physml.jobs.identity import ABSENT, Difference, canonical, differences
 from ase_physml.store.checkpoint import read_archive
 from ase_physml.store.registry import shipped
 from ase_physml.store.state import plain_tensors
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.recipe import Recipe
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.recipe import Recipe, find
 from ase_physml.typed import build
 
-AnyRecipe = Recipe | MolecularRecipe
 RecipeIdentity = dict[str, Any]
 """Keys of a recipe, flat, to plain values; files are their hashes."""
 
@@ -52,7 +49,7 @@ class Standing:
     identity: str
 
 
-def recipe_identity(recipe: AnyRecipe, path: Path) -> RecipeIdentity:
+def recipe_identity(recipe: Recipe, path: Path) -> RecipeIdentity:
     """Identity of a run.
 
     Args:
@@ -99,10 +96,8 @@ class Remember(Callback):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add an entry of our own."""
-        ended = any(
-            isinstance(one, EarlyStopping) and one.stopped_epoch > 0
-            for one in trainer.callbacks  # type: ignore[attr-defined]
-        )
+        stopping = trainer.early_stopping_callbacks
+        ended = any(one.stopped_epoch > 0 for one in stopping)
         checkpoint[_ENTRY] = {
             "steps": trainer.global_step,
             "total": self.total_steps,
@@ -135,7 +130,7 @@ def _standing(content: Any, checkpoint: Path) -> Standing:
     return build(Standing, content[_ENTRY], str(checkpoint), PotentialError)
 
 
-def check(checkpoint: Path, identity: RecipeIdentity, recipe: AnyRecipe) -> Standing:
+def check(checkpoint: Path, identity: RecipeIdentity, recipe: Recipe) -> Standing:
     """State of the run of a checkpoint, which this run may go on from.
 
     Raises:
@@ -145,7 +140,7 @@ def check(checkpoint: Path, identity: RecipeIdentity, recipe: AnyRecipe) -> Stan
     standing = standing_of(checkpoint)
     try:
         stored = json.loads(standing.identity)
-        found = _differences(stored, identity, standing.steps)
+        found = _differences(stored, identity, recipe, standing.steps)
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise RecipeError(f"{checkpoint}: damaged ({error}); {_AFRESH}") from error
     if found:
@@ -162,7 +157,7 @@ def check(checkpoint: Path, identity: RecipeIdentity, recipe: AnyRecipe) -> Stan
 
 
 def _differences(
-    stored: RecipeIdentity, now: RecipeIdentity, done: int
+    stored: RecipeIdentity, now: RecipeIdentity, recipe: Recipe, done: int
 ) -> list[Difference]:
     """Keys that are not what they were, but for those that may differ."""
     last = max(
@@ -171,10 +166,16 @@ def _differences(
     return [
         one
         for one in sorted(differences(canonical(stored), canonical(now)))
-        # Of a version that did not know a key, and the recipe asks for nothing there.
-        if (one.before != ABSENT or one.now)
+        if not _is_of_a_later_version(one, recipe)
         and not _may_differ(one.key, last, now, done)
     ]
+
+
+def _is_of_a_later_version(one: Difference, recipe: Recipe) -> bool:
+    """True of a key that an earlier version did not know and that asks for nothing."""
+    if one.before != ABSENT:
+        return False
+    return not one.now or one.now == canonical(recipe.default_of(one.key))
 
 
 def _may_differ(key: str, last: int, now: RecipeIdentity, done: int) -> bool:

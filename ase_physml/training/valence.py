@@ -58,7 +58,7 @@ class _Terms:
         coordinate: q of positions (T, a, 3), as (T, c).
         rest: q0 (T, c).
         stiffness: k (T,).
-        morse: Whether the difference saturates, as that of a bond which breaks.
+        morse: The difference saturates, as that of a bond which breaks.
     """
 
     atoms: Tensor

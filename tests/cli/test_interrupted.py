@@ -22,7 +22,7 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.store.checkpoint import load_potentials, save_model
-from ase_physml.workflows import path_images, prediction_tables, relax
+from ase_physml.workflows import prediction_tables, reaction_path, relax
 from ase_physml.workflows.conformers import library
 
 NAMES = ("H2O", "CH4", "NH3")
@@ -287,7 +287,7 @@ def test_relax_on_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("patched", "line"),
     [
         ((relax, "write_xyz"), RELAX),
-        ((path_images.TrajectoryWriter, "write"), ()),
+        ((reaction_path.TrajectoryWriter, "write"), ()),
         ((suite, "_append"), ("evaluate", "emt", "--suites", "structure")),
     ],
 )

@@ -12,7 +12,7 @@ from ase_physml.cli import app, main
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.jobs.locking import FolderLock
 from ase_physml.store.checkpoint import load_potential
-from ase_physml.training.module import PhysMLTraining
+from ase_physml.training.physml_module import PhysMLTraining
 
 QUICKSTART = Path(__file__).parents[2] / "training" / "quickstart.yaml"
 SHORT = ("stages.0.steps=4", "stages.0.warmup=1", "steps_per_epoch=2", "validate=8")

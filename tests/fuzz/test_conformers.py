@@ -17,7 +17,7 @@ from ase_physml.workflows.conformers.embedding import (
     ConformerSettings,
 )
 from ase_physml.workflows.conformers.generate import conformers_of
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 pytestmark = pytest.mark.slow
 

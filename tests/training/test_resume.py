@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ase_physml.training.recipe import load_recipe
+from ase_physml.training.fit import load_recipe
 from ase_physml.training.resume import _differences, recipe_identity
 
 RECIPE = """
@@ -26,8 +26,9 @@ def recipe_file(tmp_path: Path) -> Path:
 
 def differences(path: Path, done: int, *overrides: str) -> list[str]:
     before = recipe_identity(load_recipe(path), path)
-    now = recipe_identity(load_recipe(path, overrides), path)
-    return [str(one) for one in _differences(before, now, done)]
+    recipe = load_recipe(path, overrides)
+    now = recipe_identity(recipe, path)
+    return [str(one) for one in _differences(before, now, recipe, done)]
 
 
 def test_equal_recipes_are_the_same_run(recipe_file: Path, tmp_path: Path) -> None:
@@ -64,17 +65,33 @@ def test_losses_of_later_versions_do_not_end_a_run(recipe_file: Path) -> None:
     stored = recipe_identity(load_recipe(recipe_file), recipe_file)
     for key in [key for key in stored if key.endswith("losses.stress")]:
         del stored[key]
-    now = recipe_identity(load_recipe(recipe_file), recipe_file)
+    recipe = load_recipe(recipe_file)
+    now = recipe_identity(recipe, recipe_file)
     assert now != stored
-    assert _differences(stored, now, 10) == []
+    assert _differences(stored, now, recipe, 10) == []
     asked = load_recipe(recipe_file, ["stages.0.losses.stress=1"])
-    (found,) = _differences(stored, recipe_identity(asked, recipe_file), 10)
+    (found,) = _differences(stored, recipe_identity(asked, recipe_file), asked, 10)
     assert str(found) == "stages.0.losses.stress was not there, is 1"
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"), [("model.cls", "one-way"), ("optimizer", "soap")]
+)
+def test_keys_of_later_versions_do_not_end_a_run_at_their_defaults(
+    recipe_file: Path, key: str, asked: str
+) -> None:
+    stored = recipe_identity(load_recipe(recipe_file), recipe_file)
+    del stored[key]
+    for value, expected in ((None, []), (asked, [f"{key} was not there"])):
+        recipe = load_recipe(recipe_file, [f"{key}={value}"] if value else [])
+        now = recipe_identity(recipe, recipe_file)
+        found = _differences(stored, now, recipe, 10)
+        assert [str(one).split(",")[0] for one in found] == expected
 
 
 def test_another_content_of_a_file(recipe_file: Path) -> None:
     stored = recipe_identity(load_recipe(recipe_file), recipe_file)
     recipe_file.with_name("a.h5").write_bytes(b"other content")
-    now = recipe_identity(load_recipe(recipe_file), recipe_file)
-    (found,) = _differences(stored, now, 0)
+    recipe = load_recipe(recipe_file)
+    (found,) = _differences(stored, recipe_identity(recipe, recipe_file), recipe, 0)
     assert str(found) == "sources.0.path has another content"

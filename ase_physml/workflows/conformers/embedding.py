@@ -34,7 +34,7 @@ from ase_physml.errors import DataError, PotentialError, StructureError
 from ase_physml.predictor import Predictor
 from ase_physml.store.registry import resolve
 from ase_physml.workflows.conformers.selection import RMSD, distinct, spread
-from ase_physml.workflows.relaxation import check_settings
+from ase_physml.workflows.relax import check_settings
 
 ROOM_TEMPERATURE = 298.15
 """Temperature of Boltzmann weights unless another one is asked for, K."""

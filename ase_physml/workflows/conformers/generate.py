@@ -25,8 +25,8 @@ from ase_physml.workflows.conformers.embedding import (
     embed_ensemble,
 )
 from ase_physml.workflows.conformers.selection import RMSD, boltzmann_weights, distinct
+from ase_physml.workflows.relax import Relaxed
 from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import Relaxed
 
 # Tried where every conformer changed in the relaxation.
 _SPARES = 3

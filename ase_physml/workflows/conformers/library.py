@@ -163,7 +163,7 @@ def run_conformers(
             is not one conformer.
         model: Model of conformations, as of `generate_conformers`.
         relax: Name of a calculator, or None.
-        settings: ConformerSettings of the conformers of each molecule.
+        settings: Settings of the conformers of each molecule.
         processes: Number of processes; 1 works here. More need
             ``if __name__ == "__main__":`` in a script.
         workers: Workers that work elsewhere instead, such as `DaskWorkers`.

@@ -18,7 +18,7 @@ from ase_physml.models.architecture import build_model
 from ase_physml.models.ensemble import Ensemble
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular, save_model
-from ase_physml.training.molecular.calibration import calibrate, join_models
+from ase_physml.training.molecular_evaluation import calibrate, join_models
 
 SMILES = ["CCO", "C", "c1ccccc1O", "CC(C)(C)C", "CCN", "OCCO"]
 NARROW = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "steps": 2}
