@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from ase_physml.jobs.dask import DaskWorkers
     from ase_physml.workflows.alignment import mean_displacement, rmsd
     from ase_physml.workflows.band import BatchedNEB
-    from ase_physml.workflows.conformer_files import write_conformers
-    from ase_physml.workflows.conformers import generate_conformers
+    from ase_physml.workflows.conformers.generate import generate_conformers
+    from ase_physml.workflows.conformers.library import write_conformers
     from ase_physml.workflows.inputs import from_smiles, read_inputs
+    from ase_physml.workflows.molecular_properties import (
+        MolecularFingerprint,
+        fingerprints,
+        predict_properties,
+    )
     from ase_physml.workflows.neb import Search, find_paths
     from ase_physml.workflows.pathway import (
         Pathway,
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
         find_pathway,
         find_pathways,
     )
-    from ase_physml.workflows.properties import fingerprints, predict_properties
     from ase_physml.workflows.reaction_path import ReactionPath
     from ase_physml.workflows.relax import Relaxed, relax
     from ase_physml.workflows.relax_many import (
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
         relax_on,
         write_relaxed,
     )
-    from ase_physml.workflows.transformer import MolecularFingerprint
 
 __version__ = "0.1.0"
 __all__ = [
@@ -75,7 +78,7 @@ _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
     "DaskWorkers": "ase_physml.jobs.dask",
     "HamNetCalculator": "ase_physml.calculators.molecular",
-    "MolecularFingerprint": "ase_physml.workflows.transformer",
+    "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
     "Pathway": "ase_physml.workflows.pathway",
     "PathwaySettings": "ase_physml.workflows.pathway",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
@@ -88,18 +91,18 @@ _LAZY = {
     "find_paths": "ase_physml.workflows.neb",
     "find_pathway": "ase_physml.workflows.pathway",
     "find_pathways": "ase_physml.workflows.pathway",
-    "fingerprints": "ase_physml.workflows.properties",
+    "fingerprints": "ase_physml.workflows.molecular_properties",
     "from_smiles": "ase_physml.workflows.inputs",
-    "generate_conformers": "ase_physml.workflows.conformers",
+    "generate_conformers": "ase_physml.workflows.conformers.generate",
     "make_calculator": "ase_physml.calculators.names",
     "mean_displacement": "ase_physml.workflows.alignment",
-    "predict_properties": "ase_physml.workflows.properties",
+    "predict_properties": "ase_physml.workflows.molecular_properties",
     "read_inputs": "ase_physml.workflows.inputs",
     "relax": "ase_physml.workflows.relax",
     "relax_many": "ase_physml.workflows.relax_many",
     "relax_on": "ase_physml.workflows.relax_many",
     "rmsd": "ase_physml.workflows.alignment",
-    "write_conformers": "ase_physml.workflows.conformer_files",
+    "write_conformers": "ase_physml.workflows.conformers.library",
     "write_relaxed": "ase_physml.workflows.relax_many",
 }
 

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from rdkit import Chem
 
-from ase_physml.chem.conformers import conformer
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.sets import perceive_sets
+from ase_physml.chem.features import featurise
+from ase_physml.chem.initial_geometry import rdkit_conformer
+from ase_physml.chem.molecule_sets import perceive_sets
 from ase_physml.data.frame import Array
 from ase_physml.models.architecture import build_model
 from ase_physml.training.distributed import weighted
@@ -174,7 +174,7 @@ def by_rdkit(store: Molecules) -> dict[str, Work]:
 
     def conformers(chosen: Array) -> None:
         for text in smiles[chosen]:
-            conformer(Chem.MolFromSmiles(str(text)), 0)
+            rdkit_conformer(Chem.MolFromSmiles(str(text)), 0)
 
     return {"features from SMILES": features, "RDKit: ETKDGv3 + MMFF94": conformers}
 

@@ -23,8 +23,8 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.splits import random_split
+from ase_physml.chem.molecule_sets import random_split
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
 from ase_physml.data.index_split import Split
 from ase_physml.training.losses import targets as properties

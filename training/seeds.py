@@ -31,8 +31,8 @@ import torch
 import yaml
 from evaluate_molecules import measure
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.splits import EIGHT_ONE_ONE, random_split, scaffold_split
+from ase_physml.chem.molecule_sets import EIGHT_ONE_ONE, random_split, scaffold_split
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import RecipeError
 from ase_physml.jobs.disk import write_json

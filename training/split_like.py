@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.data.index_split import Split
 
 

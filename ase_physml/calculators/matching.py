@@ -10,7 +10,7 @@ from rdkit import Chem
 
 from ase_physml.calculators.checks import check_finite
 from ase_physml.calculators.restraints import Indices, Restraints
-from ase_physml.chem.perceive import bonded
+from ase_physml.chem.bonds import perceive_bonds
 from ase_physml.data.frame import Frame
 from ase_physml.errors import DataError, StructureError
 
@@ -49,7 +49,7 @@ def match(molecule: Chem.Mol, restraints: Restraints, like: Atoms) -> Indices:
 def _perceived(like: Atoms) -> Chem.Mol:
     check_finite(like)
     try:
-        return bonded(Frame(like.numbers, like.positions))
+        return perceive_bonds(Frame(like.numbers, like.positions))
     except DataError as error:
         raise StructureError(
             f"the atoms cannot be matched with the graph: {error}"

@@ -110,7 +110,7 @@ def pathway(
     path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
     are searched all the same.
     """
-    from ase_physml.workflows.conformer_ensemble import Settings
+    from ase_physml.workflows.conformers.embedding import ConformerSettings
     from ase_physml.workflows.neb import Search
     from ase_physml.workflows.pathway import PathwaySettings, find_pathways
 
@@ -126,7 +126,7 @@ def pathway(
         end_fmax=end_fmax,
         any_domain=any_domain,
     )
-    settings = PathwaySettings(Settings(n, seed), conformations, match, search)
+    settings = PathwaySettings(ConformerSettings(n, seed), conformations, match, search)
     check_export(calculator, uncertain)
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
@@ -167,7 +167,7 @@ def _read(
     inputs: list[str], column: str | None
 ) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
     """Reactions by unique names that can be names of folders, and bad rows."""
-    from ase_physml.workflows.conformer_runs import read_molecules
+    from ase_physml.workflows.conformers.library import read_molecules
     from ase_physml.workflows.inputs import file_safe, read_structures
     from ase_physml.workflows.pathway_ends import Ends
 

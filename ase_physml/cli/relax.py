@@ -92,7 +92,7 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
-    from ase_physml.chem.etkdg import MAX_ATOMS
+    from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.inputs import read_inputs
     from ase_physml.workflows.relax import Relaxed
     from ase_physml.workflows.relax_many import PotentialOptions, write_relaxed

@@ -1,6 +1,6 @@
 """Candidates of an evaluation: calculators, and molecules to try them on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,19 +146,3 @@ class Candidate:
                 f"{found.fmax_history[-1]:.2f} eV/Å"
             )
         return found
-
-
-def bonded(atoms: Atoms) -> set[tuple[int, int]]:
-    """Pairs of atoms within 1.25 times the sum of their covalent radii."""
-    return set(_pairs(atoms))
-
-
-def _pairs(atoms: Atoms) -> Iterator[tuple[int, int]]:
-    from ase.data import covalent_radii
-    from scipy.spatial import cKDTree
-
-    radii = covalent_radii[atoms.numbers]
-    for i, j in cKDTree(atoms.positions).query_pairs(2.5 * radii.max()):
-        distance = float(np.linalg.norm(atoms.positions[i] - atoms.positions[j]))
-        if distance < 1.25 * (radii[i] + radii[j]):
-            yield (min(i, j), max(i, j))

@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.errors import PhysMLError
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.evaluation.suite import Records, good
 from ase_physml.evaluation.suites.structure import DEVIATIONS
 
@@ -73,7 +73,7 @@ def _draw(axes: "Axes", atoms: Atoms, title: str) -> None:
     centred = atoms.positions - atoms.positions.mean(axis=0)
     _, _, turn = np.linalg.svd(centred)
     x, y, z = (centred @ turn.T).T
-    for i, j in bonded(atoms):
+    for i, j in bonded_pairs(atoms):
         axes.plot(x[[i, j]], y[[i, j]], color="0.5", lw=1.5, zorder=0)
     nearest_last = np.argsort(z)
     numbers = atoms.numbers[nearest_last]

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 
 from ase_physml.bonded_graph import BondedGraph, Variant, variant_of
 from ase_physml.chem.collate import collate
-from ase_physml.chem.elements import element_names
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import element_names
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, RecipeError

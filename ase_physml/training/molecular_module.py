@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.models.bonded_model import BondedModel, MolecularPrediction
 from ase_physml.training.losses import conformation, targets
 from ase_physml.training.module import Metrics, TrainingModule

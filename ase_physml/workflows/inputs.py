@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_physml.chem.atoms import to_atoms
-from ase_physml.chem.etkdg import MAX_ATOMS, check_size
-from ase_physml.chem.geometry import some_geometry
-from ase_physml.chem.smiles import parse_smiles, shown
+from ase_physml.chem.embed import MAX_ATOMS, check_size
+from ase_physml.chem.initial_geometry import initial_geometry
+from ase_physml.chem.smiles import parse_smiles, shown, structure_of
 from ase_physml.data.files.smiles_file import is_smiles_file, read_smiles
 from ase_physml.data.files.structure_file import read_structure_file
 from ase_physml.errors import DataError, PhysMLError, StructureError
@@ -54,10 +53,10 @@ def from_smiles(smiles: str, seed: int = 0, max_atoms: int = MAX_ATOMS) -> Atoms
     try:
         check_size(mol.GetNumHeavyAtoms(), max_atoms)
         mol = Chem.AddHs(mol)
-        positions = some_geometry(mol, seed)
+        positions = initial_geometry(mol, seed)
     except DataError as error:
         raise StructureError(f"{smiles}: {error}") from error
-    atoms = to_atoms(mol, positions)
+    atoms = structure_of(mol, positions)
     atoms.info["smiles"] = smiles
     return atoms
 

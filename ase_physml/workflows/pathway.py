@@ -14,11 +14,11 @@ from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.calculators.provenance import identity_of, model_identity
-from ase_physml.chem.reaction import MappedReaction, read_reaction
+from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends
-from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.constraints import check_kept
 from ase_physml.workflows.neb import OnBandStep, Search, check_search, find_paths
 from ase_physml.workflows.pathway_ends import (
@@ -66,13 +66,15 @@ class PathwaySettings:
         search: Settings of the search of the path.
     """
 
-    conformers: Settings = field(default_factory=lambda: Settings(n=5))
+    conformers: ConformerSettings = field(
+        default_factory=lambda: ConformerSettings(n=5)
+    )
     model: str = "physchem_qm9.pt"
     match: bool = False
     search: Search = field(default_factory=lambda: Search(end_fmax=0.02))
 
     @property
-    def relaxation(self) -> Settings:
+    def relaxation(self) -> ConformerSettings:
         """Settings of the relaxation of both sides."""
         return replace(self.conformers, fmax=self.search.end_fmax)
 

@@ -15,14 +15,16 @@ from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 from scipy.spatial.distance import cdist
 
-from ase_physml.chem.etkdg import Clock, bounds_of, embedded, etkdg
-from ase_physml.chem.reaction import MappedReaction
-from ase_physml.chem.stereo import keeps_bonds, keeps_stereo, parted, placed
+from ase_physml.chem.atom_mapping import MappedReaction
+from ase_physml.chem.bonds import forms_no_bonds, keeps_bonds
+from ase_physml.chem.embed import TimeLimit, distance_bounds, embed, etkdg_parameters
+from ase_physml.chem.smiles import with_positions
+from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
 from ase_physml.workflows.alignment import rmsd, shifts, superpose
-from ase_physml.workflows.conformer_ensemble import Settings, labelled
-from ase_physml.workflows.conformers import conformers_of
+from ase_physml.workflows.conformers.embedding import ConformerSettings
+from ase_physml.workflows.conformers.generate import conformers_of, labelled
 from ase_physml.workflows.relax_many import relax_many
 
 # Turns of aligning and of matching hydrogens, at most.
@@ -77,7 +79,7 @@ def ends_of(
     reactions: Sequence[MappedReaction],
     calculator: Calculator,
     model: str,
-    settings: Settings,
+    settings: ConformerSettings,
 ) -> list[Ends | PhysMLError]:
     """Relaxed structures of both sides of reactions, all of them in batches.
 
@@ -105,7 +107,7 @@ def ends_of(
 
 
 def relaxed_ends(
-    ends: Sequence[Ends], calculator: Calculator, settings: Settings
+    ends: Sequence[Ends], calculator: Calculator, settings: ConformerSettings
 ) -> list[Ends | PhysMLError]:
     """Structures that somebody has, relaxed in batches; those that fail are left out.
 
@@ -185,7 +187,7 @@ def is_of(molecule: Chem.Mol, positions: Array) -> bool:
     return (
         bool(np.isfinite(positions).all())
         and keeps_bonds(molecule, positions)
-        and parted(molecule, positions)
+        and forms_no_bonds(molecule, positions)
         and keeps_stereo(molecule, positions)
     )
 
@@ -224,7 +226,7 @@ def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
 
     Atoms that will be joined are next to each other.
     """
-    bounds = bounds_of(reaction.reactant)
+    bounds = distance_bounds(reaction.reactant)
     for i, j in reaction.formed():
         # Upper bounds stand above the diagonal.
         bounds[i, j] = min(bounds[i, j], _MEETING)
@@ -236,7 +238,7 @@ def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
 
 def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
     """Positions that UFF finds from a start; None if stuck or without parameters."""
-    trial = placed(molecule, start)
+    trial = with_positions(molecule, start)
     with BlockLogs():
         if not rdForceFieldHelpers.UFFHasAllMoleculeParams(trial):
             return None
@@ -249,7 +251,7 @@ def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
 
 def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
     """Bounds of the distances of a molecule, as near to those of a start as they go."""
-    possible = bounds_of(molecule)
+    possible = distance_bounds(molecule)
     upper = np.triu(possible, 1)
     lower = np.tril(possible, -1).T
     distances = cdist(start, start)
@@ -262,13 +264,17 @@ def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
 
 
 def _embed(molecule: Chem.Mol, bounds: Array, count: int, seed: int) -> list[Array]:
-    settings = etkdg(seed, bounds=bounds, seconds=Clock().left())
-    settings.embedFragmentsSeparately = False
-    return embedded(molecule, settings, count)
+    parameters = etkdg_parameters(
+        seed, bounds=bounds, separately=False, seconds=TimeLimit().left()
+    )
+    return embed(molecule, parameters, count)
 
 
 def _find_conformers(
-    sides: Sequence[_Side], calculator: Calculator, model: str, settings: Settings
+    sides: Sequence[_Side],
+    calculator: Calculator,
+    model: str,
+    settings: ConformerSettings,
 ) -> None:
     single = [side for side in sides if side.is_single]
     found = conformers_of(
@@ -319,7 +325,7 @@ def _positions(side: _Side) -> Iterator[Array]:
 
 
 def _relax_starts(
-    sides: Sequence[_Side], calculator: Calculator, settings: Settings
+    sides: Sequence[_Side], calculator: Calculator, settings: ConformerSettings
 ) -> None:
     starts = [_atoms(side, start) for side in sides for start in side.starts]
     outcomes = iter(_relaxed(starts, calculator, settings))
@@ -341,7 +347,7 @@ def _atoms(side: _Side, positions: Array) -> Atoms:
 
 
 def _relaxed(
-    structures: Sequence[Atoms], calculator: Calculator, settings: Settings
+    structures: Sequence[Atoms], calculator: Calculator, settings: ConformerSettings
 ) -> list[Atoms | Exception]:
     """Relaxed structures with energy and forces, but without a calculator."""
     ended = relax_many(

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split
 
 SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]

@@ -6,7 +6,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.cli import app
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError

@@ -15,13 +15,13 @@ from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 
 from ase_physml.calculators.names import make_calculator
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.index_split import Split
 from ase_physml.data.label import label, plan
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.store.checkpoint import load_potentials, save_model
 
 FOLDER = Path(__file__).parents[2] / "training"
@@ -147,10 +147,10 @@ def test_frames_for_pupils(
             continue
         np.testing.assert_array_equal(frame.numbers, start.numbers)
         atoms = Atoms(frame.numbers, frame.positions)
-        before = bonded(Atoms(start.numbers, start.positions))
+        before = bonded_pairs(Atoms(start.numbers, start.positions))
         if kind == "rotated":
             # Bonds turn, none breaks; new contacts may count as bonds.
-            assert len(before - bonded(atoms)) == 0
+            assert len(before - bonded_pairs(atoms)) == 0
     assert kinds == {"thermal", "pulled", "rotated", "dimer", "reaction"}
 
 

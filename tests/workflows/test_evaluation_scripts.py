@@ -11,7 +11,7 @@ from ase import Atoms
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from ase_physml.chem.reaction import read_reaction
+from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.data.frame import Frame
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata

@@ -13,11 +13,11 @@ from ase.constraints import FixAtoms, Hookean
 from ase.io import read, write
 
 from ase_physml import PhysMLCalculator
-from ase_physml.chem.reaction import read_reaction
+from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.workflows import pathway as module
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.neb import Search
 from ase_physml.workflows.pathway import (
     Pathway,
@@ -55,7 +55,7 @@ def calculator(tiny_potential: Path) -> PhysMLCalculator:
 def settings(tiny_conformations: Path) -> PathwaySettings:
     return PathwaySettings(
         # The small potential knows no chemistry: structures stay as they were embedded.
-        Settings(n=2, steps=0),
+        ConformerSettings(n=2, steps=0),
         str(tiny_conformations),
         search=Search(images=4, steps=3, any_domain=True),
     )

@@ -26,7 +26,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.special import expit
 from zero_point import read
 
-from ase_physml.chem.reaction import unmapped
+from ase_physml.chem.atom_mapping import unmapped
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.groups import Reaction, reactions

@@ -33,6 +33,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist, pdist
 from scipy.spatial.transform import Rotation
 
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.conversion import from_atoms, to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
@@ -40,7 +41,6 @@ from ase_physml.data.groups import Reaction, reactions
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.training.valence import ValenceField
 
 Random = np.random.Generator
@@ -104,7 +104,7 @@ def severed(
 
     With ``terminal`` false, both sides have atoms that a rotation moves.
     """
-    bonds = sorted(bonded(atoms))
+    bonds = sorted(bonded_pairs(atoms))
     for k in random.permutation(len(bonds)):
         rest = np.array([b for j, b in enumerate(bonds) if j != k]).reshape(-1, 2)
         joined = coo_array(

@@ -17,9 +17,9 @@ import numpy as np
 from rich.progress import track
 from scipy.spatial.distance import cdist
 
-from ase_physml.chem.conformers import ForceField, featurise_with_conformer
-from ase_physml.chem.featurise import Order
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import Order
+from ase_physml.chem.initial_geometry import ForceField, featurise_with_conformer
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 

@@ -28,14 +28,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ase_physml.chem.embed import heavy_atoms, with_hydrogens
-from ase_physml.chem.etkdg import etkdg
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.embed import etkdg_parameters
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.smiles import heavy_atoms, with_hydrogens
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
-from ase_physml.workflows.conformer_choice import RMSD, distinct
-from ase_physml.workflows.conformer_ensemble import Settings
-from ase_physml.workflows.conformers import Conformers, conformers_of
+from ase_physml.workflows.conformers.embedding import (
+    ConformerEnsemble,
+    ConformerSettings,
+)
+from ase_physml.workflows.conformers.generate import conformers_of
+from ase_physml.workflows.conformers.selection import RMSD, distinct
 
 Geometries = list[np.ndarray]
 Method = Callable[[list[str]], list[Geometries]]
@@ -77,7 +80,12 @@ def truths(store: MoleculeStore) -> list[Truth]:
 
 
 def ours(
-    smiles: list[str], *, model: str, relax: str | None, settings: Settings, slab: int
+    smiles: list[str],
+    *,
+    model: str,
+    relax: str | None,
+    settings: ConformerSettings,
+    slab: int,
 ) -> list[Geometries]:
     """Conformers from predicted distances; failures are printed."""
     found: list[Geometries] = []
@@ -86,7 +94,7 @@ def ours(
         for text, one in zip(
             some, conformers_of(some, model, relax, settings), strict=True
         ):
-            if isinstance(one, Conformers):
+            if isinstance(one, ConformerEnsemble):
                 found.append([atoms.positions for atoms in one.structures])
                 for reason in one.dropped:
                     print(f"{text}: {reason}")
@@ -105,7 +113,7 @@ def _without_model(smiles: str, n: int, seed: int) -> Geometries:
     molecule = with_hydrogens(smiles)
     with BlockLogs():
         for strict, anywhere in ((True, False), (False, False), (False, True)):
-            settings = etkdg(seed, strict=strict, anywhere=anywhere)
+            settings = etkdg_parameters(seed, strict=strict, random_start=anywhere)
             if rdDistGeom.EmbedMultipleConfs(molecule, n, settings):
                 break
         else:
@@ -175,7 +183,7 @@ def main() -> None:
     known = truths(store.select(drawn))
     rows: dict[str, dict[str, float]] = {}
     for n in options.n:
-        settings = Settings(n, options.seed)
+        settings = ConformerSettings(n, options.seed)
         mine = partial(ours, model=options.model, settings=settings, slab=options.slab)
         methods: dict[str, Method] = {
             "ETKDGv3 + MMFF94": partial(without_model, n=n, seed=options.seed),

@@ -28,13 +28,12 @@ from rdkit.Chem.EnumerateStereoisomers import (
 from rdkit.rdBase import BlockLogs
 from rich.progress import Progress
 
-from ase_physml.chem.embed import with_hydrogens
-from ase_physml.chem.etkdg import embedded, etkdg
-from ase_physml.chem.stereo import placed
+from ase_physml.chem.embed import embed, etkdg_parameters
+from ase_physml.chem.smiles import with_hydrogens, with_positions
+from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.errors import DataError
-from ase_physml.workflows.conformer_ensemble import Settings
-from ase_physml.workflows.conformer_runs import Named, run_conformers
-from ase_physml.workflows.smiles_tables import read_smiles_table
+from ase_physml.workflows.conformers.embedding import ConformerSettings
+from ase_physml.workflows.conformers.library import NamedSmiles, run_conformers
 
 UNKNOWN = ("CHI_UNSPECIFIED", "STEREONONE")
 # SMILES speak of tetrahedra; RDKit reads a bent one, of phosphorus, as something else.
@@ -46,7 +45,7 @@ ORGANIC = {"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"}
 def isomers(tables: list[Path], count: int, largest: int) -> list[str]:
     """Canonical SMILES with all stereochemistry, of different molecules."""
     random = Random(0)
-    smiles = {s for table in tables for s in read_smiles_table(table).smiles if s}
+    smiles = {s for table in tables for s in read_smiles(table).smiles if s}
     shuffled = sorted(smiles)
     random.shuffle(shuffled)
     found: dict[str, None] = {}
@@ -86,7 +85,7 @@ def labels(molecule: Chem.Mol) -> dict[tuple[str, int], str]:
 
 def as_read(molecule: Chem.Mol, positions: np.ndarray) -> dict[tuple[str, int], str]:
     """The same of the geometry, which alone decides."""
-    bare = placed(molecule, positions)
+    bare = with_positions(molecule, positions)
     Chem.RemoveStereochemistry(bare)
     Chem.AssignAtomChiralTagsFromStructure(bare)
     Chem.DetectBondStereochemistry(bare)
@@ -114,7 +113,7 @@ def check(conformers: Iterable[Chem.Mol]) -> Counter[str]:
 
 def embeds(smiles: str) -> bool:
     """ETKDGv3 alone finds a geometry."""
-    return bool(embedded(with_hydrogens(smiles), etkdg(seed=0)))
+    return bool(embed(with_hydrogens(smiles), etkdg_parameters(seed=0)))
 
 
 def main() -> None:
@@ -149,11 +148,11 @@ def make(wanted: list[str], options: argparse.Namespace) -> None:
     with Progress() as bars:
         task = bars.add_task("conformers", total=len(wanted))
         run_conformers(
-            [Named(smiles, smiles) for smiles in wanted],
+            [NamedSmiles(smiles, smiles) for smiles in wanted],
             options.out,
             options.model,
             options.relax,
-            Settings(options.n),
+            ConformerSettings(options.n),
             processes=options.jobs,
             resume=True,
             on_molecules=lambda count: bars.advance(task, count),

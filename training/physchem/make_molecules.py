@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from ase_physml.chem.sets import perceive_sets
+from ase_physml.chem.molecule_sets import perceive_sets
 from ase_physml.data.dataset import RaggedSet
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     begin = time.perf_counter()
     with Progress() as progress:
         task = progress.add_task("molecules", total=total)
-        built = perceive_sets(
+        store, failures = perceive_sets(
             options.sets,
             options.out,
             order=options.order,
@@ -37,7 +37,7 @@ def main() -> None:
         )
     seconds = time.perf_counter() - begin
     print(
-        f"{options.out}: {len(built.store):,} molecules, {len(built.failures):,} left "
+        f"{options.out}: {len(store):,} molecules, {len(failures):,} left "
         f"out, {total / seconds:,.0f} per second"
     )
 

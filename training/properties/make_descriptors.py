@@ -23,8 +23,8 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors
 from rich.progress import track
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
 from ase_physml.data.index_split import make_split
 

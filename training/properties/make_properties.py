@@ -23,9 +23,8 @@ import h5py
 import numpy as np
 from rich.progress import Progress
 
-from ase_physml.chem.properties import PropertySet, import_table
-from ase_physml.chem.sets import perceive_sets
-from ase_physml.chem.splits import random_split, scaffold_split
+from ase_physml.chem.molecule_sets import perceive_sets, random_split, scaffold_split
+from ase_physml.chem.property_sets import PropertySet, import_table
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.index_split import Split
 from ase_physml.data.property_tables import read_table
@@ -54,14 +53,14 @@ def from_energies(
     path: Path, out: Path, processes: int, progress: Progress, like: Path | None
 ) -> Result:
     task = progress.add_task(path.stem, total=len(RaggedSet(path)))
-    built = perceive_sets(
+    store, failures = perceive_sets(
         [path], out, processes=processes, on_items=lambda n: progress.advance(task, n)
     )
-    found = PropertySet.of_energies(built.store, path.stem)
+    found = PropertySet.of_energies(store, path.stem)
     if like is not None:
         found = less_elements(found, RaggedSet(path), Split.load(like))
     found.save(out)
-    return found, built.failures
+    return found, failures
 
 
 def less_elements(found: PropertySet, data: RaggedSet, split: Split) -> PropertySet:

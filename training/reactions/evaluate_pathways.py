@@ -31,14 +31,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_physml import PhysMLCalculator
-from ase_physml.chem.reaction import MappedReaction, read_reaction
+from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.conversion import to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.index_split import Split
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.neb import Search
 from ase_physml.workflows.pathway import Pathway, PathwaySettings, find_pathways
 from ase_physml.workflows.pathway_ends import align_mapped
@@ -133,7 +133,7 @@ def off(reaction: MappedReaction, saddle: Atoms, known: Known) -> float:
 
 def changed(images: list[Atoms]) -> set[tuple[int, int]]:
     """Bonds that one end has and the other has not."""
-    return bonded(images[0]) ^ bonded(images[-1])
+    return bonded_pairs(images[0]) ^ bonded_pairs(images[-1])
 
 
 def expected(reaction: MappedReaction) -> set[tuple[int, int]]:
@@ -191,7 +191,7 @@ def main() -> None:
     found = find_pathways(
         [one.smiles for one in known],
         PhysMLCalculator(options.model),
-        PathwaySettings(Settings(options.n), search=search),
+        PathwaySettings(ConformerSettings(options.n), search=search),
         folders=[options.out / one.name for one in known],
         resume=True,
         on_stage=lambda step: print(

@@ -24,12 +24,12 @@ from rich.progress import track
 
 from ase_physml import PhysMLCalculator
 from ase_physml.calculators.names import make_calculator
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.conversion import to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.groups import Reaction, reactions
 from ase_physml.data.index_split import Split
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.workflows.alignment import rmsd
 from ase_physml.workflows.neb import Search, find_paths
 from ase_physml.workflows.plots import new_figure, save_figure
@@ -131,7 +131,7 @@ def bands(
 def in_one_piece(frame: Frame) -> bool:
     """All atoms hang together."""
     atoms = to_atoms(frame, labels=False)
-    reached, pairs = {0}, bonded(atoms)
+    reached, pairs = {0}, bonded_pairs(atoms)
     for _ in atoms:
         reached |= {k for pair in pairs if reached.intersection(pair) for k in pair}
     return len(reached) == len(atoms)

@@ -29,12 +29,12 @@ from ase.optimize import BFGS, FIRE
 from rdkit import Chem
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.chem.etkdg import embedded, etkdg
+from ase_physml.chem.bonds import bonded_pairs
+from ase_physml.chem.embed import embed, etkdg_parameters
 from ase_physml.data.conversion import find_labels, from_atoms
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import RaggedWriter
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.workflows.alignment import align_ends
 
 CALCULATOR = "tblite:GFN2-xTB"
@@ -86,11 +86,9 @@ def reactant(known: Known) -> Chem.Mol:
 
 def conformers(mol: Chem.Mol) -> list[Atoms]:
     """Embedded."""
-    settings = etkdg(0, attempts=0, anywhere=True)
+    settings = etkdg_parameters(0, attempts=0, random_start=True)
     symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
-    return [
-        Atoms(symbols, positions) for positions in embedded(mol, settings, CONFORMERS)
-    ]
+    return [Atoms(symbols, positions) for positions in embed(mol, settings, CONFORMERS)]
 
 
 def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
@@ -114,7 +112,7 @@ def driven(known: Known, calculator: Calculator) -> tuple[Atoms, Atoms] | None:
             end.set_constraint()
         relaxed(end, calculator)
         formed = set(map(tuple, map(sorted, forming)))
-        if formed <= bonded(end) and not formed & bonded(start):
+        if formed <= bonded_pairs(end) and not formed & bonded_pairs(start):
             return start, end
     return None
 
@@ -153,8 +151,8 @@ def joins(top: Atoms, start: Atoms, end: Atoms) -> bool:
     for sign in (1.0, -1.0):
         side = top.copy()
         side.positions += sign * ASIDE * modes[:, 0].reshape(-1, 3)
-        found.append(bonded(relaxed(side, top.calc)))
-    ends = [bonded(start), bonded(end)]
+        found.append(bonded_pairs(relaxed(side, top.calc)))
+    ends = [bonded_pairs(start), bonded_pairs(end)]
     return found in (ends, ends[::-1])
 
 

@@ -25,7 +25,7 @@ from ase.build import minimize_rotation_and_translation
 from rich.progress import track
 from scipy.spatial.distance import pdist
 
-from ase_physml.chem.reaction import unmapped
+from ase_physml.chem.atom_mapping import unmapped
 from ase_physml.data.conversion import from_atoms, to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame

@@ -20,7 +20,7 @@ _STATED = {*CHARGE_KEYS, *MULTIPLICITY_KEYS, *UNPAIRED_KEYS}
 
 
 def read_sdf(path: Path) -> Iterator[Atoms | StructureError]:
-    """Structure, or why there is none, of each record.
+    """Structure of each record, or why there is none.
 
     ``info`` has ``name``, ``smiles`` (of the bonds), and ``charge`` and ``spin`` where
     they are not 0 and 1; formal charges of atoms are initial charges.

@@ -1,4 +1,4 @@
-"""SMILES of a file: lines of them, or the column of a table. All verbs read here."""
+"""Files of SMILES: lines of them, or the column of a table. All verbs read here."""
 
 import re
 import warnings
@@ -24,10 +24,10 @@ class SmilesRow:
     """Molecule of a file.
 
     Attributes:
-        smiles: SMILES as written, with ChemAxon's extension in bars.
+        smiles: SMILES as written, with what ChemAxon's extension says in bars.
         name: Name, "" if it has none.
-        line: Line of the file, counted from 1.
-        cells: Cells of the row of a table; SMILES and name of a line.
+        line: Line in the file, counted from 1.
+        cells: Cells of the row of a table, or SMILES and name of a line.
         problem: Reason why the row cannot be used, "" if nothing is wrong with it.
     """
 
@@ -52,6 +52,11 @@ class SmilesFile:
     names: tuple[str, ...]
     rows: tuple[SmilesRow, ...]
 
+    @property
+    def smiles(self) -> tuple[str, ...]:
+        """SMILES of each row, "" for rows that cannot be used."""
+        return tuple("" if row.problem else row.smiles for row in self.rows)
+
 
 def read_smiles(path: Path, column: str | None = None) -> SmilesFile:
     """Read a file of SMILES.
@@ -60,8 +65,8 @@ def read_smiles(path: Path, column: str | None = None) -> SmilesFile:
         path: Table with a line of column names (.csv, .tsv, or any other whose first
             line names a column of SMILES); else a SMILES in each line, and after a
             space its name. Lines that begin with ``#`` are comments.
-        column: Column of the SMILES in a table; by default the one called "smiles", or
-            whose name ends in it.
+        column: Name of the column of SMILES in a table; by default the one called
+            "smiles", or whose name ends in it.
 
     Raises:
         DataError: No such file, no text, a file of structures, no such column, or no
@@ -99,7 +104,7 @@ def is_smiles_file(path: Path) -> bool:
 
 
 def is_table(path: Path, column: str | None = None) -> bool:
-    """True if a file is a table with a line of names, rather than lines of SMILES."""
+    """True if a file is a table with a line of names, not lines of SMILES."""
     if path.suffix.lower() in _TABLES:
         return True
     refuse_structures(path)
@@ -110,7 +115,7 @@ def is_table(path: Path, column: str | None = None) -> bool:
 
 
 def refuse_folder(path: Path) -> None:
-    """Refuse what is no file.
+    """Refuse a path that is no file.
 
     Raises:
         DataError: Naming it.

@@ -46,7 +46,7 @@ _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?"}
 
 @dataclass(frozen=True)
 class Row:
-    """Cells of a row.
+    """Row of a table.
 
     Attributes:
         line: Line of the file where it begins, counted from 1.
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TextTable:
-    """Table as it stands.
+    """Table as it stands in a file.
 
     Attributes:
         path: Path of the file.
@@ -74,7 +74,7 @@ class TextTable:
     rows: tuple[Row, ...]
 
     def smiles_place(self, column: str | None = None) -> int:
-        """Place of the column of SMILES: the one named, else "smiles", else "*_smiles".
+        """Index of the column of SMILES: the one named, else "smiles", else "*_smiles".
 
         Raises:
             DataError: There is none, or several.
@@ -90,12 +90,12 @@ class TextTable:
         return found[0]
 
     def name_place(self) -> int | None:
-        """Place of the column that names molecules, None if none does."""
+        """Index of the column that names molecules, None if none does."""
         plain = [_letters(name) for name in self.names]
         return next((plain.index(name) for name in _NAMES if name in plain), None)
 
     def place(self, column: str) -> int:
-        """Place of the column of that name.
+        """Index of the column of a name.
 
         Raises:
             DataError: There is none, or several.
@@ -114,7 +114,7 @@ def read_text_table(path: Path, column: str | None = None) -> TextTable:
 
     Args:
         path: File with a line of column names.
-        column: Column of SMILES, if its name tells which separator is meant.
+        column: Name of the column of SMILES, if it tells which separator is meant.
 
     Raises:
         DataError: No such file, no text, or a file of structures.
@@ -182,7 +182,7 @@ def _rows(lines: list[str], start: int, separator: str, width: int) -> Iterator[
 def _record(
     lines: list[str], start: int, separator: str, width: int
 ) -> tuple[list[str], int]:
-    """Cells, and the number of lines they take."""
+    """Cells of a row, and how many lines they take."""
     for used in range(1, min(_LINES, len(lines) - start) + 1):
         cells = _cells("\n".join(lines[start : start + used]), separator)
         if cells is not None and (used == 1 or len(cells) == width):

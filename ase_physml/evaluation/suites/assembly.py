@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_physml.chem.perceive import bonded as perceive
+from ase_physml.chem.bonds import bonded_pairs, perceive_bonds
 from ase_physml.data.frame import Frame
-from ase_physml.evaluation.candidate import Candidate, Molecule, bonded
+from ase_physml.evaluation.candidate import Candidate, Molecule
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.workflows.alignment import rmsd
 
@@ -44,7 +44,7 @@ def _measure(candidate: Candidate, molecule: Molecule, count: int) -> Record:
     found = candidate.relax(broken, steps=STEPS)
     away = rmsd(found.atoms.positions, minimum.positions)
     # Those of the molecule: a minimum without them is one of something else.
-    same = bonded(found.atoms) == bonded(molecule.atoms)
+    same = bonded_pairs(found.atoms) == bonded_pairs(molecule.atoms)
     return {
         "groups": count,
         "bonds": same,
@@ -73,7 +73,7 @@ def cuttable(atoms: Atoms) -> list[Group]:
     Raises:
         DataError: No bonds explain the structure.
     """
-    mol = perceive(Frame(atoms.numbers, atoms.positions))
+    mol = perceive_bonds(Frame(atoms.numbers, atoms.positions))
     groups: list[Group] = []
     for bond in mol.GetBonds():
         first, last = bond.GetBeginAtom(), bond.GetEndAtom()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from ase_physml.chem.conformers import featurise_with_conformer
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.initial_geometry import featurise_with_conformer
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split
 from ase_physml.data.property_tables import Task
 from ase_physml.models.architecture import build_model

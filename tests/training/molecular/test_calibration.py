@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from ase_physml import PhysChemCalculator, fingerprints, predict_properties
-from ase_physml.chem.properties import PropertySet, import_table
+from ase_physml.chem.property_sets import PropertySet, import_table
 from ase_physml.cli import app
 from ase_physml.data.property_tables import read_table
 from ase_physml.errors import DataError, PotentialError

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ase_physml.chem.collate import collate
-from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.store.card import ModelCard

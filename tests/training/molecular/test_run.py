@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ase_physml.chem.collate import collate
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
