@@ -148,8 +148,8 @@ def _finish(device: str) -> None:
 def molecules(path: Path) -> Molecules:
     """Molecules of a set of minima whose bonds can be told."""
     with tempfile.TemporaryDirectory() as folder:
-        built = perceive_sets([path], Path(folder) / "molecules.h5")
-    return Molecules(built.store, None)
+        store, _ = perceive_sets([path], Path(folder) / "molecules.h5")
+    return Molecules(store, None)
 
 
 def candidates(store: Molecules, device: str) -> dict[str, Ours | AttentiveFP]:
