@@ -24,7 +24,7 @@ from ase_physml.models.energy_model import (
     energy_and_forces,
     energy_forces_and_strain,
 )
-from ase_physml.models.physml.traced import compiled_forces
+from ase_physml.models.traced import compiled_forces
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import build_empty, load_potentials

@@ -20,7 +20,7 @@ from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.groups import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.training.distributed import Shard
 
 Ints = npt.NDArray[np.int64]
@@ -91,7 +91,7 @@ class Batch:
         """Structures of the batch, in all processes."""
         return len(self.numbers) if self.whole is None else self.whole
 
-    def graph(self, config: PhysMLConfig) -> AtomGraph:
+    def graph(self, config: EnergyConfig) -> AtomGraph:
         """Graph that a model reads: all pairs of molecules, the neighbours in cells."""
         if self.cell is None or self.pbc is None:
             return AllPairs(self.numbers, self.positions)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import (
+    EnergyModel,
     energy_and_forces,
     energy_forces_and_strain,
 )
-from ase_physml.models.physml.model import PhysML
-from ase_physml.models.physml.traced import Parts, parts_of, trace, weights_of
+from ase_physml.models.traced import Parts, parts_of, trace, weights_of
 
 _Compiled = Callable[..., Any]
 
@@ -23,7 +23,7 @@ _Compiled = Callable[..., Any]
 class Evaluator:
     """Energies, forces, stress and scores of a model, as the losses need them."""
 
-    def __init__(self, model: PhysML) -> None:
+    def __init__(self, model: EnergyModel) -> None:
         self.model = model
 
     def energies(self, graph: AtomGraph) -> Tensor:
@@ -62,7 +62,7 @@ class CompiledEvaluator(Evaluator):
     0 and 1 are never symbolic, and each would cost a compilation of its own.
     """
 
-    def __init__(self, model: PhysML) -> None:
+    def __init__(self, model: EnergyModel) -> None:
         super().__init__(model)
         self._energies = torch.compile(self._energies_of, dynamic=True)
         self._mask_logits = torch.compile(self._logits_of, dynamic=True)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.model import PhysML
+from ase_physml.models.energy_model import EnergyModel
+from ase_physml.models.physml.elements import covalent_radii
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Displaced, Noise, displace
@@ -93,7 +94,7 @@ class FrameContext:
             return self._free_forces(first, shift)
 
         random = Draws(self.seed, some, batch.share)
-        radii = self.model.radii[self.model.species_of[first.numbers]]
+        radii = covalent_radii(first.numbers).to(first.positions)
         return displace(first, self.noise, random, radii, forces)
 
     @property
@@ -176,9 +177,9 @@ class FrameContext:
 class PhysMLTraining(TrainingModule):
     """PhysML under the losses of a recipe."""
 
-    model: PhysML
+    model: EnergyModel
 
-    def __init__(self, model: PhysML, recipe: PhysMLRecipe) -> None:
+    def __init__(self, model: EnergyModel, recipe: PhysMLRecipe) -> None:
         super().__init__(model, recipe)
         self.measured = recipe.measured
         self.units = {loss.metric: loss.unit for loss in self.measured}

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
+from ase_physml import typed
+from ase_physml.errors import PotentialError, RecipeError
+from ase_physml.models.architecture import architecture, architecture_of
+from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.training.displacement import Noise
 from ase_physml.training.losses import FrameLoss
@@ -17,6 +22,7 @@ from ase_physml.training.recipe import (
     Share,
     warm_cosine,
 )
+from ase_physml.typed import brief
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class PhysMLRecipe(Recipe):
     kind = "physml"
 
     sources: tuple[Source, ...]
-    model: PhysMLConfig = field(default_factory=PhysMLConfig)
+    model: EnergyConfig = field(default_factory=PhysMLConfig)
     stages: tuple[Stage, ...] = (Stage(),)
     start_member: Natural = 0
     refit_self_energies: bool = False
@@ -123,6 +129,23 @@ class PhysMLRecipe(Recipe):
     mask_every: Count = 1
     optimizer: Literal["adamw", "soap"] = "adamw"
     compile: bool = False
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], path: Path) -> Self:
+        """Recipe of what `read_recipe` found in a file; see `Recipe.from_values`."""
+        given = values.get("model")
+        if isinstance(given, dict):
+            config = _config(given, f"{path}: model")
+            values = {**values, "model": config}
+        return super().from_values(values, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain YAML types."""
+        values = super().to_dict()
+        kind = architecture_of(self.model).name
+        if kind != self.kind:
+            values["model"] = {"kind": kind, **values["model"]}
+        return values
 
     @property
     def total_steps(self) -> int:
@@ -182,3 +205,18 @@ class PhysMLRecipe(Recipe):
                 f"the steps of all stages, {self.total_steps}, are not a multiple of "
                 f"steps_per_epoch={self.steps_per_epoch}; the rest would be left out"
             )
+
+
+def _config(values: dict[str, Any], where: str) -> EnergyConfig:
+    """Architecture in a recipe: of PhysML, unless its ``kind`` names another model."""
+    settings = dict(values)
+    kind = settings.pop("kind", PhysMLRecipe.kind)
+    if not isinstance(kind, str):
+        raise RecipeError(f"{where}: kind: expected a name, got {brief(kind)}")
+    try:
+        known = architecture(kind)
+    except PotentialError as error:
+        raise RecipeError(f"{where}: {error}") from error
+    if not issubclass(known.config, EnergyConfig):
+        raise RecipeError(f"{where}: {kind} gives no energies; set the recipe's kind")
+    return typed.build(known.config, settings, where, RecipeError)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from ase_physml.errors import RecipeError
-from ase_physml.models.physml.model import PhysML
+from ase_physml.models.architecture import architecture_of
+from ase_physml.models.energy_model import EnergyModel
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.store.registry import shipped
@@ -55,7 +56,7 @@ def prepare(
 
 def build_model(
     recipe: PhysMLRecipe, data: PhysMLData, path: Path, say: Say = lambda _line: None
-) -> PhysML:
+) -> EnergyModel:
     """Fresh model with E0 fitted to the data, or one to fine-tune.
 
     Args:
@@ -71,15 +72,13 @@ def build_model(
     if recipe.start_from is None:
         torch.manual_seed(recipe.seed)
         with at_most(_LARGEST):
-            model = PhysML(replace(recipe.model, elements=elements))
+            config = replace(recipe.model, elements=elements)
+            model: EnergyModel = architecture_of(config).build(config)  # type: ignore[assignment]
         fit_self_energies(model, data.stores)
         fit_bias(model, data.stream)
         return model
     start = shipped(recipe.start_from) or find(recipe.start_from, path)
-    loaded, card = load_potential(start, recipe.start_member)
-    if not isinstance(loaded, PhysML):
-        raise RecipeError(f"{start}: a {card.kind} model, where PhysML is trained")
-    model = loaded
+    model, card = load_potential(start, recipe.start_member)
     if card.baseline != data.baseline:
         raise RecipeError(
             f"{recipe.start_from} corrects {card.baseline or 'nothing'}; labels are "

@@ -13,6 +13,7 @@ import torch
 
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import DataError
+from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 
@@ -84,14 +85,14 @@ def _least_squares(counts: Floats, energies: Floats) -> tuple[Floats, int]:
     return np.asarray(fitted, dtype=np.float64), int(rank)
 
 
-def fit_self_energies(model: PhysML, stores: list[FrameStore]) -> float:
+def fit_self_energies(model: EnergyModel, stores: list[FrameStore]) -> float:
     """Set E0 of a fresh model; see `self_energies_of`."""
     fitted, left = self_energies_of(stores, model.config.elements)
     model.self_energies[:-1] = torch.from_numpy(fitted)
     return left
 
 
-def refit_self_energies(model: PhysML, stores: list[FrameStore]) -> str:
+def refit_self_energies(model: EnergyModel, stores: list[FrameStore]) -> str:
     """Correct E0 of a model that is fine-tuned for data of another level of theory.
 
     The correction of smallest norm that makes the model right on average: elements that
@@ -160,7 +161,7 @@ def _batches(store: FrameStore, rows: Ints) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def _residuals(model: PhysML, batches: Iterable[Batch]) -> tuple[Floats, Floats]:
+def _residuals(model: EnergyModel, batches: Iterable[Batch]) -> tuple[Floats, Floats]:
     """Counts of elements (M, elements), and labels less predictions in eV (M,)."""
     elements = torch.tensor(model.config.elements)
     counts, residuals = [torch.zeros(0, len(elements))], [torch.zeros(0)]
@@ -187,8 +188,10 @@ def _known(store: FrameStore, elements: tuple[int, ...]) -> Iterator[Floats]:
         yield rows[np.isfinite(rows[:, -1])]
 
 
-def fit_bias(model: PhysML, stream: BatchStream, batches: int = 16) -> None:
-    """Shift a fresh model by element so that it starts near the labels."""
+def fit_bias(model: EnergyModel, stream: BatchStream, batches: int = 16) -> None:
+    """Shift a fresh PhysML by element, so that it starts near the labels."""
+    if not isinstance(model, PhysML):
+        return
     some = (stream[step] for step in range(min(batches, len(stream))))
     counts, residuals = _residuals(model, some)
     if len(residuals):

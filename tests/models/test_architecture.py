@@ -8,17 +8,22 @@ from typing import Annotated
 import numpy as np
 import pytest
 import torch
+import yaml
 from ase.build import molecule
 from torch import nn
 
 from ase_physml import PhysMLCalculator
-from ase_physml.errors import PotentialError
+from ase_physml.data.frame import Frame
+from ase_physml.data.metadata import Metadata
+from ase_physml.data.writer import write
+from ase_physml.errors import PotentialError, RecipeError
 from ase_physml.graph import AtomGraph
 from ase_physml.models import architecture as table
 from ase_physml.models.architecture import Architecture, architecture, register
 from ase_physml.models.energy_model import Energies, EnergyConfig, EnergyModel
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_potential, save_model
+from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.typed import Range
 
 
@@ -103,3 +108,54 @@ def test_names_are_unique(morse: Morse) -> None:
 def test_a_config_of_no_model() -> None:
     with pytest.raises(PotentialError, match="register its Architecture"):
         ModelCard.for_model(MorseConfig(), name="unknown")
+
+
+def test_recipes_train_it(morse: Morse, tmp_path: Path) -> None:
+    """With its E0 fitted, from scratch and going on from its file."""
+    frames = []
+    for k, (stretch, energy) in enumerate(((0.9, 1.2), (1.0, 0.4), (1.2, 0.3)) * 8):
+        atoms = molecule("H2O")
+        positions = stretch * atoms.positions
+        name = f"water {k}"
+        frames.append(Frame(atoms.numbers, positions, energy=energy, name=name))
+    write(tmp_path / "set.h5", frames, Metadata("toy", equilibrium=False))
+    recipe = tmp_path / "morse.yaml"
+    values = {
+        "name": "mine",
+        "sources": [{"path": str(tmp_path / "set.h5")}],
+        "model": {"kind": "morse", "distance": 0.95},
+        "stages": [{"steps": 4, "losses": {"energy": 1.0}}],
+        "batch_size": 4,
+        "steps_per_epoch": 4,
+    }
+    recipe.write_text(yaml.safe_dump(values))
+    loaded = load_recipe(recipe)
+    assert loaded.to_dict()["model"]["kind"] == "morse"
+    out = fit(loaded, recipe, Run(tmp_path / "run", accelerator="cpu", progress=False))
+    model, card = load_potential(out)
+    assert isinstance(model, Morse) and model.config.elements == (1, 8)
+    assert card.kind == "morse" and model.depth.item() != 0.5
+    again = load_recipe(recipe, [f"start_from={out}", "name=more"])
+    run = Run(tmp_path / "more", accelerator="cpu", progress=False)
+    more, _ = load_potential(fit(again, recipe, run))
+    assert isinstance(more, Morse) and more.depth.item() != model.depth.item()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"kind": "nothing"}, "no model of the kind 'nothing'"),
+        ({"kind": 3}, "expected a name"),
+        ({"kind": "physchem"}, "gives no energies"),
+        ({"kind": "morse", "width": 3}, "unknown key 'width'"),
+        ({"kind": "morse", "distance": -1}, "distance must be above 0"),
+    ],
+)
+def test_what_a_recipe_may_not_say_of_it(
+    model: dict[str, object], message: str, morse: Morse, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "wrong.yaml"
+    values = {"sources": [{"path": "set.h5"}], "model": model}
+    recipe.write_text(yaml.safe_dump(values))
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(recipe)

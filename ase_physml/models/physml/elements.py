@@ -6,6 +6,11 @@ The radii are those of ``ase.data``, written out: models know nothing of ASE, an
 that were trained with these keep them.
 """
 
+import math
+
+import torch
+from torch import Tensor
+
 _PAULING = {
     1: 2.20, 3: 0.98, 4: 1.57, 5: 2.04, 6: 2.55, 7: 3.04, 8: 3.44, 9: 3.98,
     11: 0.93, 12: 1.31, 13: 1.61, 14: 1.90, 15: 2.19, 16: 2.58, 17: 3.16,
@@ -56,6 +61,12 @@ def electronegativity(number: int) -> float:
 def covalent_radius(number: int) -> float:
     """Single-bond covalent radius in Å."""
     return _COVALENT_RADIUS[number - 1]
+
+
+def covalent_radii(numbers: Tensor) -> Tensor:
+    """Single-bond covalent radii in Å of atomic numbers, in float64."""
+    table = torch.tensor([math.nan, *_COVALENT_RADIUS], dtype=torch.float64)
+    return table.to(numbers.device)[numbers]
 
 
 def contact_radius(number: int) -> float:

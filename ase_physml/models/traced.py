@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.model import PhysML
+from ase_physml.models.energy_model import EnergyModel
 
 Weights = tuple[dict[str, Tensor], dict[str, Tensor]]
 Parts = dict[str, Tensor]
 """Tensors of a graph, by the names of its fields."""
 
 
-def weights_of(model: PhysML) -> Weights:
+def weights_of(model: EnergyModel) -> Weights:
     """Parameters and buffers, which the traced graph takes as its first arguments."""
     return dict(model.named_parameters()), dict(model.named_buffers())
 
@@ -32,7 +32,7 @@ def parts_of(graph: AtomGraph) -> Parts:
 
 
 def trace(
-    model: PhysML, like: Tensor, kind: type[AllPairs | PeriodicEdgeList] = AllPairs
+    model: EnergyModel, like: Tensor, kind: type[AllPairs | PeriodicEdgeList] = AllPairs
 ) -> torch.fx.GraphModule:
     """Record energies and forces of a batch of molecules of equal size, or of cells.
 
@@ -110,9 +110,9 @@ class CompiledForces:
     them.
     """
 
-    def __init__(self, model: PhysML) -> None:
+    def __init__(self, model: EnergyModel) -> None:
         self._weights = weights_of(model)
-        like = model.element_bias
+        like = next(model.parameters())
         # Kernels called from C++: a tenth faster for small molecules.
         self._compiled = torch.compile(
             trace(model, like),
@@ -130,7 +130,7 @@ class CompiledForces:
 
 
 @lru_cache(maxsize=16)
-def compiled_forces(model: PhysML) -> CompiledForces:
+def compiled_forces(model: EnergyModel) -> CompiledForces:
     """Calculators that share a model share what was compiled for it."""
     return CompiledForces(model)
 
