@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import EnergyModel
-from ase_physml.models.physml.elements import covalent_radii
+from ase_physml.models.physml.elements import radii_of
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Displaced, Noise, displace
@@ -94,7 +94,7 @@ class FrameContext:
             return self._free_forces(first, shift)
 
         random = Draws(self.seed, some, batch.share)
-        radii = covalent_radii(first.numbers).to(first.positions)
+        radii = radii_of(first.numbers).to(first.positions)
         return displace(first, self.noise, random, radii, forces)
 
     @property

@@ -63,7 +63,7 @@ def covalent_radius(number: int) -> float:
     return _COVALENT_RADIUS[number - 1]
 
 
-def covalent_radii(numbers: Tensor) -> Tensor:
+def radii_of(numbers: Tensor) -> Tensor:
     """Single-bond covalent radii in Å of atomic numbers, in float64."""
     table = torch.tensor([math.nan, *_COVALENT_RADIUS], dtype=torch.float64)
     return table.to(numbers.device)[numbers]
