@@ -9,43 +9,101 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
+    from ase_physml.calculators.names import make_calculator
     from ase_physml.calculators.physml import PhysMLCalculator
+    from ase_physml.errors import PhysMLError
+    from ase_physml.jobs.dask import DaskWorkers
+    from ase_physml.workflows.alignment import mean_displacement, rmsd
     from ase_physml.workflows.band import BatchedNEB
-    from ase_physml.workflows.conformers import generate_conformers
-    from ase_physml.workflows.pathway import find_pathway, find_pathways
-    from ase_physml.workflows.properties import fingerprints, predict_properties
-    from ase_physml.workflows.relax_many import relax_many
-    from ase_physml.workflows.transformer import MolecularFingerprint
+    from ase_physml.workflows.conformers.generate import generate_conformers
+    from ase_physml.workflows.conformers.library import write_conformers
+    from ase_physml.workflows.inputs import from_smiles, read_inputs
+    from ase_physml.workflows.molecular_properties import (
+        MolecularFingerprint,
+        fingerprints,
+        predict_properties,
+    )
+    from ase_physml.workflows.neb import Search, find_paths
+    from ase_physml.workflows.pathway import (
+        Pathway,
+        PathwaySettings,
+        find_pathway,
+        find_pathways,
+    )
+    from ase_physml.workflows.reaction_path import ReactionPath
+    from ase_physml.workflows.relax import Relaxed, relax
+    from ase_physml.workflows.relax_many import (
+        PotentialOptions,
+        relax_many,
+        relax_on,
+        write_relaxed,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
     "BatchedNEB",
+    "DaskWorkers",
     "HamNetCalculator",
     "MolecularFingerprint",
+    "Pathway",
+    "PathwaySettings",
     "PhysChemCalculator",
     "PhysMLCalculator",
+    "PhysMLError",
+    "PotentialOptions",
+    "ReactionPath",
+    "Relaxed",
+    "Search",
     "__version__",
+    "find_paths",
     "find_pathway",
     "find_pathways",
     "fingerprints",
+    "from_smiles",
     "generate_conformers",
+    "make_calculator",
+    "mean_displacement",
     "predict_properties",
+    "read_inputs",
+    "relax",
     "relax_many",
+    "relax_on",
+    "rmsd",
+    "write_conformers",
+    "write_relaxed",
 ]
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
+    "DaskWorkers": "ase_physml.jobs.dask",
     "HamNetCalculator": "ase_physml.calculators.molecular",
-    "MolecularFingerprint": "ase_physml.workflows.transformer",
+    "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
+    "Pathway": "ase_physml.workflows.pathway",
+    "PathwaySettings": "ase_physml.workflows.pathway",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
+    "PhysMLError": "ase_physml.errors",
+    "PotentialOptions": "ase_physml.workflows.relax_many",
+    "ReactionPath": "ase_physml.workflows.reaction_path",
+    "Relaxed": "ase_physml.workflows.relax",
+    "Search": "ase_physml.workflows.neb",
+    "find_paths": "ase_physml.workflows.neb",
     "find_pathway": "ase_physml.workflows.pathway",
     "find_pathways": "ase_physml.workflows.pathway",
-    "fingerprints": "ase_physml.workflows.properties",
-    "generate_conformers": "ase_physml.workflows.conformers",
-    "predict_properties": "ase_physml.workflows.properties",
+    "fingerprints": "ase_physml.workflows.molecular_properties",
+    "from_smiles": "ase_physml.workflows.inputs",
+    "generate_conformers": "ase_physml.workflows.conformers.generate",
+    "make_calculator": "ase_physml.calculators.names",
+    "mean_displacement": "ase_physml.workflows.alignment",
+    "predict_properties": "ase_physml.workflows.molecular_properties",
+    "read_inputs": "ase_physml.workflows.inputs",
+    "relax": "ase_physml.workflows.relax",
     "relax_many": "ase_physml.workflows.relax_many",
+    "relax_on": "ase_physml.workflows.relax_many",
+    "rmsd": "ase_physml.workflows.alignment",
+    "write_conformers": "ase_physml.workflows.conformers.library",
+    "write_relaxed": "ase_physml.workflows.relax_many",
 }
 
 

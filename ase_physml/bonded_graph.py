@@ -21,7 +21,7 @@ Variant = Literal["paper", "repo"]
 
 
 def variant_of(atom_features: int) -> Variant:
-    """Which features a model of so many reads."""
+    """Kind of features that a model of so many reads."""
     return "repo" if atom_features == 34 else "paper"
 
 
@@ -35,8 +35,8 @@ class BondedGraph:
 
     Attributes:
         atom_features: Attentive-FP features, shape (N, 39) or (N, 34).
-        edge_features: Of the bond of each edge, shape (E, 10).
-        masses: In units of 50 u, as the papers scale them, shape (N,).
+        edge_features: Features of the bond of each edge, shape (E, 10).
+        masses: Masses in units of 50 u, as the papers scale them, shape (N,).
         source: Sending atom of each edge, int64 of shape (E,).
         target: Receiving atom of each edge, int64 of shape (E,).
         reverse: Edge in the other direction, int64 of shape (E,).

@@ -58,7 +58,7 @@ class Stated:
 
     Attributes:
         value: Total charge in e, or multiplicity 2S+1.
-        source: For messages, such as ``atoms.info['charge']``.
+        source: Place that states it, for messages, such as ``atoms.info['charge']``.
     """
 
     value: float
@@ -66,17 +66,17 @@ class Stated:
 
 
 def is_neutral(charge: float, atoms: int = 1) -> bool:
-    """Whether a total charge is zero but for the round-off of partial charges.
+    """A total charge is zero but for the round-off of partial charges.
 
     Args:
-        charge: In e; NaN is not neutral.
-        atoms: How many were added up.
+        charge: Total charge in e; NaN is not neutral.
+        atoms: Number of charges that were added up.
     """
     return abs(charge) < max(_ROUND_OFF, min(_PER_ATOM * atoms, _HALF))
 
 
 def is_singlet(multiplicity: float) -> bool:
-    """Whether 2S+1 is one."""
+    """A multiplicity 2S+1 is one."""
     return abs(multiplicity - 1.0) < _ROUND_OFF
 
 
@@ -150,7 +150,7 @@ def state(atoms: Atoms) -> None:
     They go when another calculator comes.
 
     Raises:
-        StructureError: As of `total_charge` and `multiplicity`.
+        StructureError: See `total_charge` and `multiplicity`.
     """
     for key, stated in (
         ("charge", total_charge(atoms)),
@@ -161,7 +161,7 @@ def state(atoms: Atoms) -> None:
 
 
 def _of_info(atoms: Atoms, keys: Iterable[str]) -> list[Stated]:
-    """What ``info`` says under any of these names; None is as good as nothing."""
+    """Value of ``info`` under any of these names; None is as good as nothing."""
     if not atoms.info:
         return []
     by_lower = {key.lower(): key for key in atoms.info if isinstance(key, str)}

@@ -1,4 +1,4 @@
-"""Which atoms are near each other, in molecules and in periodic cells."""
+"""Neighbours: pairs of atoms near each other, in molecules and in periodic cells."""
 
 from collections.abc import Callable
 
@@ -150,8 +150,8 @@ class VerletList:
         skin: Å; 0 searches anew whenever anything has moved.
 
     Attributes:
-        searches: How often it has searched.
-        fresh: Whether it has, when it was asked last.
+        searches: Number of searches so far.
+        fresh: The last answer came from a new search.
     """
 
     def __init__(self, skin: float) -> None:
@@ -187,7 +187,7 @@ class VerletList:
         pbc: Tensor,
         cutoff: float,
     ) -> bool:
-        """Whether |v'| <= cutoff + skin for every pair vector |v| <= cutoff of now.
+        """|v'| <= cutoff + skin for every pair vector |v| <= cutoff of now.
 
         Undoing the strain S of the lattice since the search, r' = r + r S + u leaves
         the rest u of the motion of each atom: v' = v + v S + u_j - u_i.

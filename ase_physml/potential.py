@@ -17,15 +17,17 @@ from torch import Tensor
 
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, EdgeList, PeriodicEdgeList
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.models.architecture import architecture_of
 from ase_physml.models.energy_model import (
+    Energies,
     EnergyConfig,
     EnergyModel,
     energy_and_forces,
     energy_forces_and_strain,
 )
 from ase_physml.models.physml.model import PhysML
-from ase_physml.models.physml.traced import compiled_forces
+from ase_physml.models.traced import compiled_forces
 from ase_physml.native import (
     check_able,
     evaluate_graph,
@@ -37,7 +39,7 @@ from ase_physml.native import (
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import build_empty, load_potentials
-from ase_physml.store.registry import resolve, sha256
+from ase_physml.store.registry import resolve
 from ase_physml.torch_state import plain_torch
 
 # Up to this many atoms all pairs, computed without an index, are faster than a list of
@@ -83,12 +85,14 @@ class Prediction(NamedTuple, Generic[Values]):
         forces: Forces, (A, 3), eV/Å.
         by_strain: Gradients of the energies by strain, (M, 3, 3) eV; None without
             cells.
+        charges: Charges of atoms, (A,) e; None of a model without them.
     """
 
     energies: Values
     per_atom: Values
     forces: Values
     by_strain: Values | None
+    charges: Values | None = None
 
 
 class MoleculesFound(NamedTuple):
@@ -274,9 +278,7 @@ def graph_of(
     if size <= _DENSE_ATOMS and bool((n_atoms == size).all()):
         shape = (len(n_atoms), size)
         return AllPairs(numbers.reshape(shape), positions.reshape(*shape, 3))
-    return EdgeList.build(
-        numbers, positions, n_atoms, config.cutoff, config.pair_cutoff
-    )
+    return EdgeList.build(numbers, positions, n_atoms, config.cutoff, config.reach)
 
 
 def _evaluate(
@@ -288,21 +290,30 @@ def _evaluate(
     by_strain = None
     if found is not None:
         molecules, atoms, forces, by_strain = found
+        energies = Energies(molecules, atoms)
     elif isinstance(graph, PeriodicEdgeList):
         energies, forces, by_strain = energy_forces_and_strain(member, graph)
-        molecules, atoms = energies.molecules, energies.atoms
-    # Sizes of 0 and 1 are never symbolic: each would be compiled for on its own.
-    elif compiled and isinstance(graph, AllPairs) and graph.numbers.shape[1] > 2:
+    # Kernels know no charges. Sizes of 0 and 1 are never symbolic: each would be
+    # compiled for on its own.
+    elif (
+        compiled
+        and isinstance(graph, AllPairs)
+        and graph.numbers.shape[1] > 2
+        and not member.config.has_charges
+    ):
         molecules, atoms, forces = compiled_forces(member)(graph)
+        energies = Energies(molecules, atoms)
     else:
         energies, forces = energy_and_forces(member, graph)
-        molecules, atoms = energies.molecules, energies.atoms
     reference = member.reference_energy(graph.numbers)
     double = graph.replace(positions=graph.positions.double())
-    total = molecules.detach().double()
+    total = energies.molecules.detach().double()
     total = total + double.sum_atoms(reference.unsqueeze(-1)).squeeze(-1)
-    per_atom = (atoms.detach().double() + reference).flatten()
-    return Prediction(total, per_atom, forces.reshape(-1, 3), by_strain)
+    per_atom = (energies.atoms.detach().double() + reference).flatten()
+    charges = energies.charges
+    if charges is not None:
+        charges = charges.detach().flatten()
+    return Prediction(total, per_atom, forces.reshape(-1, 3), by_strain, charges)
 
 
 def pick_device(device: str, dtype: str) -> torch.device:

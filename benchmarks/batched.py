@@ -24,8 +24,8 @@ from ase.optimize import BFGS, FIRE
 from structures import DATA
 
 from ase_physml import BatchedNEB, PhysMLCalculator, relax_many
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 
 Outcome = list[float]
 
@@ -47,7 +47,7 @@ def many(structures: list[Atoms], calculator: PhysMLCalculator) -> Outcome:
 
 
 def one_by_one(structures: list[Atoms], calculator: PhysMLCalculator) -> Outcome:
-    """As people write it today."""
+    """Relaxations one by one, as people write them today."""
     energies = []
     for structure in structures:
         atoms = structure.copy()

@@ -1,4 +1,4 @@
-"""What is timed: PhysML presets and its peers, all behind one function.
+"""Candidates to be timed: PhysML presets and peers, all behind one function.
 
 Peers have random weights where only speed matters. They are called at the lowest level
 that takes structures, PhysML through its calculator, checks and all.

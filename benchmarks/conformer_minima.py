@@ -19,18 +19,17 @@ from rich.table import Table
 
 from ase_physml import generate_conformers
 from ase_physml.calculators.names import make_calculator
-from ase_physml.chem.atoms import to_atoms
-from ase_physml.chem.embed import with_hydrogens
-from ase_physml.chem.etkdg import embedded, etkdg
-from ase_physml.workflows.conformer_choice import RMSD, distinct
-from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.chem.embed import embed, etkdg_parameters
+from ase_physml.chem.smiles import structure_of, with_hydrogens
+from ase_physml.workflows.conformers.embedding import ConformerSettings
+from ase_physml.workflows.conformers.selection import RMSD, distinct
+from ase_physml.workflows.relax import Relaxed
 from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import Relaxed
 
 MOLECULES = ("C[C@H](O)CN", "NCC(=O)O", "C[C@H](O)C(=O)O", "OCC(O)CO")
 
 
-def ours(smiles: str, relax: str, settings: Settings) -> list[float]:
+def ours(smiles: str, relax: str, settings: ConformerSettings) -> list[float]:
     """Energies of our conformers, eV, ascending."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -38,12 +37,12 @@ def ours(smiles: str, relax: str, settings: Settings) -> list[float]:
     return [atoms.get_potential_energy() for atoms in found]
 
 
-def embeddings(smiles: str, relax: str, settings: Settings) -> list[float]:
+def embeddings(smiles: str, relax: str, settings: ConformerSettings) -> list[float]:
     """The same of embeddings."""
     molecule = with_hydrogens(smiles)
-    starts = embedded(molecule, etkdg(settings.seed), settings.n)
+    starts = embed(molecule, etkdg_parameters(settings.seed), settings.n)
     outcomes = relax_many(
-        [to_atoms(molecule, positions) for positions in starts],
+        [structure_of(molecule, positions) for positions in starts],
         make_calculator(relax),
         fmax=settings.fmax,
         steps=settings.steps,
@@ -68,7 +67,7 @@ def main() -> None:
     rows = []
     for smiles in options.smiles:
         for seed in options.seeds:
-            settings = Settings(options.n, seed)
+            settings = ConformerSettings(options.n, seed)
             row: dict[str, str | float] = {"smiles": smiles, "seed": seed}
             for name, method in (("ours", ours), ("ETKDGv3", embeddings)):
                 began = perf_counter()

@@ -1,4 +1,4 @@
-"""What the machine can do, and what a computation asks of it."""
+"""Machine and work: rates of this one, and what a computation asks of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Machine:
     """Measured limits.
 
     Attributes:
-        threads: Of torch.
+        threads: Number of threads of torch.
         copy: Bytes per second that a large copy reads and writes.
         matmul: Floating-point operations per second of a large float32 product.
     """
@@ -28,7 +28,7 @@ class Machine:
 
     @classmethod
     def measure(cls, device: str = "cpu") -> "Machine":
-        """By a copy of 64 MiB and a product of 1024 x 1024 matrices."""
+        """Rates by a copy of 64 MiB and a product of 1024 x 1024 matrices."""
         big = torch.zeros(64 * 2**20 // 4, device=device)
         other = torch.empty_like(big)
         a = torch.randn(1024, 1024, device=device)
@@ -41,7 +41,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Work:
-    """Of one call: operations of matrix products, and bytes that its kernels touch.
+    """Work of a call: operations of matrix products, bytes that its kernels touch.
 
     Bytes are those of every operand of every kernel, as if nothing stayed in a cache.
     """

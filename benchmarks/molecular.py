@@ -27,24 +27,25 @@ import numpy as np
 import torch
 from rdkit import Chem
 
-from ase_physml.chem.conformers import conformer
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.sets import perceive_sets
+from ase_physml.chem.features import featurise
+from ase_physml.chem.initial_geometry import rdkit_conformer
+from ase_physml.chem.molecule_sets import perceive_sets
 from ase_physml.data.frame import Array
 from ase_physml.models.architecture import build_model
-from ase_physml.training.launch import load
-from ase_physml.training.molecular.data import MolecularBatch, Molecules
-from ase_physml.training.molecular.module import MolecularTraining
-from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.distributed import weighted
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.molecular_data import MolecularBatch, Molecules
+from ase_physml.training.molecular_module import MolecularTraining
+from ase_physml.training.molecular_recipe import MolecularRecipe
 
 TRAINING = Path(__file__).parents[1] / "training"
 DATA = TRAINING / "quickstart_equilibrium.h5"
 RECIPES = {
-    "PhysNet with springs (physchem_qm9.pt)": "physchem_qm9",
-    "PhysNet as in the paper": "physnet_qm9",
-    "PhysChem, conformations and a property": "qm9_energy",
-    "HamNet's engine (hamnet_qm9.pt)": "hamnet_qm9",
-    "HamNet, a property": "esol_hamnet",
+    "PhysNet with springs (physchem_qm9.pt)": "physchem/physchem_qm9",
+    "PhysNet as in the paper": "physchem/physnet_qm9",
+    "PhysChem, conformations and a property": "physchem/qm9_energy",
+    "HamNet's engine (hamnet_qm9.pt)": "hamnet/hamnet_qm9",
+    "HamNet, a property": "hamnet/esol_hamnet",
 }
 WHAT = {"training": "train", "inference": "infer"}
 Work = Callable[[Array], object]
@@ -55,15 +56,15 @@ class Ours:
     """A model of a recipe.
 
     Args:
-        recipe: Name of its file.
+        recipe: Path of its file below training/, without the suffix.
         store: Molecules, for batches of them.
-        device: Of torch.
+        device: Device of torch.
     """
 
     def __init__(self, recipe: str, store: Molecules, device: str) -> None:
-        found = load(TRAINING / f"{recipe}.yaml", ["split=none"])
+        found = load_recipe(TRAINING / f"{recipe}.yaml", ["split=none"])
         assert isinstance(found, MolecularRecipe)
-        self.device, self.has_target = device, bool(found.losses.properties)
+        self.device, self.has_target = device, found.learns_properties
         self.molecules = store
         architecture = found.model.to_dict()
         if self.has_target:
@@ -77,11 +78,10 @@ class Ours:
         """One step."""
         self.training.train()
         batch = self._batch(chosen)
-        said = self.training.model.predict(batch.graph)
-        terms = self.training.loss_terms(batch, said)
-        weights = self.training.recipe.losses
-        total = torch.stack([getattr(weights, k) * t.value for k, t in terms.items()])
-        _descend(self.optimizer, total.sum())
+        losses = self.training.recipe.losses
+        terms = losses.terms(self.training.context(batch))
+        values = {name: term.value for name, term in terms.items()}
+        _descend(self.optimizer, weighted(values, losses.weights))
 
     @torch.no_grad()
     def infer(self, chosen: Array) -> None:
@@ -146,10 +146,10 @@ def _finish(device: str) -> None:
 
 
 def molecules(path: Path) -> Molecules:
-    """Those of a set of minima whose bonds can be told."""
+    """Molecules of a set of minima whose bonds can be told."""
     with tempfile.TemporaryDirectory() as folder:
-        built = perceive_sets([path], Path(folder) / "molecules.h5")
-    return Molecules(built.store, None)
+        store, _ = perceive_sets([path], Path(folder) / "molecules.h5")
+    return Molecules(store, None)
 
 
 def candidates(store: Molecules, device: str) -> dict[str, Ours | AttentiveFP]:
@@ -165,7 +165,7 @@ def candidates(store: Molecules, device: str) -> dict[str, Ours | AttentiveFP]:
 
 
 def by_rdkit(store: Molecules) -> dict[str, Work]:
-    """What is done molecule by molecule, on one thread."""
+    """Rates of what is done molecule by molecule, on one thread."""
     smiles = store.store.smiles
 
     def features(chosen: Array) -> None:
@@ -174,7 +174,7 @@ def by_rdkit(store: Molecules) -> dict[str, Work]:
 
     def conformers(chosen: Array) -> None:
         for text in smiles[chosen]:
-            conformer(Chem.MolFromSmiles(str(text)), 0)
+            rdkit_conformer(Chem.MolFromSmiles(str(text)), 0)
 
     return {"features from SMILES": features, "RDKit: ETKDGv3 + MMFF94": conformers}
 

@@ -6,7 +6,7 @@
     PEER=et.pt PYTHONPATH=benchmarks physml evaluate qm9.pt peer:calculator
 
 It learns what its kind learns: energies, and that forces at rest are zero. Same
-batches, steps, optimizer and schedule as a row of `training/ablation.yaml`.
+batches, steps, optimizer and schedule as a row of `training/physml/ablation.yaml`.
 """
 
 import argparse
@@ -24,13 +24,14 @@ from ase.calculators.calculator import Calculator, all_changes
 from candidates import build_et
 from rich.progress import track
 
-from ase_physml.data.atoms import from_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
-from ase_physml.training.losses import energy_loss, zero_force_loss
+from ase_physml.training.losses.frames import label_loss, zero_force_loss
+from ase_physml.training.recipe import warm_cosine
 from ase_physml.training.reference import elements_of, self_energies_of
-from ase_physml.training.schedule import warm_cosine
 
 PEAK = 1e-3
 WARMUP = 500
@@ -51,7 +52,7 @@ def self_energies(store: FrameStore) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Setup:
-    """What an ET for molecules and one for cells do not share.
+    """Setup: parts that an ET for molecules and one for cells do not share.
 
     Attributes:
         build: Makes the model.
@@ -64,11 +65,11 @@ class Setup:
     batch: int
 
     def loss(self, model: Any, batch: Batch, table: torch.Tensor) -> torch.Tensor:
-        """Of energies, and of forces at rest on the atoms that are free."""
+        """Loss of energies, and of forces at rest on the atoms that are free."""
         energies, forces = self.ask(model, batch)
         label = (batch.energies - table[batch.numbers].sum(1)).float()
         at_rest = zero_force_loss(forces, batch.fixed)
-        of_energies = energy_loss(energies, label, HUBER)
+        of_energies = label_loss(energies, label, HUBER)
         return WEIGHTS["energy"] * of_energies + WEIGHTS["zero_force"] * at_rest
 
 
@@ -111,9 +112,8 @@ def train(setup: Setup, data: Path, split: Path, steps: int, out: Path) -> None:
         average.update_parameters(model)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             states = {name: part.state_dict() for name, part in parts.items()}
-            partial = out.with_name(out.name + ".part")
-            torch.save({"step": step + 1, "table": table, **states}, partial)
-            partial.replace(out)
+            with atomic_write(out) as partial:
+                torch.save({"step": step + 1, "table": table, **states}, partial)
 
 
 class Peer(Calculator):
@@ -179,7 +179,7 @@ def command(setup: Setup, steps: int, purpose: str) -> None:
 
 
 def calculator() -> Peer:
-    """For ``peer:calculator``; the weights are those of the variable ``PEER``."""
+    """Calculator of ``peer:calculator``, with the weights that ``PEER`` names."""
     return Peer(MOLECULES, os.environ["PEER"])
 
 

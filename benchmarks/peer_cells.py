@@ -1,14 +1,14 @@
 """Train TorchMD-NET's ET on slabs, and use it as a calculator: `peer.py` for cells.
 
     python benchmarks/peer_cells.py adsorption.h5 \
-        --split training/splits/adsorption_random.json --out et.pt
-    PEER=et.pt PYTHONPATH=benchmarks python training/evaluate_adsorption.py \
+        --split training/adsorption/splits/adsorption_random.json --out et.pt
+    PEER=et.pt PYTHONPATH=benchmarks python training/adsorption/evaluate_adsorption.py \
         peer_cells:calculator --data adsorption.h5 --split SPLIT.json --structures 20
 
-Width, depth and reach of `training/adsorption.yaml`; its batches and optimizer. ET
-takes only cells twice as wide as its cutoff, which slabs are not: here its neighbours
-are those that PhysML gets. It learns what its kind learns: energies, and that forces at
-rest are zero.
+Width, depth and reach of `training/adsorption/adsorption.yaml`; its batches and
+optimizer. ET takes only cells twice as wide as its cutoff, which slabs are not: here
+its neighbours are those that PhysML gets. It learns what its kind learns: energies, and
+that forces at rest are zero.
 """
 
 import os
@@ -30,7 +30,7 @@ class GivenNeighbours(torch.nn.Module):
     """Stands where ET searches for neighbours; the same for every structure asked of.
 
     Attributes:
-        graph: Of the structures that ET is about to be asked for.
+        graph: Graph of the structures that ET is about to be asked for.
     """
 
     graph: PeriodicEdgeList
@@ -61,7 +61,7 @@ SLABS = Setup(build, ask, 8)
 
 
 def calculator() -> Peer:
-    """For ``peer_cells:calculator``; the weights are those of the variable ``PEER``."""
+    """Calculator of ``peer_cells:calculator``, with the weights that ``PEER`` names."""
     return Peer(SLABS, os.environ["PEER"])
 
 

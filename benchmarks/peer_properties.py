@@ -23,12 +23,12 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.splits import random_split
+from ase_physml.chem.molecule_sets import random_split
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.frame import Array
-from ase_physml.data.splits import Split
-from ase_physml.training import properties
-from ase_physml.training.molecular.data import (
+from ase_physml.data.index_split import Split
+from ase_physml.training.losses import targets as properties
+from ase_physml.training.molecular_data import (
     MolecularBatch,
     MolecularStream,
     Molecules,
@@ -79,7 +79,7 @@ class Peer:
 
     @torch.no_grad()
     def errors(self, indices: Array) -> dict[str, float]:
-        """Of these molecules, as for our models."""
+        """Errors on these molecules, as for our models."""
         self.model.eval()
         answers, targets = [], []
         for batch in self.molecules.batches(indices):

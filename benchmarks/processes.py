@@ -1,4 +1,4 @@
-"""What several processes give: throughput, and whether the results are those of one.
+"""Several processes: throughput, and whether the results are those of one.
 
 Trains a small model by one process and by two of Lightning's DDP, at the same batch;
 labels and relaxes molecules in this process and on one and two local Dask workers.
@@ -22,15 +22,15 @@ import numpy as np
 from ase import Atoms
 from structures import DATA
 
+from ase_physml import relax_on
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.dask_workers import DaskWorkers
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.label import label
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.workers import Processes, Workers
-from ase_physml.workflows.relax_units import Potential, relax_on
+from ase_physml.jobs.dask import DaskWorkers
+from ase_physml.jobs.pool import Processes, Workers
 
 RECIPE = DATA.with_name("quickstart.yaml")
 META = Metadata("PhysML", equilibrium=False)
@@ -76,7 +76,7 @@ def labelled(frames: Sequence[Frame], folder: Path, workers: Workers) -> bytes:
 
 def relaxed(structures: Sequence[Atoms], workers: Workers) -> bytes:
     """Final energies to 0.1 µeV, and numbers of steps."""
-    done = relax_on(workers, structures, Potential("qm9.pt"), fmax=0.02)
+    done = relax_on(workers, structures, "qm9.pt", fmax=0.02)
     ends = []
     for one in done:
         if isinstance(one, Exception):

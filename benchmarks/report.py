@@ -70,7 +70,7 @@ def _table(columns: Mapping[str, Times], scale: float) -> str:
 
 
 def _ratios(columns: Mapping[str, Times]) -> str:
-    """Of PhysML, taken round by round."""
+    """Ratios to PhysML, taken round by round."""
     first = next(iter(columns.values()))
     lines = [
         f"| | {' | '.join(f'{c}: ET | {c}: GFN2-xTB' for c in columns)} |",

@@ -1,4 +1,4 @@
-"""Do memory and time stay in bounds as a set grows tenfold, and tenfold again?
+"""Memory and time as a set grows tenfold, and tenfold again: are they in bounds?
 
 Makes files of Transition1x's layout, imports each with `physml data import`, splits it
 by reaction, and trains a tiny model on it for as many steps, from the file and from
@@ -82,22 +82,28 @@ def in_child(command: Sequence[str]) -> tuple[float, float, str]:
 def trained(data: str, split: str, in_memory: str, folder: Path) -> dict[str, float]:
     """Start-up, batches and steps of training, in this process."""
     from ase_physml.models.physml.config import PhysMLConfig
-    from ase_physml.training.loop import Run
-    from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
-    from ase_physml.training.run import build_model, fit
-    from ase_physml.training.sources import Data
+    from ase_physml.training.fit import Run, fit
+    from ase_physml.training.physml_data import PhysMLData
+    from ase_physml.training.physml_recipe import (
+        FrameLosses,
+        PhysMLRecipe,
+        Source,
+        Stage,
+    )
+    from ase_physml.training.physml_training import build_model
 
-    recipe = Recipe(
-        "scale",
-        (Source(data, split),),
-        PhysMLConfig(width=16, depth=1, heads=2, n_basis=8),
-        (Stage(STEPS, LossWeights(energy=1.0, forces=1.0), warmup=10),),
+    losses = FrameLosses.from_weights(energy=1.0, forces=1.0)
+    recipe = PhysMLRecipe(
+        name="scale",
+        sources=(Source(data, split),),
+        model=PhysMLConfig(width=16, depth=1, heads=2, n_basis=8),
+        stages=(Stage(STEPS, losses, warmup=10),),
         steps_per_epoch=STEPS,
         validate=500,
     )
     here, found = Path(), {}
     start = process_time()
-    loaded = Data(recipe, here, int(in_memory))
+    loaded = PhysMLData(recipe, here, int(in_memory))
     build_model(recipe, loaded, here)
     found["start_s"] = process_time() - start
     start = process_time()

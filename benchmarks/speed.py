@@ -105,7 +105,7 @@ def _call(evaluate: Evaluate, structures: Sequence[Atoms]) -> Callable[[], Any]:
 
 
 def tasks(rounds: int, device: str) -> dict[str, Any]:
-    """What people run: dynamics, relaxations and a path, by ASE's own algorithms."""
+    """Tasks of users: dynamics, relaxations and a path, by ASE's own algorithms."""
     results: dict[str, Any] = {}
     fast = PhysMLCalculator("qm9.pt", device=device, dtype="float32", compiled=True)
     calculators = {

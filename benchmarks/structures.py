@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 
 DATA = Path(__file__).parents[1] / "training" / "quickstart.h5"
 

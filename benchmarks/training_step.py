@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from candidates import PRESETS, build_et
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, FrameStore
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.noise import Noise
-from ase_physml.training.recipe import LossWeights, Recipe, Source
+from ase_physml.training.displacement import Noise
+from ase_physml.training.distributed import weighted
+from ase_physml.training.physml_module import FrameContext, PhysMLTraining
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
 
 PHYSICS = {"energy": 1.0, "zero_force": 10.0, "bound": 0.1, "mask": 0.01}
 LOSSES = {
@@ -51,7 +52,7 @@ def molecules(path: Path, count: int) -> list[Batch]:
     batches = []
     for size in SIZES:
         frames = np.flatnonzero(data.n_atoms == size)[:count]
-        batch = FrameStore(data, frames).dense(np.arange(len(frames)), 0)
+        batch = FrameStore(data, frames).batch(np.arange(len(frames)))
         batches.append(replace(batch, equilibrium=True))
     return batches
 
@@ -60,27 +61,29 @@ def physml(preset: str, compiled: bool) -> dict[str, Step]:
     """Training steps by the trainer's own code, one for each set of losses."""
     width, depth, heads, n_basis = PRESETS[preset]
     config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)
-    recipe = Recipe("benchmark", (Source("none"),), config, compile=compiled)
+    recipe = PhysMLRecipe(
+        name="benchmark", sources=(Source("none"),), model=config, compile=compiled
+    )
     # Of all sets, so that one compilation serves them.
     training = PhysMLTraining(PhysML(config), recipe)
     optimizer = torch.optim.AdamW(training.model.parameters(), fused=True)
     return {
-        name: partial(_physml_step, training, optimizer, LossWeights(**losses))
-        for name, losses in LOSSES.items()
+        name: partial(_physml_step, training, optimizer, FrameLosses.from_weights(**w))
+        for name, w in LOSSES.items()
     }
 
 
 def _physml_step(
     training: PhysMLTraining,
     optimizer: torch.optim.Optimizer,
-    weights: LossWeights,
+    losses: FrameLosses,
     batch: Batch,
 ) -> None:
-    noise = Noise(power=2.0, thermal_share=0.7 if weights.denoise else 0.0)
-    terms = training.loss_terms(batch, weights, noise)
-    total = torch.stack([getattr(weights, k) * v.value for k, v in terms.items()])
+    noise = Noise(power=2.0, thermal_share=0.7 if "denoise" in losses.weights else 0.0)
+    given = (training.recipe, training.evaluator, losses.each, noise)
+    terms = losses.terms(FrameContext(batch, *given))
     optimizer.zero_grad()
-    total.sum().backward()
+    weighted({k: v.value for k, v in terms.items()}, losses.weights).backward()
     optimizer.step()
 
 

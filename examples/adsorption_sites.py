@@ -1,4 +1,4 @@
-"""Where does a molecule sit on a metal, and how strongly? Sites side by side.
+"""Adsorption sites of a molecule on a metal, side by side.
 
 python examples/adsorption_sites.py --metal Pd --molecule CH3OH
 """
@@ -10,8 +10,7 @@ from ase import Atoms
 from ase.build import add_adsorbate, fcc111, molecule
 from ase.constraints import FixAtoms
 
-from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml import PhysMLCalculator, Relaxed, relax_many
 
 SITES = ("ontop", "bridge", "fcc", "hcp")
 

@@ -6,8 +6,7 @@ python examples/conformers.py "CC(=O)NC1CC1"
 import argparse
 from pathlib import Path
 
-from ase_physml import generate_conformers
-from ase_physml.workflows.conformer_files import write_conformers
+from ase_physml import generate_conformers, write_conformers
 
 
 def main() -> None:

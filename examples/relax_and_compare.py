@@ -6,11 +6,8 @@ python examples/relax_and_compare.py
 import argparse
 
 from ase.build import molecule
-from ase.optimize import BFGS
 
-from ase_physml import PhysMLCalculator
-from ase_physml.calculators.names import make_calculator
-from ase_physml.workflows.geometry import mean_displacement
+from ase_physml import mean_displacement, relax
 
 
 def main() -> None:
@@ -18,16 +15,9 @@ def main() -> None:
     parser.add_argument("--model", default="qm9.pt")
     parser.add_argument("--molecule", default="CH3CONH2", help="a name of ase.build")
     options = parser.parse_args()
-    found = []
-    for calculator in (
-        PhysMLCalculator(options.model),
-        make_calculator("tblite:GFN2-xTB"),
-    ):
-        atoms = molecule(options.molecule)
-        atoms.rattle(0.05, seed=1)
-        atoms.calc = calculator
-        BFGS(atoms, logfile=None).run(fmax=0.01, steps=500)
-        found.append(atoms)
+    start = molecule(options.molecule)
+    start.rattle(0.05, seed=1)
+    found = [relax(start, name).atoms for name in (options.model, "tblite:GFN2-xTB")]
     moved = mean_displacement(found[0].positions, found[1].positions)
     for atoms in found:
         bond = atoms.get_distance(0, 1)

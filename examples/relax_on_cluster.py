@@ -15,12 +15,14 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_physml.data.dask_workers import DaskWorkers
-from ase_physml.errors import PhysMLError
-from ase_physml.workflows.relax import write_relaxed
-from ase_physml.workflows.relax_units import Potential, relax_on
-from ase_physml.workflows.relaxation import Relaxed
-from ase_physml.workflows.structures import read_inputs
+from ase_physml import (
+    DaskWorkers,
+    PhysMLError,
+    Relaxed,
+    read_inputs,
+    relax_on,
+    write_relaxed,
+)
 
 # One thread each; and Dask is kept from trimming memory and from its profiler, which
 # take a third of the time of a worker that has small molecules.
@@ -53,7 +55,7 @@ def slurm(partition: str, workers: int) -> Iterator[str]:
 
 @contextmanager
 def here(workers: int) -> Iterator[str]:
-    """As many processes of this machine."""
+    """Scheduler of as many processes of this machine."""
     yield f"local:{workers}"
 
 
@@ -85,13 +87,7 @@ def main() -> None:
     workers = options.workers
     cluster = slurm(options.slurm, workers) if options.slurm else here(workers)
     with cluster as scheduler, DaskWorkers(scheduler, timeout=60.0) as pool:
-        relax_on(
-            pool,
-            list(starts.values()),
-            Potential(options.model),
-            fmax=0.02,
-            on_done=done,
-        )
+        relax_on(pool, list(starts.values()), options.model, fmax=0.02, on_done=done)
     if not found:
         raise PhysMLError("nothing was relaxed")
     write_relaxed(options.out, found, options.model)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Train on two nodes of four GPUs each; submit it again to go on where time ran out.
 #
-#     sbatch examples/train_on_slurm.sh training/reactions.yaml name=large
+#     sbatch examples/train_on_slurm.sh training/reactions/reactions.yaml name=large
 #
 # The recipe's batch_size is that of all processes together, so that the result is the
 # one of a single GPU; give batch_size=... to use what eight of them can do.

@@ -10,10 +10,10 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 
 GRAPH = {"errors", "graph", "bonded_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models", "typed"}
-STORE = MODELS | {"store"}
+STORE = MODELS | {"store", "jobs"}
 NATIVE = MODELS | {"native"}
 POTENTIALS = STORE | NATIVE | {"potential", "predictor"}
-CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "jobs", "chem"}
+CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "chem"}
 WORKFLOWS = CALCULATORS | {"workflows"}
 ENGINES = CALCULATORS | {"engines"}
 EVALUATION = WORKFLOWS | {"evaluation"}
@@ -39,7 +39,7 @@ ALLOWED = {
     "workflows": WORKFLOWS,
     "evaluation": EVALUATION,
     "data": {"errors", "charges", "data", "jobs"},
-    "training": POTENTIALS | {"data", "jobs", "chem", "training"},
+    "training": POTENTIALS | {"data", "chem", "training"},
     "cli": EVALUATION | {"training", "cli"},
 }
 # What the models know nothing of.

@@ -23,7 +23,7 @@ from ase_physml import (
     predict_properties,
     relax_many,
 )
-from ase_physml.evaluation.masked import slide
+from ase_physml.evaluation.suites.masked import slide
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.physchem.config import PhysChemConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ase_physml.training.curves import read_metrics
+from ase_physml.training.callbacks import read_metrics
 
 WATCHED = ("val/mae_energy", "val/mae_forces")
 STEPS = (1000, 2000, 5000, 10000, 20000)

@@ -24,16 +24,16 @@ import torch
 from rich.progress import track
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import PhysMLError
 from ase_physml.graph import AllPairs
 from ase_physml.models.energy_model import energy_and_forces
 from ase_physml.store.checkpoint import load_potentials
 from ase_physml.store.registry import resolve
 from ase_physml.training.batches import BatchStream, FrameStore
-from ase_physml.workflows.geometry import mean_displacement
+from ase_physml.workflows.alignment import mean_displacement
 from ase_physml.workflows.relax import relax
 
 Numbers = dict[str, float]
@@ -98,7 +98,7 @@ def recovery(
         atoms.positions += deviation * random.normal(size=truth.shape)
         atoms.calc = calc
         try:
-            done = relax(atoms, "BFGS", 0.01, 500)
+            done = relax(atoms, fmax=0.01, steps=500)
         except PhysMLError:  # two atoms in one place: there is no way back
             distances.append(np.nan)
             converged.append(False)

@@ -18,8 +18,8 @@ from pathlib import Path
 from ase_physml.errors import DataError
 from ase_physml.store.checkpoint import load_molecular
 from ase_physml.store.registry import resolve
-from ase_physml.training.molecular.data import Molecules
-from ase_physml.training.molecular.evaluate import (
+from ase_physml.training.molecular_data import Molecules
+from ase_physml.training.molecular_evaluation import (
     Report,
     check_fits,
     evaluate,

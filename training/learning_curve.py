@@ -1,8 +1,8 @@
 """Validation errors against molecules seen, over runs that went on from each other.
 
     python training/learning_curve.py runs/qm9_delta runs/qm9_delta_second runs/m2 \
-        --batch-size 24 --out training/results/qm9_delta_curve.json \
-        --plot training/results/qm9_delta_curve.png
+        --batch-size 24 --out training/delta/results/qm9_delta_curve.json \
+        --plot training/delta/results/qm9_delta_curve.png
 
 Errors are those of the averaged weights, which lag behind at the start.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ase_physml.training.curves import read_metrics
+from ase_physml.training.callbacks import read_metrics
 
 Curve = dict[str, list[tuple[int, float]]]
 

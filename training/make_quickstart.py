@@ -29,11 +29,12 @@ from rdkit.Chem import rdDistGeom
 from rich.progress import Progress
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.label import label
-from ase_physml.data.ragged import Metadata, RaggedSet
-from ase_physml.data.splits import Split, make_split
+from ase_physml.data.metadata import Metadata
 
 CALCULATOR = "tblite:GFN2-xTB"
 FMAX = 0.01
@@ -117,7 +118,7 @@ def _is_intact(atoms: Atoms) -> bool:
 
 
 def structures(smiles: str, seed: int) -> Iterator[tuple[bool, Atoms]]:
-    """Whether it is the minimum, and the structure."""
+    """Structures, and whether each is the minimum."""
     random = np.random.default_rng(seed)
     atoms = embed(smiles, seed)
     atoms.positions += random.normal(scale=START, size=(len(atoms), 3))
@@ -191,7 +192,7 @@ def _label(
 
 
 def _split(folder: Path) -> None:
-    """By molecule, so that no test molecule is seen in training in another shape."""
+    """Split by molecule: no test molecule is seen in training in another shape."""
     minima = RaggedSet(folder / "quickstart_equilibrium.h5")
     split = make_split(len(minima), (0.1, 0.1), seed=0)
     split.save(folder / "quickstart_equilibrium_split.json")

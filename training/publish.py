@@ -53,7 +53,7 @@ def without_folders(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def revision() -> str:
-    """Of the code that publishes."""
+    """Commit of the code that publishes."""
     command = ["git", "rev-parse", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -1,6 +1,7 @@
 """Train a recipe of properties with several seeds, each on a split of its own.
 
-    python training/seeds.py training/esol.yaml --seeds 0 1 2 3 4 --split random \
+    python training/seeds.py training/properties/esol.yaml --seeds 0 1 2 3 4 \
+        --split random \
         data=properties/esol.h5 --out runs/esol
 
 A seed decides the split, 8:1:1, and the weights (a scaffold split is always the same).
@@ -30,16 +31,16 @@ import torch
 import yaml
 from evaluate_molecules import measure
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.splits import EIGHT_ONE_ONE, random_split, scaffold_split
-from ase_physml.data.splits import Split, make_split
+from ase_physml.chem.molecule_sets import EIGHT_ONE_ONE, random_split, scaffold_split
+from ase_physml.chem.property_sets import PropertySet
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import RecipeError
-from ase_physml.training.launch import fit, load
-from ase_physml.training.loop import Run
-from ase_physml.training.molecular.calibration import calibrate, join_models
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.properties import seed_table
-from ase_physml.training.yaml_recipe import find
+from ase_physml.jobs.disk import write_json
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.losses.targets import seed_table
+from ase_physml.training.molecular_evaluation import calibrate, join_models
+from ase_physml.training.molecular_recipe import MolecularRecipe
+from ase_physml.training.recipe import find
 
 Result = dict[str, Any]
 
@@ -55,7 +56,7 @@ class Seeds:
     """Runs of one recipe.
 
     Args:
-        recipe: Its file.
+        recipe: File of the recipe.
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.
@@ -100,7 +101,7 @@ class Seeds:
         models = [self._train(*pair) for pair in zip(recipes, folders, strict=True)]
         about: Result = {"seed": seed, "split": self.split, "members": self.members}
         found = about | self._measure(models, folder, part)
-        _write(result, found)
+        write_json(result, found, indent=2)
         return found
 
     def _measure(self, models: Sequence[Path], folder: Path, part: str) -> Result:
@@ -125,8 +126,8 @@ class Seeds:
     def _load(self, further: Sequence[str]) -> MolecularRecipe:
         # The recipe's own split is not looked at.
         overrides = ["split=none", *self.overrides, *further]
-        recipe = load(self.path, overrides)
-        if not isinstance(recipe, MolecularRecipe) or not recipe.losses.properties:
+        recipe = load_recipe(self.path, overrides)
+        if not isinstance(recipe, MolecularRecipe) or not recipe.learns_properties:
             raise RecipeError(f"{self.path}: no recipe of properties of molecules")
         return recipe
 
@@ -149,7 +150,7 @@ class Seeds:
         model = fit(
             recipe, self.path, Run(folder, resume=resume, progress=False, devices=1)
         )
-        _write(
+        write_json(
             trained,
             {
                 "resumed": resume is not None,
@@ -179,12 +180,6 @@ def table(name: str, results: Sequence[Result]) -> str:
         row |= {f"single {key}": single[key] for key in METRICS[:3] if key in single}
         rows.append(row)
     return seed_table({name: rows})
-
-
-def _write(path: Path, content: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
 
 
 def main() -> None:
@@ -218,7 +213,7 @@ def main() -> None:
         print(text, flush=True)
         suffix = "" if options.part == "test" else f"_{options.part}"
         stem = options.out / f"{seeds.recipe.name}_{options.split}{suffix}"
-        _write(stem.with_suffix(".json"), results)
+        write_json(stem.with_suffix(".json"), results, indent=2)
         stem.with_suffix(".md").write_text(text + "\n")
 
 

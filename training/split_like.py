@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.data.index_split import Split
 
 
 def split_like(store: MoleculeStore, like: Split) -> Split:

@@ -1,4 +1,4 @@
-"""What a calculator says once: that it is asked for what its potential is not for."""
+"""Warnings, each said once, of uses that a potential is not fit for."""
 
 import inspect
 import warnings
@@ -13,8 +13,8 @@ class Advice:
     """Warnings of one calculator and its copies, each of them said once.
 
     Args:
-        name: Of the potential.
-        not_for: What it is not for, as its card says.
+        name: Name of the potential.
+        not_for: Uses that its card says it is not fit for.
     """
 
     def __init__(self, name: str, not_for: tuple[str, ...] = ()) -> None:
@@ -23,7 +23,7 @@ class Advice:
 
     @property
     def of_parts(self) -> bool:
-        """Whether nothing has been said of separate parts yet."""
+        """Nothing has been said of separate parts yet."""
         return "parts" in self._open
 
     def warn_of_parts(self, i: int, j: int, cutoff: float, reach: float | None) -> None:

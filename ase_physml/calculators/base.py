@@ -1,4 +1,4 @@
-"""What our calculators have in common: nothing that they are told is overlooked."""
+"""Base of our calculators: nothing that they are told is overlooked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a potential is a correction to: another calculator, for many structures.
+"""Baseline of a potential that is a correction: another calculator.
 
 Here, and only here, the two are added.
 """
@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from threadpoolctl import threadpool_limits
 
-from ase_physml.calculators.evaluate import NEEDED, compute_one
+from ase_physml.calculators.many import NEEDED, compute_one
 from ase_physml.calculators.names import make_calculator
 from ase_physml.calculators.spread import SPREADS, Results
 from ase_physml.errors import StructureError
@@ -32,7 +32,7 @@ class Baseline:
     else.
 
     Args:
-        name: What `make_calculator` takes, such as "tblite:GFN2-xTB".
+        name: Name for `make_calculator`, such as "tblite:GFN2-xTB".
 
     Raises:
         PotentialError: There is no such calculator, or it is not installed.
@@ -60,7 +60,7 @@ class Baseline:
         committee, to which this adds nothing, and charges and dipoles.
 
         Raises:
-            StructureError: As of `evaluate`.
+            StructureError: The calculator fails; see `evaluate`.
         """
         stress = any("stress" in correction for correction in corrections)
         found = self.evaluate(structures, stress)

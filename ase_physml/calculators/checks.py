@@ -184,6 +184,20 @@ def check_extensive(config: EnergyConfig, name: str) -> None:
         raise StructureError(f"{name} {config.not_extensive}")
 
 
+def check_lattice(config: EnergyConfig, atoms: Atoms, name: str) -> None:
+    """Refuse wires and slabs of charges: Ewald's sum is over three directions.
+
+    Raises:
+        StructureError: Naming the way out.
+    """
+    if config.has_charges and not atoms.pbc.all():
+        raise StructureError(
+            f"{name} sums charges over crystals that are periodic along all three "
+            f"directions, not pbc={atoms.pbc.tolist()}; add vacuum along the others "
+            "and set atoms.pbc = True"
+        )
+
+
 @cache
 def warn_of_cells(name: str) -> None:
     """Say once that a potential knows nothing of crystals.

@@ -1,4 +1,4 @@
-"""Which atom of a structure is which atom of a bond graph."""
+"""Matching of the atoms of a structure with those of a topology."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rdkit import Chem
 
 from ase_physml.calculators.checks import check_finite
 from ase_physml.calculators.restraints import Indices, Restraints
-from ase_physml.chem.perceive import bonded
+from ase_physml.chem.bonds import perceive_bonds
 from ase_physml.data.frame import Frame
 from ase_physml.errors import DataError, StructureError
 
@@ -26,7 +26,7 @@ def match(molecule: Chem.Mol, restraints: Restraints, like: Atoms) -> Indices:
 
     Args:
         molecule: With all hydrogens.
-        restraints: Of its pairs.
+        restraints: Restraints of its pairs.
         like: All atoms, in the geometry of a neutral molecule.
 
     Raises:
@@ -49,7 +49,7 @@ def match(molecule: Chem.Mol, restraints: Restraints, like: Atoms) -> Indices:
 def _perceived(like: Atoms) -> Chem.Mol:
     check_finite(like)
     try:
-        return bonded(Frame(like.numbers, like.positions))
+        return perceive_bonds(Frame(like.numbers, like.positions))
     except DataError as error:
         raise StructureError(
             f"the atoms cannot be matched with the graph: {error}"

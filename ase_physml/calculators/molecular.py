@@ -25,10 +25,9 @@ from ase_physml.calculators.physnet_forces import PhysNetForces
 from ase_physml.calculators.restraints import Array
 from ase_physml.calculators.topology import Topology, distances_of
 from ase_physml.chem.collate import collate
-from ase_physml.chem.elements import check_elements
-from ase_physml.chem.embed import Target, follow
-from ase_physml.chem.featurise import Order, featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.embed import embed_predicted
+from ase_physml.chem.features import Order, check_elements, featurise
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import PotentialError
 from ase_physml.models.bonded_model import BondedModel
 from ase_physml.models.hamnet.model import engine_of
@@ -183,7 +182,7 @@ class ConformationCalculator(ParametricCalculator):
         image. The atoms have no calculator.
 
         Args:
-            seed: Of the embedding.
+            seed: Seed of the embedding.
 
         Raises:
             DataError: No geometry with these bonds and this stereochemistry is found.
@@ -192,7 +191,7 @@ class ConformationCalculator(ParametricCalculator):
         wanted = np.full((n, n), np.nan)
         wanted[np.ix_(heavy, heavy)] = self.predicted_distances
         np.fill_diagonal(wanted, np.nan)
-        positions = follow(Target(self.graph.molecule, wanted), seed)
+        positions = embed_predicted(self.graph.molecule, wanted, seed)
         return Atoms(numbers=self.graph.numbers, positions=positions)
 
     @plain_torch()
@@ -222,7 +221,7 @@ class ConformationCalculator(ParametricCalculator):
         }
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What trajectories store of the calculator."""
+        """Entry of trajectories for the calculator."""
         return {
             "potential": self.potential,
             "smiles": self.graph.name,

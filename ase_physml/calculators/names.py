@@ -30,7 +30,7 @@ def as_calculator(
     """A calculator, by name or as it is.
 
     Args:
-        given: Of `CalculatorLike`; anything else is refused.
+        given: A `CalculatorLike`; anything else is refused.
         needs: Properties that it must be able to compute.
 
     Raises:
@@ -66,7 +66,7 @@ def _are_names(given: Sequence[object]) -> bool:
 
 
 def name_of(calculator: Calculator) -> str:
-    """What a calculator is called in tables and files."""
+    """Name of a calculator in tables and files."""
     name = getattr(calculator, "potential", None) or getattr(calculator, "name", None)
     return str(name or type(calculator).__name__)
 
@@ -113,7 +113,7 @@ def make_calculator(name: str, **options: Any) -> Calculator:
 
 
 def factory_of(name: str) -> Callable[..., Any]:
-    """What `make_calculator` calls.
+    """Factory behind a name, for `make_calculator`.
 
     Raises:
         PotentialError: There is no such method or factory.

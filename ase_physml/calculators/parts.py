@@ -33,7 +33,8 @@ def unlinked_atoms(graph: AtomGraph, config: EnergyConfig) -> tuple[int, int] | 
         no term of the model reaches farther than attention.
     """
     reach = config.reach
-    if reach is not None and reach <= config.cutoff:
+    # Parts that have charges are neutral, and interact as they should.
+    if config.has_charges or (reach is not None and reach <= config.cutoff):
         return None
     if isinstance(graph, AllPairs):
         return _of_equal_sizes(graph.positions, config.cutoff)

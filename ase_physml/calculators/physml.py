@@ -27,6 +27,7 @@ from ase_physml.calculators.checks import (
     check_apart,
     check_distances,
     check_extensive,
+    check_lattice,
     check_neutral_singlet,
     check_open,
     check_structure,
@@ -34,7 +35,7 @@ from ase_physml.calculators.checks import (
 )
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
-from ase_physml.data.atoms import has_stress
+from ase_physml.data.conversion import has_stress
 from ase_physml.errors import PotentialError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import EnergyModel
@@ -66,9 +67,11 @@ class PhysMLCalculator(ParametricCalculator):
     calculator is built with this one, and takes most of the time.
 
     Cells may be of any shape and size, periodic along one, two or three directions.
-    Their pair terms, Coulomb's too, fade out at the potential's ``pair_cutoff``, as in
-    training. An Ewald sum has nothing to work on: it needs charges of atoms that add up
-    to zero in a cell, and what is learned are products of charges, one of each pair.
+    Their pair terms fade out at the potential's ``pair_cutoff``. So do the Coulomb
+    terms of the paper, products of charges that are free for each pair; charges of
+    atoms, of potentials that have them (``pair_terms: physical``), give ``charges`` and
+    ``dipole``, reach as far as 1/d does, and interact by Ewald's sum in cells that are
+    periodic along all three directions.
 
     Args:
         model: Name of a shipped potential ("qm9.pt"), path of one, or a PhysML module;
@@ -131,6 +134,9 @@ class PhysMLCalculator(ParametricCalculator):
         )
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
+        if all(member.config.has_charges for member in self.members):
+            more = ["charges", "dipole"]
+            self.implemented_properties = [*self.implemented_properties, *more]
         if self.baseline is not None:
             self.implemented_properties = self.baseline.implemented(
                 self.implemented_properties
@@ -376,6 +382,7 @@ class PhysMLCalculator(ParametricCalculator):
         if atoms.pbc.any():
             for member in self.members:
                 check_extensive(member.config, self.potential)
+                check_lattice(member.config, atoms, self.potential)
             if self.card is not None and not self.card.training.get("periodic"):
                 warn_of_cells(self.potential)
 

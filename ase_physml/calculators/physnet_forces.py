@@ -18,7 +18,7 @@ class PhysNetForces:
 
     Args:
         model: One whose atoms move in three dimensions.
-        graph: Of one molecule, in the precision of the model.
+        graph: Graph of one molecule, in the precision of the model.
     """
 
     def __init__(self, model: PhysChem, graph: BondedGraph) -> None:

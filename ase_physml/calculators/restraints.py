@@ -57,7 +57,7 @@ class Restraints:
         return 0.5 * stiffness * float(violation @ violation), forces
 
     def among(self, atoms: Indices) -> Restraints:
-        """Those between some of the atoms, which count from 0 in this order."""
+        """Restraints between some of the atoms, which count from 0 in this order."""
         place = np.full(int(self.pairs.max(initial=-1)) + 1, -1)
         place[atoms[atoms < len(place)]] = np.flatnonzero(atoms < len(place))
         pairs = place[self.pairs]

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from ase_physml.data.atoms import has_stress
+from ase_physml.data.conversion import has_stress
 from ase_physml.potential import Prediction
 
 Array = npt.NDArray[np.float64]
@@ -64,6 +64,7 @@ def results_of(
         ``energy``, ``free_energy``, ``energies`` and ``forces``, the mean over members;
         of cells with a volume ``stress`` in eV/Å^3, in Voigt's order (xx, yy, zz, yz,
         xz, xy) and with ASE's sign: positive where the cell would rather be smaller;
+        of models that have charges ``charges`` and, of molecules, ``dipole``;
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
@@ -95,6 +96,10 @@ def results_of(
             if has_stress(atoms):
                 stress = full_3x3_to_voigt_6_stress(gradient / atoms.cell.volume)
                 result["stress"] = stress
+    charges = [m.charges for m in members if m.charges is not None]
+    if len(charges) == len(members):
+        mean = np.mean([_array(one) for one in charges], axis=0)
+        _add_charges(results, structures, np.split(mean, cuts))
     if len(members) > 1:
         spread = calibration.forces_scale * forces.std(axis=0, ddof=1)
         for k, (result, force) in enumerate(
@@ -113,6 +118,16 @@ def _of_one(member: Prediction[Tensor] | Prediction[Array]) -> Results:
     return {
         "energy": energy, "free_energy": energy, "energies": per_atom, "forces": forces
     }  # fmt: skip
+
+
+def _add_charges(
+    results: Sequence[Results], structures: Sequence[Atoms], charges: Sequence[Array]
+) -> None:
+    """Charges (N,) in e; and of molecules, the dipole (3,) in e Å."""
+    for result, atoms, some in zip(results, structures, charges, strict=True):
+        result["charges"] = some.copy()
+        if not atoms.pbc.any():
+            result["dipole"] = some @ atoms.positions
 
 
 def _array(values: Tensor | Array) -> Array:

@@ -7,22 +7,22 @@ from functools import cached_property
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom
-from rdkit.rdBase import BlockLogs
 
 from ase_physml.calculators.checks import check_finite, check_open
 from ase_physml.calculators.restraints import Array, Indices, Restraints
 from ase_physml.charges import is_neutral, is_singlet, multiplicity, total_charge
-from ase_physml.chem.canonical import canonical
+from ase_physml.chem.bonds import FORMED, summed_radii
+from ase_physml.chem.canonical import canonical_smiles
+from ase_physml.chem.embed import distance_bounds
 from ase_physml.errors import DataError, StructureError
 
-# Times its proper length, from which on a bond is broken.
+# Times its proper length, which is known here, from which on a bond is broken.
 _BROKEN = 1.6
-# Atoms without a bond that come nearer than the sum of their covalent radii times
-# this have formed one, unless they are about as near in the conformer.
-_FORMED, _NEAR = 1.1, 0.8
+# Atoms without a bond have not formed one by `FORMED` where they are about as near in
+# the conformer: times that distance.
+_NEAR = 0.8
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Topology:
 
     Attributes:
         molecule: RDKit's.
-        name: For messages.
+        name: Name in messages.
     """
 
     molecule: Chem.Mol
@@ -47,7 +47,7 @@ class Topology:
         given = smiles if mol is None else mol
         if given is None or (smiles is not None and mol is not None):
             raise DataError("give the bonds once, as smiles=... or as mol=...")
-        name, _, _ = canonical(given)
+        name, _, _ = canonical_smiles(given)
         if isinstance(given, str):
             return cls(Chem.AddHs(Chem.MolFromSmiles(given)), given)
         return cls(Chem.AddHs(given), name)
@@ -84,7 +84,7 @@ class Topology:
         """Predicted distances between heavy atoms, RDKit's bounds for everything else.
 
         Args:
-            conformation: Of the heavy atoms, Å (n, 3).
+            conformation: Positions of the heavy atoms, Å (n, 3).
             hops: Predicted distances count within so many bonds; None for all that
                 are within one fragment.
 
@@ -154,8 +154,8 @@ class Topology:
 
         Args:
             atoms: Structure.
-            restraints: Of its pairs.
-            chosen: As of `atoms_of`.
+            restraints: Restraints of its pairs.
+            chosen: Atoms, from `atoms_of`.
 
         Raises:
             StructureError: Naming the bond.
@@ -164,8 +164,8 @@ class Topology:
         lengths = np.linalg.norm(atoms.positions[i] - atoms.positions[j], axis=1)
         bonded = self.hops[chosen[i], chosen[j]] == 1
         broken = bonded & (lengths > _BROKEN * restraints.upper)
-        radii = covalent_radii[atoms.numbers]
-        least = np.minimum(_FORMED * (radii[i] + radii[j]), _NEAR * restraints.lower)
+        formed = FORMED * summed_radii(atoms.numbers, restraints.pairs)
+        least = np.minimum(formed, _NEAR * restraints.lower)
         for wrong, what in (
             (broken, "broken"),
             (~bonded & (lengths < least), "formed"),
@@ -185,10 +185,7 @@ class Topology:
     def _bounds(self) -> tuple[Array, Array]:
         """Lower and upper bounds of distance geometry, symmetric (N, N)."""
         try:
-            with BlockLogs():
-                bounds = rdDistGeom.GetMoleculeBoundsMatrix(
-                    self.molecule, doTriangleSmoothing=False
-                )
+            bounds = distance_bounds(self.molecule)
         except (RuntimeError, ValueError) as error:
             raise DataError(f"{self.name}: RDKit finds no bounds ({error})") from error
         lower, upper = np.tril(bounds), np.triu(bounds)

@@ -1,4 +1,7 @@
-"""From featurised molecules to the batch that models read."""
+"""Batches that models read, of featurised molecules.
+
+Apart from `molecules`, since what makes and splits sets needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from rdkit import Chem
 from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph, Variant
-from ase_physml.chem.featurise import HYDROGENS, OTHER, Order, featurise
-from ase_physml.chem.store import MoleculeStore, ranges
+from ase_physml.chem.features import HYDROGENS, OTHER, Order, featurise
+from ase_physml.chem.molecules import MoleculeStore, ranges
 from ase_physml.data.frame import Array
 
 
@@ -26,7 +29,7 @@ def graph_of(
 
 
 def collate(store: MoleculeStore, variant: Variant = "paper") -> BondedGraph:
-    """One batch of all molecules of a store; ``store.select`` picks them.
+    """Batch of all molecules of a store; ``store.select`` picks them.
 
     Positions of molecules without a conformation are NaN; `MoleculeStore.has_positions`
     tells which.

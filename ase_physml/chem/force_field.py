@@ -11,22 +11,24 @@ from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 from rdkit.rdBase import BlockLogs
 
-from ase_physml.chem.stereo import FLAT, keeps_bonds, keeps_stereo, placed
+from ase_physml.chem.bonds import keeps_bonds
+from ase_physml.chem.smiles import with_positions
+from ase_physml.chem.stereo import FLAT, keeps_stereo
 from ase_physml.data.frame import Array
 
 _STEPS = 500
-# Looked at every so many steps, so often.
+# Energies are looked at every so many steps, so often.
 _STAGE, _STAGES = 5, 12
 
 
 def has_mmff(molecule: Chem.Mol) -> bool:
-    """MMFF94 has parameters for all of a molecule with explicit hydrogens."""
+    """True if MMFF94 has parameters for a molecule with explicit hydrogens."""
     with BlockLogs():
         return bool(rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule))
 
 
 def has_uff(molecule: Chem.Mol) -> bool:
-    """The same of UFF."""
+    """True if UFF has parameters for a molecule with explicit hydrogens."""
     with BlockLogs():
         return bool(rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule))
 
@@ -34,11 +36,14 @@ def has_uff(molecule: Chem.Mol) -> bool:
 def minima(
     molecule: Chem.Mol, geometries: Iterable[Array]
 ) -> Iterator[tuple[float, Array]]:
-    """Energy (eV) and positions (Å) of each once relaxed, if it is still this molecule.
+    """Energies (eV) and positions (Å) of geometries once relaxed.
+
+    Those that are no longer this molecule are left out.
 
     Args:
-        molecule: With explicit hydrogens; one that neither field knows has none.
-        geometries: Å (n, 3) each.
+        molecule: Molecule with explicit hydrogens; one that neither field knows has no
+            minima.
+        geometries: Positions, Å (N, 3) each.
     """
     mmff = has_mmff(molecule)
     if not mmff and not has_uff(molecule):
@@ -50,16 +55,17 @@ def minima(
 
 
 def lowest_on_the_way(molecule: Chem.Mol, positions: Array) -> float | None:
-    """Energy (eV) of the best geometry, as one relaxes, that is still this molecule.
+    """Lowest energy (eV), as a geometry relaxes, at which it is still this molecule.
 
     Cages whose centres are all but flat may lose them at the very end, and others have
     to go through a flat one; what cannot exist is lost high up, or at once.
 
     Args:
-        molecule: With explicit hydrogens, which one of the fields knows.
-        positions: Å (n, 3). Charges do not count.
+        molecule: Molecule with explicit hydrogens, which one of the fields knows;
+            charges do not count.
+        positions: Positions, Å (N, 3).
     """
-    trial = placed(molecule, positions)
+    trial = with_positions(molecule, positions)
     field = _field(trial, mmff=has_mmff(molecule), charges=False)
     energies = []
     for steps in (*[_STAGE] * _STAGES, _STEPS):
@@ -78,7 +84,7 @@ def _is_still(molecule: Chem.Mol, positions: Array) -> bool:
 def _relaxed(
     molecule: Chem.Mol, positions: Array, *, mmff: bool
 ) -> tuple[float, Array]:
-    trial = placed(molecule, positions)
+    trial = with_positions(molecule, positions)
     field = _field(trial, mmff=mmff, charges=True)
     with BlockLogs():
         field.Minimize(maxIts=_STEPS)

@@ -1,12 +1,12 @@
-"""Whether a geometry is that of a molecule: its bonds and its stereochemistry."""
+"""Stereochemistry of a geometry, beside that of its molecule."""
 
 from __future__ import annotations
 
 import numpy as np
-from ase.data import covalent_radii
 from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
+from ase_physml.chem.smiles import with_positions
 from ase_physml.data.frame import Array
 
 # Sign of the volume that neighbours span in their order.
@@ -19,37 +19,23 @@ FLAT = 0.1
 
 _CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
-# Longer than the sum of covalent radii times this, a bond is broken.
-_BROKEN = 1.35
-# Shorter, two atoms are joined; see `perceive`.
-_JOINED = 1.15
-# Whose hydrogen is all that the nitrogen carries.
+# The hydrogen is all that the nitrogen carries.
 _IMINE = Chem.MolFromSmarts("[#1]-[NX2]=[#6]")
 
 
-def placed(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
-    """A copy with these positions, Å (n, 3), as its only conformer."""
-    copy = Chem.Mol(molecule)
-    copy.RemoveAllConformers()
-    conformer = Chem.Conformer(copy.GetNumAtoms())
-    conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
-    copy.AddConformer(conformer)
-    return copy
-
-
 def keeps_stereo(molecule: Chem.Mol, positions: Array, least: float = FLAT) -> bool:
-    """All stereocentres and double bonds that are specified are so in space.
+    """True if all stereocentres and double bonds that are specified are so in space.
 
     Compared is handedness about each atom and the side of each double bond, not R and
     S, whose meaning changes with what is specified elsewhere.
 
     Args:
-        molecule: With explicit hydrogens.
-        positions: Å (n, 3).
-        least: Volume that a stereocentre spans; -`FLAT` to let flat ones pass, as are
-            some of small cages.
+        molecule: Molecule with explicit hydrogens.
+        positions: Positions, Å (N, 3).
+        least: Least volume that a stereocentre spans; -`FLAT` to let flat ones pass, as
+            are some of small cages.
     """
-    in_space = placed(molecule, positions)
+    in_space = with_positions(molecule, positions)
     for bond in molecule.GetBonds():
         if bond.GetStereo() in (*_CIS, *_TRANS):
             cis = abs(_torsion(in_space, bond)) < 90.0
@@ -62,33 +48,16 @@ def keeps_stereo(molecule: Chem.Mol, positions: Array, least: float = FLAT) -> b
     )
 
 
-def keeps_bonds(molecule: Chem.Mol, positions: Array) -> bool:
-    """No bond is broken."""
-    joined = np.asarray(Chem.GetAdjacencyMatrix(molecule), dtype=bool)
-    return bool((_relative(molecule, positions)[joined] < _BROKEN).all())
-
-
-def parted(molecule: Chem.Mol, positions: Array) -> bool:
-    """No atoms have been joined that no bond joins."""
-    apart = ~np.asarray(Chem.GetAdjacencyMatrix(molecule), dtype=bool)
-    np.fill_diagonal(apart, False)
-    return bool((_relative(molecule, positions)[apart] > _JOINED).all())
-
-
-def _relative(molecule: Chem.Mol, positions: Array) -> Array:
-    """Distances in sums of covalent radii, (n, n)."""
-    radii = covalent_radii[[atom.GetAtomicNum() for atom in molecule.GetAtoms()]]
-    lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    relative: Array = lengths / (radii[:, None] + radii)
-    return relative
-
-
 def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
-    """A copy in which what was not specified is as in this geometry.
+    """Copy of a molecule in which what was not specified is as in a geometry.
 
     The hydrogen of an imine ``C=N[H]`` stays free to swing to the other side.
+
+    Args:
+        molecule: Molecule with explicit hydrogens.
+        positions: Positions, Å (N, 3).
     """
-    in_space = placed(molecule, positions)
+    in_space = with_positions(molecule, positions)
     Chem.AssignStereochemistryFrom3D(in_space, replaceExistingTags=False)
     in_space.RemoveAllConformers()
     for hydrogen, nitrogen, carbon in in_space.GetSubstructMatches(_IMINE):
@@ -103,7 +72,7 @@ def with_stereo_of(molecule: Chem.Mol, positions: Array) -> Chem.Mol:
 
 
 def _volume(atom: Chem.Atom, positions: Array) -> float:
-    """Spanned by the directions of three bonds: of four, the mean of all threes.
+    """Volume that the directions of three bonds span; of four, the mean of all threes.
 
     Of four any three have a volume of their own in cages, some the other sign.
     """
@@ -117,7 +86,7 @@ def _volume(atom: Chem.Atom, positions: Array) -> float:
 
 
 def _torsion(molecule: Chem.Mol, bond: Chem.Bond) -> float:
-    """About a double bond, between the neighbours that its label speaks of, degrees."""
+    """Torsion about a double bond between the neighbours of its label, degrees."""
     first, second = bond.GetStereoAtoms()
     torsion: float = rdMolTransforms.GetDihedralDeg(
         molecule.GetConformer(),

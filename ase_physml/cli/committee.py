@@ -48,8 +48,8 @@ def committee(
 def _join_models(
     files: list[Path], out: Path, data: Path | None, split: Path | None
 ) -> None:
-    from ase_physml.data.splits import Split
-    from ase_physml.training.molecular.calibration import calibrate, join_models
+    from ase_physml.data.index_split import Split
+    from ase_physml.training.molecular_evaluation import calibrate, join_models
 
     join_models(files, out)
     typer.echo(f"{out}: {len(files)} models")
@@ -67,9 +67,9 @@ def _join_potentials(
 ) -> None:
     import numpy as np
 
-    from ase_physml.data.ragged import RaggedSet
-    from ase_physml.data.splits import Split
-    from ase_physml.workflows.calibration import make_committee
+    from ase_physml.data.dataset import RaggedSet
+    from ase_physml.data.index_split import Split
+    from ase_physml.workflows.uncertainty import make_committee
 
     opened = RaggedSet(data)
     pool = np.arange(len(opened)) if split is None else Split.load(split).val

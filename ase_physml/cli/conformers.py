@@ -20,7 +20,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.conformer_runs import Report
+    from ase_physml.workflows.conformers.library import LibraryReport
 
 # With more molecules than this, only totals are printed.
 _LISTED = 50
@@ -66,18 +66,18 @@ def conformers(
 
     Exit code 1 if a molecule failed; the others are written all the same.
     """
-    from ase_physml.workflows.conformer_ensemble import Settings
-    from ase_physml.workflows.conformer_runs import read_molecules, run_conformers
+    from ase_physml.workflows.conformers.embedding import ConformerSettings
+    from ase_physml.workflows.conformers.library import read_molecules, run_conformers
 
     check_file(out, overwrite=overwrite, resume=resume)
-    settings = Settings(
+    settings = ConformerSettings(
         n,
         seed,
         threshold,
         fmax=fmax,
         steps=steps,
-        max_atoms=max_atoms or Settings.max_atoms,
-        timeout=timeout or Settings.timeout,
+        max_atoms=max_atoms or ConformerSettings.max_atoms,
+        timeout=timeout or ConformerSettings.timeout,
     )
     molecules = read_molecules(inputs, smiles_column)
     console = make_console()
@@ -105,7 +105,7 @@ def conformers(
         raise typer.Exit(1)
 
 
-def _print_table(console: "Console", report: "Report") -> None:
+def _print_table(console: "Console", report: "LibraryReport") -> None:
     from rich.markup import escape
 
     table = make_table("conformers")
@@ -125,7 +125,7 @@ def _print_table(console: "Console", report: "Report") -> None:
     console.print(table)
 
 
-def _print_totals(console: "Console", report: "Report", out: Path) -> None:
+def _print_totals(console: "Console", report: "LibraryReport", out: Path) -> None:
     count = sum(row.count for row in report.rows)
     if count:
         console.print(
@@ -147,7 +147,7 @@ def _print_totals(console: "Console", report: "Report", out: Path) -> None:
         console.print(f"{len(dropped):,} conformers left out in all", style="yellow")
 
 
-def _print_failures(report: "Report", out: Path) -> None:
+def _print_failures(report: "LibraryReport", out: Path) -> None:
     from rich.console import Console
 
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""`physml data`: import, info, label and split."""
+"""Verbs of `physml data`: import, info, label and split."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +13,14 @@ from ase_physml.cli.shared import (
     open_workers,
 )
 from ase_physml.cli.table import table
+from ase_physml.data.importers import BUILT_IN
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.data.importers import Source
+    from ase_physml.data.dataset import RaggedSet
+    from ase_physml.data.importers.importer import Source
     from ase_physml.data.label import Report
-    from ase_physml.data.ragged import RaggedSet
     from ase_physml.data.summary import Summary
 
 app = typer.Typer(help="Sets of structures and molecules.", no_args_is_help=True)
@@ -27,7 +28,7 @@ app.command()(table)
 
 
 class Precision(StrEnum):
-    """Of positions and forces in a set."""
+    """Precision of positions and forces in a set."""
 
     f8 = "f8"
     f4 = "f4"
@@ -48,8 +49,7 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="auto, ase, qm9, transition1x, ani1, ani1x, ani2x, oc20-s2ef, "
-            "oc20-lmdb or physml.",
+            help=f"auto, {', '.join(BUILT_IN)}, or one of your own.",
         ),
     ] = "auto",
     energy: Annotated[
@@ -111,8 +111,8 @@ def import_(
     overwrite: Overwrite = False,
 ) -> None:
     """Convert any known format to the project's HDF5 layout (eV, Å)."""
-    from ase_physml.data.convert import convert
-    from ase_physml.data.importers import Options, open_source
+    from ase_physml.data.importers.importer import Options
+    from ase_physml.data.importers.opening import convert, open_source
 
     check_file(out, overwrite=overwrite)
     options = Options(
@@ -154,7 +154,7 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
-    from ase_physml.data.schema import check
+    from ase_physml.data.dataset import check
     from ase_physml.data.summary import summarise
 
     data = check(path)
@@ -198,9 +198,9 @@ def label(
 
     Run again to resume.
     """
-    from ase_physml.calculators.identity import identity_of
     from ase_physml.calculators.names import make_calculator
-    from ase_physml.data.importers import open_source
+    from ase_physml.calculators.provenance import identity_of
+    from ase_physml.data.importers.opening import open_source
     from ase_physml.data.label import label as run
     from ase_physml.data.label import plan
 
@@ -250,8 +250,9 @@ def split(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw training, validation and test frames, and store them by index."""
-    from ase_physml.data.ragged import RaggedSet
-    from ase_physml.data.splits import groups_of, make_split
+    from ase_physml.data.dataset import RaggedSet
+    from ase_physml.data.groups import groups_of
+    from ase_physml.data.index_split import make_split
 
     check_file(out, overwrite=overwrite)
     data = RaggedSet(source)

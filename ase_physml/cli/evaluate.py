@@ -1,4 +1,4 @@
-"""`physml evaluate`: how far calculators can be trusted."""
+"""Verb `physml evaluate`: how far calculators can be trusted."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from ase_physml.cli.outputs import Overwrite, Resume, results_in, stoppable
 from ase_physml.cli.progress import Progress
 from ase_physml.cli.shared import Scheduler, make_console, open_workers
 from ase_physml.errors import PhysMLError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import write_json, writing
 
 if TYPE_CHECKING:
     from ase_physml.evaluation.candidate import Candidate, Molecule
@@ -61,13 +61,13 @@ def evaluate(
 
     A run that was killed goes on where it was when it is started again.
     """
-    from ase_physml.calculators.identity import identity_of
     from ase_physml.calculators.names import make_calculator
-    from ase_physml.evaluation import run
+    from ase_physml.calculators.provenance import identity_of
+    from ase_physml.evaluation import measure
     from ase_physml.evaluation.candidate import REACTIONS
 
     names = [name.strip() for name in suites.split(",") if name.strip()]
-    run.check_suites(names)
+    measure.check_suites(names)
     tried = _molecules(data, split, part, molecules)
     held_to = None if reference is None else make_calculator(reference)
     settings = {
@@ -78,7 +78,7 @@ def evaluate(
     }
     candidates: list[Candidate] = []
     for name in dict.fromkeys(calculators):
-        candidate = _subject(name, tried, settings)
+        candidate = _candidate(name, tried, settings)
         candidate.reactions = reactions or REACTIONS
         candidate.reference, candidate.held_to = held_to, reference or ""
         candidate.count = limit
@@ -86,7 +86,7 @@ def evaluate(
     console = make_console()
     written = [out / "report.json", out / "report.html"]
     journals = [
-        run.journal(out / "cases", s, suite) for suite in names for s in candidates
+        measure.journal(out / "cases", s, suite) for suite in names for s in candidates
     ]
     with (
         stoppable(f"measured cases are kept in {out}/; run the same command again"),
@@ -109,8 +109,8 @@ def _measure(
     candidates: "list[Candidate]", suites: list[str], out: Path, scheduler: str | None
 ) -> "dict[str, dict[str, Any]]":
     """Measure, and write the report."""
-    from ase_physml.evaluation import run
-    from ase_physml.evaluation.report import write_report
+    from ase_physml.evaluation import measure
+    from ase_physml.evaluation.page import write_report
 
     done: dict[tuple[str, str], float] = {}
     with Progress("measuring", len(candidates) * len(suites)).shown() as progress:
@@ -123,20 +123,20 @@ def _measure(
 
         cases = out / "cases"
         if scheduler is None:
-            found = run.evaluate(candidates, suites, cases, show)
+            found = measure.evaluate(candidates, suites, cases, show)
         else:
             with open_workers(scheduler) as workers:
-                found = run.evaluate(candidates, suites, cases, show, workers)
-    tables = run.tables(found)
+                found = measure.evaluate(candidates, suites, cases, show, workers)
+    tables = measure.tables(found)
     with writing(out, "run the same command again to go on"):
-        run.write_json(out / "report.json", tables)
+        write_json(out / "report.json", tables, indent=1)
         write_report(out / "report.html", found, tables)
     return tables
 
 
 def _reactions(path: Path) -> dict[str, Any]:
+    from ase_physml.jobs.file_hash import sha256
     from ase_physml.jobs.identity import CALLED
-    from ase_physml.store.registry import sha256
 
     return {CALLED: path.name, "sha256": sha256(path) if path.is_file() else ""}
 
@@ -144,7 +144,7 @@ def _reactions(path: Path) -> dict[str, Any]:
 def _molecules(
     data: Path | None, split: Path | None, part: Part, count: int
 ) -> "list[Molecule]":
-    from ase_physml.data.splits import Split
+    from ase_physml.data.index_split import Split
     from ase_physml.evaluation.candidate import from_set, listed
 
     if data is None:
@@ -157,12 +157,12 @@ def _molecules(
     return from_set(data, count, frames.tolist())
 
 
-def _subject(
+def _candidate(
     name: str, molecules: "list[Molecule]", settings: dict[str, Any]
 ) -> "Candidate":
-    """A calculator, and what tells its results from those of another."""
-    from ase_physml.calculators.identity import identity_of
+    """Candidate of a name, with the identity of its results."""
     from ase_physml.calculators.names import make_calculator
+    from ase_physml.calculators.provenance import identity_of
     from ase_physml.evaluation.candidate import Candidate
     from ase_physml.jobs.identity import Identity
 

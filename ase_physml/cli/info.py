@@ -1,4 +1,4 @@
-"""`physml info`: what a potential, or a model of molecules, says of itself."""
+"""Verb `physml info`: the card of a potential, or of a model of molecules."""
 
 import json
 import sys
@@ -70,7 +70,7 @@ def _rows(
 ) -> dict[str, str]:
     from ase.data import chemical_symbols
 
-    from ase_physml.store.registry import sha256
+    from ase_physml.jobs.file_hash import sha256
 
     config = card.config
     return {
@@ -112,8 +112,9 @@ def _baseline(card: "ModelCard") -> dict[str, str]:
 def _molecular_rows(
     card: "ModelCard", path: Path, model: "BondedModel"
 ) -> dict[str, str]:
+    from ase_physml.jobs.file_hash import sha256
     from ase_physml.models.ensemble import members_of
-    from ase_physml.store.registry import not_for, sha256
+    from ase_physml.store.registry import not_for
 
     unit = f" ({card.unit})" if card.unit else ""
     members = members_of(model)

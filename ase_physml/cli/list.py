@@ -1,4 +1,4 @@
-"""`physml list`: the shipped potentials and models, a line each."""
+"""Verb `physml list`: the shipped potentials and models, a line each."""
 
 import typer
 
@@ -25,7 +25,7 @@ def list_shipped() -> None:
 
 
 def short(elements: tuple[str, ...]) -> str:
-    """Symbols; of many, the common ones of organic chemistry and how many more."""
+    """Symbols; of many, those of H, C, N and O and the number of others."""
     if len(elements) <= 4:
         return " ".join(elements)
     organic = [symbol for symbol in ("H", "C", "N", "O") if symbol in elements]
@@ -33,7 +33,7 @@ def short(elements: tuple[str, ...]) -> str:
 
 
 def _fit(names: tuple[str, ...], room: int) -> str:
-    """As many names as fit into so many columns; dots for the rest."""
+    """Names that fit into so many columns; dots for the rest."""
     for count in range(len(names), 0, -1):
         text = ", ".join(names[:count]) + (", ..." if count < len(names) else "")
         if len(text) <= room:

@@ -1,4 +1,4 @@
-"""`physml neb`: reaction paths between structures."""
+"""Verb `physml neb`: reaction paths between structures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.jobs.identity import Identity
-    from ase_physml.workflows.neb import Outcome, ReactionPath, Search
+    from ase_physml.workflows.neb import PathOutcome, Search
+    from ase_physml.workflows.reaction_path import ReactionPath
 
 _WRITTEN = (".traj", ".png", ".state.traj")
 
-Ends = dict[str, "tuple[Atoms, Atoms]"]
+EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
 
 def neb(
@@ -84,7 +85,8 @@ def neb(
     Exit code 1 if a reaction failed or its path gives no barrier: not converged, no
     maximum inside, both ends one structure. The others are searched all the same.
     """
-    from ase_physml.workflows.neb import ReactionPath, Search
+    from ase_physml.workflows.neb import Search
+    from ase_physml.workflows.reaction_path import ReactionPath
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -121,15 +123,15 @@ def neb(
 
 
 def _search(
-    ends: Ends,
+    ends: EndPairs,
     out: Path,
     calculator: "Calculator",
     search: "Search",
     place: Place,
-) -> "dict[str, Outcome]":
+) -> "dict[str, PathOutcome]":
     """Search all paths together, and write what comes of each."""
     from ase_physml.workflows.neb import find_paths, path_identities
-    from ase_physml.workflows.path_images import read_images
+    from ase_physml.workflows.reaction_path import read_images
 
     pairs = list(ends.values())
     made_of = path_identities(pairs, calculator, search)
@@ -153,15 +155,15 @@ def _search(
     return results
 
 
-def _read(inputs: list[Path], limit: int | None) -> Ends:
+def _read(inputs: list[Path], limit: int | None) -> EndPairs:
     """Names and ends of the reactions."""
-    from ase_physml.data.atoms import to_atoms
-    from ase_physml.data.ragged import RaggedSet
-    from ase_physml.data.reactions import reactions
-    from ase_physml.workflows.structures import read_structures
+    from ase_physml.data.conversion import to_atoms
+    from ase_physml.data.dataset import RaggedSet
+    from ase_physml.data.groups import reactions
+    from ase_physml.workflows.inputs import read_structures
 
     if len(inputs) == 1 and inputs[0].suffix in (".h5", ".hdf5"):
-        ends: Ends = {}
+        ends: EndPairs = {}
         for reaction in reactions(RaggedSet(inputs[0])):
             if limit is not None and len(ends) == limit:
                 break
@@ -179,12 +181,12 @@ def _read(inputs: list[Path], limit: int | None) -> Ends:
 
 
 def _write(
-    outcome: "Outcome", stem: Path, fmax: float, made_of: "Identity"
-) -> "Outcome":
+    outcome: "PathOutcome", stem: Path, fmax: float, made_of: "Identity"
+) -> "PathOutcome":
     """Write path and plot; the error if there is none."""
     from ase_physml.jobs.disk import writing
-    from ase_physml.workflows.path_images import write_images
     from ase_physml.workflows.plots import plot_path
+    from ase_physml.workflows.reaction_path import write_images
 
     if isinstance(outcome, Exception):
         return outcome
@@ -200,9 +202,9 @@ def _write(
 
 
 def print_paths(
-    console: "Console", results: "dict[str, Outcome]", potential: str
+    console: "Console", results: "dict[str, PathOutcome]", potential: str
 ) -> bool:
-    """A row for each path, or for its failure, and what is to be said of it.
+    """Print a row for each path, or for its failure, and its flaws and remarks.
 
     Returns:
         Whether there is a path that gives no barrier.
@@ -238,7 +240,7 @@ def print_paths(
 
 
 def _barrier(path: "ReactionPath") -> str:
-    """With its sigma, or in brackets: the highest image of what gives no barrier."""
+    """Barrier with its sigma, or in brackets, where it is none, the highest image."""
     if not path.sound:
         return f"({path.barrier:.3f})"
     spread = path.barrier_std

@@ -1,4 +1,4 @@
-"""One rule for every ``--out``, and for verbs that are stopped.
+"""Rules for every ``--out``, and for verbs that are stopped.
 
 What is there already is refused, unless ``--resume`` keeps what is done or
 ``--overwrite`` does it anew. What an interrupted run left goes on without being asked,
@@ -16,8 +16,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from ase_physml.errors import DataError
-from ase_physml.jobs.disk import check_writable
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.disk import GO_ON, check_writable, partial_file, partial_folder
+from ase_physml.jobs.locking import FolderLock
 
 Overwrite = Annotated[
     bool,
@@ -37,15 +37,15 @@ _EITHER = "--resume keeps what is there, --overwrite does not: give one of them"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, as from a queue whose time is over."""
+    """Stop by SIGTERM, as from a queue whose time is over."""
 
 
 class Place(NamedTuple):
-    """Of results.
+    """Place of results.
 
     Attributes:
-        going_on: Keep what is there.
-        begin: To call before any work: from then on it may be interrupted.
+        going_on: Flag to keep what is there.
+        begin: Function to call before any work: from then on it may be interrupted.
     """
 
     going_on: bool
@@ -58,10 +58,10 @@ def check_file(
     """Refuse a file that is there or cannot be written.
 
     Args:
-        out: To write, or None for nothing.
-        overwrite: Replace it.
-        resume: Replace it if an interrupted run was about to.
-        option: That names it, if it is not ``OUT``.
+        out: File to write, or None for nothing.
+        overwrite: Flag to replace it.
+        resume: Flag to replace it if an interrupted run was about to.
+        option: Option that names it, if it is not ``OUT``.
 
     Raises:
         DataError: In one line.
@@ -73,7 +73,7 @@ def check_file(
         raise DataError(_EITHER)
     if out.is_dir():
         raise DataError(f"{where}: is a folder; name the file to write")
-    begun = resume and out.with_name(out.name + ".partial").exists()
+    begun = resume and partial_folder(out).exists()
     if out.exists() and not (overwrite or begun):
         raise DataError(f"{where}: exists; choose another name, or add --overwrite")
     check_writable(out)
@@ -94,17 +94,17 @@ def check_folder(folder: Path) -> None:
 def results_in(
     folder: Path, results: Sequence[Path], *, resume: bool, overwrite: bool
 ) -> Iterator[Place]:
-    """A folder of results, for this process alone.
+    """Folder of results, for this process alone.
 
     Args:
-        folder: Made if missing.
+        folder: Folder, made if missing.
         results: Files in it that this run would write.
-        resume: Keep those.
-        overwrite: Do them anew.
+        resume: Flag to keep those.
+        overwrite: Flag to do them anew.
 
     Yields:
-        Whether to go on with what is there; who has compared that with what is asked
-        for says that work begins.
+        Place of the results; who has compared what is there with what is asked for
+        says that work begins.
 
     Raises:
         DataError: Results that nobody asked to keep or replace, another process, or no
@@ -113,7 +113,7 @@ def results_in(
     if resume and overwrite:
         raise DataError(_EITHER)
     check_folder(folder)
-    with Claim(folder) as claim:
+    with FolderLock(folder) as claim:
         there = [path for path in results if path.exists()]
         if there and not (resume or overwrite or claim.interrupted):
             more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
@@ -125,15 +125,14 @@ def results_in(
             claim.begin()
             for path in results:
                 path.unlink(missing_ok=True)
-                path.with_name(path.name + ".part").unlink(missing_ok=True)
+                partial_file(path).unlink(missing_ok=True)
         yield Place(not overwrite and (resume or claim.interrupted), claim.begin)
 
 
 def kept_beside(out: Path) -> str:
-    """What is kept of a file that is put together at the end."""
+    """Advice for a file that is put together at the end: what of it is kept."""
     return (
-        f"finished results are kept in {out.name}.partial beside {out}; run the same "
-        "command again to go on"
+        f"finished results are kept in {partial_folder(out).name} beside {out}; {GO_ON}"
     )
 
 
@@ -142,7 +141,7 @@ def stoppable(kept: str) -> Iterator[None]:
     """Stop at SIGTERM as at Ctrl-C, and say in a line what is kept.
 
     Args:
-        kept: What is, and how to go on.
+        kept: Text of what is kept, and how to go on.
 
     Raises:
         typer.Exit: Of code 143 or 130, as shells know them.

@@ -1,4 +1,4 @@
-"""`physml pathway`: from a mapped reaction SMILES to a barrier."""
+"""Verb `physml pathway`: from a mapped reaction SMILES to a barrier."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -30,9 +30,9 @@ from ase_physml.errors import DataError, StructureError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.neb import ReactionPath
-    from ase_physml.workflows.pathway import Outcome
+    from ase_physml.workflows.pathway import PathwayOutcome
     from ase_physml.workflows.pathway_ends import Ends
+    from ase_physml.workflows.reaction_path import ReactionPath
 
 
 _WRITTEN = (
@@ -46,7 +46,7 @@ _WRITTEN = (
 )
 
 
-class Step(StrEnum):
+class LastStep(StrEnum):
     """Steps of a pathway."""
 
     conformers = "conformers"
@@ -92,7 +92,7 @@ def pathway(
     any_domain: Annotated[
         bool, typer.Option(help="Even with a potential that has seen minima only.")
     ] = False,
-    until: Annotated[Step, typer.Option(help="The last step.")] = Step.path,
+    until: Annotated[LastStep, typer.Option(help="The last step.")] = LastStep.path,
     uncertain: Annotated[
         Path | None,
         typer.Option(help="HDF5 set of what a committee is uncertain about."),
@@ -110,7 +110,7 @@ def pathway(
     path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
     are searched all the same.
     """
-    from ase_physml.workflows.conformer_ensemble import Settings
+    from ase_physml.workflows.conformers.embedding import ConformerSettings
     from ase_physml.workflows.neb import Search
     from ase_physml.workflows.pathway import PathwaySettings, find_pathways
 
@@ -126,7 +126,7 @@ def pathway(
         end_fmax=end_fmax,
         any_domain=any_domain,
     )
-    settings = PathwaySettings(Settings(n, seed), conformations, match, search)
+    settings = PathwaySettings(ConformerSettings(n, seed), conformations, match, search)
     check_export(calculator, uncertain)
     single = len(reactions) == 1
     folders = {name: out if single else out / name for name in reactions}
@@ -153,7 +153,7 @@ def pathway(
             results[name] = _plotted(results[name], folder, fmax)
     _print_ends(console, results)
     flawed = False
-    if until is Step.path:
+    if until is LastStep.path:
         paths = {name: _path(result) for name, result in results.items()}
         flawed = print_paths(console, paths, getattr(calculator, "potential", model))
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
@@ -167,9 +167,9 @@ def _read(
     inputs: list[str], column: str | None
 ) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
     """Reactions by unique names that can be names of folders, and bad rows."""
-    from ase_physml.workflows.conformer_runs import read_molecules
+    from ase_physml.workflows.conformers.library import read_molecules
+    from ase_physml.workflows.inputs import file_safe, read_structures
     from ase_physml.workflows.pathway_ends import Ends
-    from ase_physml.workflows.structures import file_safe, read_structures
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
@@ -192,8 +192,8 @@ def _read(
     return found, unread
 
 
-def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
-    """With a plot of its path, unless an earlier run, which saw all steps, made it."""
+def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOutcome":
+    """Plot the path, unless an earlier run, which saw all steps, has plotted it."""
     from ase_physml.workflows.plots import plot_path
 
     if isinstance(outcome, Exception) or outcome.path is None:
@@ -207,13 +207,13 @@ def _plotted(outcome: "Outcome", folder: Path, fmax: float) -> "Outcome":
     return outcome
 
 
-def _path(outcome: "Outcome") -> "ReactionPath | Exception":
+def _path(outcome: "PathwayOutcome") -> "ReactionPath | Exception":
     if isinstance(outcome, Exception):
         return outcome
     return outcome.path or StructureError("no path was searched")
 
 
-def _print_ends(console: "Console", results: "dict[str, Outcome]") -> None:
+def _print_ends(console: "Console", results: "dict[str, PathwayOutcome]") -> None:
     for name, result in results.items():
         if isinstance(result, Exception):
             continue

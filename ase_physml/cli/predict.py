@@ -18,7 +18,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.property_runs import Report
+    from ase_physml.workflows.prediction_tables import TableReport
 
 
 def predict(
@@ -45,17 +45,17 @@ def predict(
     lists them by their lines. OUT.unseen.csv lists molecules with elements that the
     model never saw.
     """
-    from ase_physml.chem.etkdg import MAX_ATOMS
-    from ase_physml.workflows.property_runs import run_properties
-    from ase_physml.workflows.smiles_tables import read_smiles_table
+    from ase_physml.chem.embed import MAX_ATOMS
+    from ase_physml.data.files.smiles_file import read_smiles
+    from ase_physml.workflows.prediction_tables import predict_table
 
     check_file(out, overwrite=overwrite, resume=resume)
-    rows = read_smiles_table(table, smiles_column)
+    rows = read_smiles(table, smiles_column)
     with (
         stoppable(kept_beside(out)),
         counting("predicting", len(rows.smiles)) as tell,
     ):
-        report = run_properties(
+        report = predict_table(
             rows,
             out,
             model,
@@ -74,7 +74,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print_total(report: "Report", out: Path) -> None:
+def _print_total(report: "TableReport", out: Path) -> None:
     names = name_some(report.names)
     unit = f" ({report.unit})" if report.unit else ""
     make_console().print(
@@ -84,7 +84,7 @@ def _print_total(report: "Report", out: Path) -> None:
     )
 
 
-def _print_unseen(report: "Report", out: Path) -> None:
+def _print_unseen(report: "TableReport", out: Path) -> None:
     _stderr().print(
         f"{len(report.unseen):,} have elements that the model never saw, their values "
         f"are guesses; listed in {out}.unseen.csv",

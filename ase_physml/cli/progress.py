@@ -1,4 +1,4 @@
-"""How far a long verb has come: a bar in a terminal, lines in a log file."""
+"""Progress of a long verb: a bar in a terminal, lines in a log file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ _PATIENCE = 10.0
 
 
 class Progress:
-    """What is done of a known or unknown number of things, on stderr.
+    """Progress of a known or unknown number of things, on stderr.
 
     Args:
-        what: Being done, for people.
-        total: Things to do; None if nobody knows.
+        what: Name of what is done, for people.
+        total: Number of things to do; None if nobody knows.
     """
 
     def __init__(self, what: str, total: int | None) -> None:
@@ -38,7 +38,7 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
-        """For as long as the ``with`` block."""
+        """Show it for as long as the ``with`` block."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -51,11 +51,11 @@ class Progress:
         self._bars = None
 
     def advance(self, count: int, state: str = "") -> None:
-        """So many more are done."""
+        """Count so many more as done."""
         self.reach(self.done + count, state=state)
 
     def reach(self, done: int, share: float = 0.0, state: str = "") -> None:
-        """So many are done in all, and such a share of others that are begun."""
+        """Set the number done in all, and the share done of others that are begun."""
         counted = done > self.done
         self.done, self._share, self._state = done, share, state
         if self._bars is not None:
@@ -119,8 +119,12 @@ def _clock(seconds: float) -> str:
 def counting(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Progress by numbers.
 
+    Args:
+        what: Name of what is done, for people.
+        total: Number of things to do; None if nobody knows.
+
     Yields:
-        A function of how many are newly done.
+        Function of the number newly done.
     """
     with Progress(what, total).shown() as progress:
         yield lambda count: progress.advance(count) if count else None
@@ -132,8 +136,13 @@ def falling(
 ) -> Iterator[Callable[[int, int, float], None]]:
     """Progress of relaxations, by how far their forces have come.
 
+    Args:
+        what: Name of what is done, for people.
+        total: Number of relaxations.
+        fmax: Threshold of the force, eV/Å.
+
     Yields:
-        A function of an index, a step and its largest force; a force of 0 says that
+        Function of an index, a step and its largest force, eV/Å; a force of 0 says that
         the one of this index is through, however it went.
     """
     first: dict[int, float] = {}
@@ -156,7 +165,7 @@ def falling(
 
 
 def share_of_the_way(first: float, now: float, goal: float) -> float:
-    """How far a force has come, 0 to 1; forces fall by factors, so in logarithms."""
+    """Share of its way that a force has come, 0 to 1, in logarithms of the force."""
     if now <= goal or first <= goal:
         return 1.0
     return max(0.0, min(1.0, log(first / now) / log(first / goal)))

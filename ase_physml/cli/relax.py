@@ -1,4 +1,4 @@
-"""`physml relax`: structures in, relaxed structures out."""
+"""Verb `physml relax`: structures in, relaxed structures out."""
 
 import traceback
 from dataclasses import dataclass
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.calculators.physml import PhysMLCalculator
-    from ase_physml.workflows.relax_many import Outcome
-    from ase_physml.workflows.relax_units import Potential
-    from ase_physml.workflows.relaxation import Relaxed
+    from ase_physml.workflows.relax import Relaxed
+    from ase_physml.workflows.relax_many import Outcome, PotentialOptions
 
 # With more structures than this, plots are drawn only if asked for: each takes longer
 # than a small molecule.
@@ -93,11 +92,10 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
-    from ase_physml.chem.etkdg import MAX_ATOMS
-    from ase_physml.workflows.relax import write_relaxed
-    from ase_physml.workflows.relax_units import Potential
-    from ase_physml.workflows.relaxation import Relaxed
-    from ase_physml.workflows.structures import read_inputs
+    from ase_physml.chem.embed import MAX_ATOMS
+    from ase_physml.workflows.inputs import read_inputs
+    from ase_physml.workflows.relax import Relaxed
+    from ase_physml.workflows.relax_many import PotentialOptions, write_relaxed
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -107,7 +105,7 @@ def relax(
     # Files of the results together: as old or new as these are.
     check_file(uncertain, overwrite=True, option="--uncertain")
     check_file(collect, overwrite=True, option="--collect")
-    potential = Potential(model, device, dtype.value, compiled)
+    potential = PotentialOptions(model, device, dtype.value, compiled)
     calculator = potential.calculator()
     check_export(calculator, uncertain)
     console = make_console()
@@ -119,17 +117,17 @@ def relax(
             results[name] = start
         else:
             starts[name] = start
-    how = _How(optimizer.value, fmax, steps, batch_size, plot, scheduler)
+    options = _Options(optimizer.value, fmax, steps, batch_size, plot, scheduler)
     stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
     with (
         stoppable(f"finished structures are kept in {out}/; {_GO_ON}"),
         results_in(out, stems, resume=resume, overwrite=overwrite) as place,
     ):
         if place.going_on:
-            results.update(_earlier(starts, out, calculator, how))
+            results.update(_earlier(starts, out, calculator, options))
         place.begin()
         missing = {n: start for n, start in starts.items() if results[n] is None}
-        _relax(missing, out, potential, calculator, how, results, place.going_on)
+        _relax(missing, out, potential, calculator, options, results, place.going_on)
     _print_table(console, results, calculator.potential)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
@@ -142,7 +140,7 @@ def relax(
 
 
 @dataclass(frozen=True)
-class _How:
+class _Options:
     """Options of the relaxations."""
 
     optimizer: str
@@ -156,66 +154,68 @@ class _How:
 def _relax(
     starts: "dict[str, Atoms]",
     out: Path,
-    potential: "Potential",
+    potential: "PotentialOptions",
     calculator: "PhysMLCalculator",
-    how: _How,
+    options: _Options,
     results: "dict[str, Outcome | None]",
     resume: bool,
 ) -> None:
     """Relax, and write what comes of each as soon as it is there."""
-    from ase_physml.workflows.relax_many import relax_many
-    from ase_physml.workflows.relax_units import relax_on
+    from ase_physml.workflows.relax_many import relax_many, relax_on
 
     names = list(starts)
-    plotted = len(names) <= _PLOTTED if how.plot is None else how.plot
+    plotted = len(names) <= _PLOTTED if options.plot is None else options.plot
     settings: dict[str, Any] = {
-        "optimizer": how.optimizer,
-        "fmax": how.fmax,
-        "steps": how.steps,
+        "optimizer": options.optimizer,
+        "fmax": options.fmax,
+        "steps": options.steps,
         "trajectories": [beside(out / name, ".traj") for name in names],
     }
-    with falling("relaxing", len(names), how.fmax) as show:
+    with falling("relaxing", len(names), options.fmax) as show:
 
         def leave(index: int, outcome: "Outcome") -> None:
             stem = out / names[index]
-            results[names[index]] = _write(outcome, stem, how.fmax, plotted)
+            results[names[index]] = _write(outcome, stem, options.fmax, plotted)
             show(index, 0, 0.0)
 
-        if how.scheduler is None:
+        if options.scheduler is None:
             relax_many(
                 list(starts.values()),
                 calculator,
                 **settings,
-                batch_size=how.batch_size,
+                batch_size=options.batch_size,
                 on_done=leave,
                 on_step=show,
                 resume=resume,
             )
             return
-        with open_workers(how.scheduler) as workers:
+        with open_workers(options.scheduler) as workers:
             relax_on(
                 workers, list(starts.values()), potential, **settings, on_done=leave
             )
 
 
 def _earlier(
-    starts: "dict[str, Atoms]", out: Path, calculator: "PhysMLCalculator", how: _How
+    starts: "dict[str, Atoms]",
+    out: Path,
+    calculator: "PhysMLCalculator",
+    options: _Options,
 ) -> "dict[str, Relaxed]":
     """Results of an earlier run, each with its last file: the final structure.
 
     Raises:
         DataError: What lies there, finished or not, is of other work.
     """
-    from ase_physml.calculators.identity import identity_of
-    from ase_physml.workflows.relaxation import finished, relaxation_identity
+    from ase_physml.calculators.provenance import identity_of
+    from ase_physml.workflows.relax import finished, relaxation_identity
 
     potential = identity_of(calculator)
     found = {}
     for name, start in starts.items():
         made_of = relaxation_identity(
-            start, potential, how.optimizer, how.fmax, how.steps
+            start, potential, options.optimizer, options.fmax, options.steps
         )
-        done = finished(start, beside(out / name, ".traj"), how.fmax, made_of)
+        done = finished(start, beside(out / name, ".traj"), options.fmax, made_of)
         if done is not None and beside(out / name, ".xyz").is_file():
             found[name] = done
     return found

@@ -1,4 +1,4 @@
-"""What several verbs share: choices, tables, workers, lines about errors."""
+"""Parts that several verbs share: choices, tables, workers, lines about errors."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ase_physml.data.label import Failure
-    from ase_physml.data.workers import Workers
+    from ase_physml.jobs.failures import Failure
+    from ase_physml.jobs.pool import Workers
     from ase_physml.workflows.uncertainty import Doubt
 
 Scheduler = Annotated[
@@ -65,7 +65,7 @@ def name_some(names: Sequence[str]) -> str:
 
 
 def print_lines(failures: "Sequence[Failure]", out: Path) -> None:
-    """The first lines of a table that failed, on stderr, and where all are listed."""
+    """Print the first lines of a table that failed, on stderr, and where all are."""
     from rich.console import Console
 
     if not failures:
@@ -80,12 +80,12 @@ def print_lines(failures: "Sequence[Failure]", out: Path) -> None:
 
 
 def beside(stem: Path, suffix: str) -> Path:
-    """A file of that stem; unlike `with_suffix`, dots of the stem are kept."""
+    """File of a stem and a suffix; unlike `with_suffix`, dots of the stem are kept."""
     return stem.with_name(stem.name + suffix)
 
 
 def make_console() -> "Console":
-    """For tables on stdout."""
+    """Console for tables on stdout."""
     from rich.console import Console
 
     # A pipe has no width of its own: leave room for long names.
@@ -93,7 +93,7 @@ def make_console() -> "Console":
 
 
 def make_table(title: str) -> "Table":
-    """Without lines between cells."""
+    """Table without lines between cells."""
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
@@ -108,14 +108,14 @@ def make_table(title: str) -> "Table":
 
 @contextmanager
 def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers]":
-    """Those of a Dask cluster, or processes of this machine where none is named.
+    """Workers of a Dask cluster, or processes of this machine where none is named.
 
     Raises:
         DataError: No scheduler answers there, or Dask is not installed.
     """
     from rich.console import Console
 
-    from ase_physml.data.workers import Processes
+    from ase_physml.jobs.pool import Processes
 
     if scheduler is None:
         yield Processes(processes)
@@ -125,7 +125,7 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
             "processes are of this machine, and a scheduler has its own: give one of "
             "the two"
         )
-    from ase_physml.data.dask_workers import DaskWorkers
+    from ase_physml.jobs.dask import DaskWorkers
 
     with DaskWorkers(scheduler) as workers:
         if not workers.threads:
@@ -136,7 +136,7 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
 
 
 def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
-    """A calculator by name; device and precision are of potentials, not of others.
+    """Calculator of a name; device and precision are of potentials, not of others.
 
     Raises:
         PotentialError: No such calculator, or one without forces.
@@ -164,7 +164,7 @@ def print_doubts(
     calculator: "Calculator",
     export: Path | None,
 ) -> None:
-    """A line for each structure that a committee is uncertain about; export them."""
+    """Print a line for each structure that a committee doubts; export them."""
     from rich.markup import escape
 
     from ase_physml.calculators.names import name_of
@@ -208,7 +208,7 @@ def check_export(calculator: "Calculator", export: Path | None) -> None:
 
 
 def print_errors(results: Mapping[str, object]) -> bool:
-    """One line on stderr for each failure among results; whether there was any."""
+    """Print a line on stderr for each failure among results; whether there was any."""
     from rich.console import Console
     from rich.markup import escape
 

@@ -16,19 +16,19 @@ from ase_physml.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from ase_physml.data.tables import PropertyTable
+    from ase_physml.data.property_tables import PropertyTable
 
 
 class Task(StrEnum):
-    """What the targets are."""
+    """Kind of the targets."""
 
     regression = "regression"
     classification = "classification"
     multiclass = "multiclass"
 
 
-class Draw(StrEnum):
-    """How molecules are split."""
+class SplitKind(StrEnum):
+    """Way in which molecules are split."""
 
     random = "random"
     scaffold = "scaffold"
@@ -52,8 +52,8 @@ def table(
         typer.Option(help="Add a conformer of each (ETKDGv3, MMFF94) to learn from."),
     ] = True,
     split: Annotated[
-        Draw, typer.Option(help="Training, validation and test, 8:1:1.")
-    ] = Draw.random,
+        SplitKind, typer.Option(help="Training, validation and test, 8:1:1.")
+    ] = SplitKind.random,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     resume: Resume = False,
@@ -67,8 +67,8 @@ def table(
     """
     import numpy as np
 
-    from ase_physml.chem.properties import import_table
-    from ase_physml.chem.splits import random_split, scaffold_split
+    from ase_physml.chem.molecule_sets import random_split, scaffold_split
+    from ase_physml.chem.property_sets import import_table
 
     check_file(out, overwrite=overwrite, resume=resume)
     read = _read(source, target, smiles_column, task, classes, unit)
@@ -108,7 +108,7 @@ def _read(
     classes: int,
     unit: str,
 ) -> "PropertyTable":
-    from ase_physml.data.tables import TableFormat, read_table
+    from ase_physml.data.property_tables import TableFormat, read_table
 
     if not target:
         return read_table(source)

@@ -58,13 +58,12 @@ def train(
         raise PhysMLError(
             "training needs the extra: pip install 'ase-physml[train]'"
         ) from error
-    from ase_physml.training.launch import fit, load
-    from ase_physml.training.loop import Run
+    from ase_physml.training.fit import Run, fit, load_recipe
     from ase_physml.training.stopping import TrainingStopped, stop_early
 
     # Devices it did not find, and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    loaded = load(recipe, overrides or [])
+    loaded = load_recipe(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
     check_folder(folder)
     checkpoint = None
@@ -106,7 +105,7 @@ def _holds_a_run(folder: Path) -> bool:
 
 
 def _farewell(stopped: "TrainingStopped", checkpoint: Path) -> str:
-    """What is kept of a run that a signal has ended, and how to go on with it."""
+    """Words on what is kept of a run that a signal has ended, and how to go on."""
     import shlex
     import sys
 

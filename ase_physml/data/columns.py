@@ -1,4 +1,4 @@
-"""The columns of a set: what is stored of a frame, in which shape, dtype and unit.
+"""Columns of a set: shape, dtype and unit of everything stored of a frame.
 
 The layout of files, the checks of values, the writer, the reader, conversions of units,
 labelling and batches follow this table. A new label is one line here and one field of
@@ -13,8 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ase_physml.data.text_column import text
-
 Values = npt.NDArray[Any]
 
 # Kinds of NumPy dtypes that a file may have where the writer stores one of these.
@@ -24,20 +22,20 @@ _REAL = "f"
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset of a file, and one field of a frame.
+    """Dataset of a file, and field of a frame.
 
     Attributes:
         name: Name of the dataset.
-        per: What has a row of it: every "frame", or every "atom" of it.
+        per: Owner of a row: every "frame", or every "atom" of it.
         shape: Shape of a row.
-        dtype: Of NumPy; "real" for the precision of the set, "text" for text.
-        missing: What stands for "not given" in a file: NaN of labels, 0 or "" of what
-            most frames lack; None of what every frame has.
+        dtype: Name of NumPy's; "real" for the precision of the set, "text" for text.
+        missing: Value that stands for "not given" in a file: NaN of labels, 0 or "" of
+            columns that most frames lack; None of those that every frame has.
         unit: Unit of the values, "" for none.
         stated: Attribute of the file that states the unit, "" for none.
         field: Field of `Frame`; as the dataset if "".
-        adds: Of a baseline and its correction the values add up.
-        of_cells: Only periodic structures that have a volume have it.
+        adds: Flag that values of a baseline and its correction add up.
+        of_cells: Flag that only periodic structures with a volume have it.
     """
 
     name: str
@@ -56,7 +54,7 @@ class Column:
 
     @property
     def per_atom(self) -> bool:
-        """Whether every atom has a row."""
+        """True if every atom has a row."""
         return self.per == "atom"
 
     @property
@@ -66,12 +64,12 @@ class Column:
 
     @property
     def is_real(self) -> bool:
-        """Whether it holds real numbers."""
+        """True if it holds real numbers."""
         return self.kinds == _REAL
 
     @property
     def is_label(self) -> bool:
-        """Whether frames without it hold NaN."""
+        """True if frames without it hold NaN."""
         return isinstance(self.missing, float) and isnan(self.missing)
 
     def shape_of(self, n: int) -> tuple[int, ...]:
@@ -79,7 +77,7 @@ class Column:
         return (n, *self.shape) if self.per_atom else self.shape
 
     def problem(self, values: Any, n: int) -> str | None:
-        """What is wrong with the field of a frame of n atoms; None if nothing is."""
+        """Fault of the field of a frame of n atoms, for people; None if it has none."""
         if self.dtype == "text":
             return None
         if np.shape(values) != self.shape_of(n):
@@ -91,7 +89,7 @@ class Column:
         return None
 
     def is_wrong(self, rows: Values) -> Values:
-        """Which of stored rows of real numbers are not finite; NaN of labels may be."""
+        """Mask of stored rows of numbers that are not finite, but for NaN of labels."""
         bad = np.isinf(rows) if self.is_label else ~np.isfinite(rows)
         return np.asarray(bad.reshape(len(rows), -1).any(1))
 
@@ -101,7 +99,7 @@ class Column:
         return None if all(v is None for v in values) else self.filled(frames)
 
     def filled(self, frames: Sequence[Any]) -> Values:
-        """Rows of frames, with what stands for "not given" where one has it not."""
+        """Rows of frames, with ``missing`` where one has it not."""
         values = [getattr(frame, self.field) for frame in frames]
         for k, frame in enumerate(frames):
             if values[k] is None:
@@ -122,8 +120,17 @@ class Column:
         return values if np.ndim(values) else float(values)
 
 
+def text(value: object) -> str:
+    """Text of an attribute or a name, however HDF5 stored it."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value)
+
+
 N_ATOMS = Column("n_atoms", "frame", dtype="i4")
-"""Atoms of each frame, by which the rows of all others are found."""
+"""Number of atoms of each frame, by which the rows of all others are found."""
 
 COLUMNS = (
     Column("atomic_numbers", "atom", dtype="u1", field="numbers"),
@@ -144,7 +151,7 @@ COLUMNS = (
     Column("name", "frame", dtype="text", missing=""),
     Column("smiles", "frame", dtype="text", missing=""),
 )
-"""Of a file, in the order in which they are written."""
+"""Columns of a file, in the order in which they are written."""
 
 BY_NAME = {column.name: column for column in (N_ATOMS, *COLUMNS)}
 REQUIRED = tuple(c.name for c in BY_NAME.values() if c.missing is None)

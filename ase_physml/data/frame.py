@@ -1,4 +1,4 @@
-"""One structure with its labels, as plain arrays."""
+"""Frame: one structure with its labels, as plain arrays."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,16 +11,16 @@ Array = npt.NDArray[Any]
 
 
 class Evaluation(NamedTuple):
-    """What a calculator says of one structure.
+    """Labels that a calculator gives one structure.
 
     Attributes:
-        energy: eV.
-        forces: (n, 3) eV/Å.
-        charges: (n,) e, or None.
-        dipole: (3,) e Å, or None.
-        spread: Of a committee: largest standard deviation of the force on an atom,
-            eV/Å, or None.
-        stress: (3, 3) eV/Å^3 with ASE's sign, or None.
+        energy: Energy, eV.
+        forces: Forces (n, 3), eV/Å.
+        charges: Charges (n,), e, or None.
+        dipole: Dipole (3,), e Å, or None.
+        spread: Largest standard deviation of the force on an atom that a committee
+            states, eV/Å, or None.
+        stress: Stress (3, 3), eV/Å^3, with ASE's sign, or None.
     """
 
     energy: float
@@ -33,24 +33,24 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """One structure.
+    """Structure with its labels.
 
     Attributes:
         numbers: Atomic numbers (n,).
-        positions: (n, 3) Å.
-        energy: eV, or None.
-        forces: (n, 3) eV/Å, or None.
-        cell: (3, 3) Å, or None for a molecule.
-        pbc: (3,) bool, or None for a molecule.
+        positions: Positions (n, 3), Å.
+        energy: Energy, eV, or None.
+        forces: Forces (n, 3), eV/Å, or None.
+        cell: Lattice vectors (3, 3), Å, or None for a molecule.
+        pbc: Periodic directions (3,), bool, or None for a molecule.
         name: Free text.
         smiles: Free text.
-        fixed: (n,) bool, atoms that were held where they are; None if none was.
-        charges: (n,) e, or None.
-        dipole: (3,) e Å, or None.
+        fixed: Mask (n,) of atoms that were held where they are; None if none was.
+        charges: Charges (n,), e, or None.
+        dipole: Dipole (3,), e Å, or None.
         spread: Largest standard deviation that a committee states for the force on an
             atom, where its mean is the label, eV/Å; or None.
-        stress: Of a structure with a volume, (3, 3) eV/Å^3 with ASE's sign, positive
-            where the cell would rather be smaller; or None.
+        stress: Stress (3, 3) of a structure with a volume, eV/Å^3, with ASE's sign:
+            positive where the cell would rather be smaller; or None.
     """
 
     numbers: Array
@@ -73,7 +73,7 @@ class Frame:
         return len(self.numbers)
 
     def problem(self) -> str | None:
-        """What is wrong with the values, in a few words; None if nothing is."""
+        """Fault of the values, in a few words; None if there is none."""
         if self.n_atoms == 0:
             return "no atoms"
         for column in COLUMNS:

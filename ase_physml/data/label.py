@@ -1,4 +1,4 @@
-"""Energies and forces from any ASE calculator, or what it leaves over of a set's own.
+"""Labels of a set from any ASE calculator, or its own less a calculator's.
 
 Resumable after a kill.
 
@@ -7,10 +7,10 @@ together at the end, in the order of the input, and is the same however often th
 was interrupted and whatever the number of processes.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,21 @@ import numpy as np
 
 from ase_physml.data.columns import COLUMNS, Column
 from ase_physml.data.frame import Evaluation, Frame
-from ase_physml.data.journal import Journal
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.workers import (
-    Lost,
+from ase_physml.data.results import (
     Maker,
-    Processes,
-    Workers,
+    Result,
+    checksum,
     compute_each,
-    in_units,
+    pack_result,
+    unpack_result,
 )
 from ase_physml.data.writer import Precision, RaggedWriter
 from ase_physml.errors import DataError
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.failures import Failure, list_failures
 from ase_physml.jobs.identity import CALLED, Identity
+from ase_physml.jobs.journal import Journal
+from ase_physml.jobs.pool import Lost, Processes, Workers
 
 _FORMAT = 1
 # Frames that travel together to a worker elsewhere: enough to pay for the way.
@@ -39,27 +40,12 @@ _UNIT = 16
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A frame that the calculator could not treat.
-
-    Attributes:
-        index: Position in the input; of what a table says, its line.
-        name: Of the frame, or "".
-        reason: What the calculator said.
-    """
-
-    index: int
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Report:
-    """What labelling did.
+    """Counts of a labelling, and its failures.
 
     Attributes:
-        labelled: Frames in the set.
-        resumed: Results that were there from an earlier run.
+        labelled: Number of frames in the set.
+        resumed: Number of results that were there from an earlier run.
         failures: Frames left out, also listed in ``OUT.failures.csv``.
     """
 
@@ -72,18 +58,18 @@ Combine = Callable[[Frame, Evaluation], Frame]
 
 
 def replaced(frame: Frame, result: Evaluation) -> Frame:
-    """The frame with the calculator's labels in place of its own."""
+    """Frame with the calculator's labels in place of its own."""
     return replace(frame, **result._asdict())
 
 
 def less(frame: Frame, result: Evaluation) -> Frame:
-    """The frame with its labels less the calculator's; what does not add up is its."""
+    """Frame with its labels less the calculator's; those that do not add up are its."""
     rest = {c.field: _rest(frame, result, c) for c in COLUMNS if c.adds}
     return replace(replaced(frame, result), **rest)
 
 
 def _rest(frame: Frame, result: Evaluation, column: Column) -> Any:
-    """What a calculator leaves over of a label, None unless both have it."""
+    """Label less the calculator's, None unless both have it."""
     own, its = getattr(frame, column.field), getattr(result, column.name)
     return None if own is None or its is None else own - its
 
@@ -106,14 +92,14 @@ def plan(
     *,
     subtract: bool = False,
 ) -> tuple[Metadata, Combine]:
-    """Metadata of a set to be labelled, and what becomes of its frames.
+    """Metadata of a set to be labelled, and how frames and results are combined.
 
     Args:
         given: Metadata of the input.
         file: Name of the input, where it states no source.
         calculator: Name of the calculator.
-        level_of_theory: Of the labels, where it is not the calculator's name; less a
-            baseline, where the input does not state it.
+        level_of_theory: Method and basis of the labels, where it is not the name of the
+            calculator; less a baseline, where the input does not state it.
         subtract: Take the calculator as a baseline, whose labels come off the set's.
 
     Raises:
@@ -163,20 +149,21 @@ def label(
     Args:
         frames: Structures; iterated twice, in the same order at every run.
         out: Set to write; replaced if it exists, and only when complete.
-        make: From ``calculator`` to an ASE calculator, once in each process; a
+        make: Function from ``calculator`` to an ASE calculator, once in each process; a
             function at the top level of a module.
-        calculator: Names it; an interrupted run goes on only with the same one.
-        metadata: Of the set.
-        combine: What becomes of a frame and the calculator's result; `less` and
+        calculator: Name of it; an interrupted run goes on only with the same one.
+        metadata: Metadata of the set.
+        combine: Function of a frame and the calculator's result; `less` and
             `less_at_rest` leave the difference to the frame's own labels.
         processes: Worker processes, with one thread each; 1 computes in this one.
             More need ``if __name__ == "__main__":`` in a script.
-        workers: To compute elsewhere instead, such as `DaskWorkers`.
-        precision: dtype of positions and forces in the set.
-        made_of: What tells the calculator from another of its name, as
-            `ase_physml.calculators.identity.identity_of` says; by default the name.
+        workers: Workers elsewhere instead, such as `DaskWorkers`.
+        precision: Dtype of positions and forces in the set.
+        made_of: Identity of the calculator, as
+            `ase_physml.calculators.provenance.identity_of` gives it; by default its
+            name.
         afresh: Forget what an interrupted run left.
-        on_frames: Called with the number of frames just finished.
+        on_frames: Function called with the number of frames just finished.
 
     Raises:
         DataError: No frame could be labelled, a process died, or an interrupted run
@@ -190,20 +177,23 @@ def label(
     tell = on_frames or _nobody
     # Fails here, with a plain message, rather than in every worker.
     make(calculator)
-    folder = out.with_name(out.name + ".partial")
     about = {CALLED: calculator, **(made_of or {"name": calculator})}
     job = Identity.of("label", _FORMAT, calculator=about)
-    with Journal(folder, job, afresh=afresh) as journal:
+    with Journal(out, job, pack_result, unpack_result, afresh=afresh) as journal:
         resumed = journal.count
         tell(resumed)
-        jobs = ((i, f) for i, f in enumerate(frames) if not journal.has(i, f))
+        missing = (
+            (k, frame)
+            for k, frame in enumerate(frames)
+            if not journal.has(k, checksum(frame))
+        )
         places = workers or Processes(processes)
-        units = in_units(jobs, 1 if isinstance(places, Processes) else _UNIT)
+        units = _in_units(missing, 1 if isinstance(places, Processes) else _UNIT)
         work = partial(compute_each, make, calculator, job.sha256)
         for _, unit, results in places.map_units(work, units):
             for (index, frame), result in zip(unit, results, strict=True):
                 said = result.reason if isinstance(result, Lost) else result
-                journal.add(index, frame, said)
+                journal.add(index, checksum(frame), said)
             tell(len(unit))
         failures: list[Failure] = []
         with RaggedWriter(out, metadata, precision) as writer:
@@ -224,7 +214,7 @@ def _nobody(count: int) -> None:  # noqa: ARG001 - nobody wants to know
 
 def _labelled(
     frames: Iterable[Frame],
-    journal: Journal,
+    journal: Journal[Result],
     failures: list[Failure],
     combine: Combine,
 ) -> Iterator[Frame]:
@@ -236,28 +226,10 @@ def _labelled(
             yield combine(frame, result)
 
 
-def list_failures(
-    out: Path,
-    failures: list[Failure],
-    kind: str = "failures",
-    counted: str = "frame",
-) -> None:
-    """Write ``OUT.KIND.csv``, or remove one of earlier if there are none.
-
-    Args:
-        out: File of the results.
-        failures: To list.
-        kind: Of the list.
-        counted: What their indices count, "frame" from 0 or "line" from 1.
-    """
-    path = out.with_name(f"{out.name}.{kind}.csv")
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    with (
-        writing(path),
-        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        rows = csv.writer(file)
-        rows.writerow([counted, "name", "reason"])
-        rows.writerows([f.index, f.name, f.reason] for f in failures)
+def _in_units(
+    frames: Iterable[tuple[int, Frame]], size: int
+) -> Iterator[tuple[int, list[tuple[int, Frame]]]]:
+    """Numbered frames in units of a size, each with the number of its first."""
+    rest = iter(frames)
+    while unit := list(islice(rest, size)):
+        yield unit[0][0], unit

@@ -1,4 +1,4 @@
-"""The project's HDF5 layout: which datasets there are, and how long each must be."""
+"""Layout of the project's HDF5 files: datasets, their lengths and units."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ase_physml.data.columns import BY_NAME, COLUMNS, N_ATOMS, REQUIRED, Column
+from ase_physml.data.columns import BY_NAME, COLUMNS, N_ATOMS, REQUIRED, Column, text
 from ase_physml.data.files.limits import check_dataset
 from ase_physml.data.frame import Array
-from ase_physml.data.text_column import text
 from ase_physml.errors import DataError
 
 _MEANS = {"iu": "integers", "biu": "booleans", "SO": "text", "f": "real numbers"}
@@ -42,7 +41,7 @@ def check_layout(path: Path, file: h5py.File) -> Array:
     """Check everything but the values, reading only headers and ``n_atoms``.
 
     Returns:
-        ``n_atoms`` (M,) int32.
+        Number of atoms of each frame, int32 (M,).
 
     Raises:
         DataError: Naming the file, the dataset and the remedy.
@@ -83,8 +82,8 @@ def check_units(path: Path, file: h5py.File, *, strict: bool) -> None:
     """Refuse a file in other units.
 
     Args:
-        path: Of the file, for messages.
-        file: Open.
+        path: Path of the file, for messages.
+        file: Open file.
         strict: Also refuse one that does not state the units of what it holds.
 
     Raises:

@@ -1,11 +1,10 @@
-"""What the numbers of a set mean, as attributes of its file."""
+"""Metadata of a set: origin and meaning of its numbers, as attributes of its file."""
 
 import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ase_physml.data.columns import UNITS
-from ase_physml.data.text_column import text
+from ase_physml.data.columns import UNITS, text
 from ase_physml.errors import DataError
 
 # HDF5 refuses larger attributes with a message that nobody understands.
@@ -14,16 +13,16 @@ _LARGEST_ATTRIBUTE = 60_000
 
 @dataclass(frozen=True)
 class Metadata:
-    """Where a set comes from, and what its numbers mean.
+    """Origin of a set, and meaning of its numbers.
 
     Attributes:
         level_of_theory: Method and basis of the labels.
-        energy_kind: For example "total electronic energy".
-        equilibrium: All frames are minima of their surface; None if nobody said.
+        energy_kind: Kind of the energies, such as "total electronic energy".
+        equilibrium: Flag that all frames are minima; None if nobody said.
         source: Citation or origin.
         baseline: Calculator whose energies and forces came off the labels, by name; ""
             for labels that are whole.
-        extra: Any further facts that JSON can hold.
+        extra: Further facts that JSON can hold.
     """
 
     level_of_theory: str = ""
@@ -35,11 +34,11 @@ class Metadata:
 
     @property
     def relative(self) -> bool:
-        """Energies mean something within a molecule or reaction only."""
+        """True if energies mean something within a molecule or reaction only."""
         return self.energy_kind.startswith("relative")
 
     def to_attributes(self) -> dict[str, Any]:
-        """As attributes of an HDF5 file, units included.
+        """Attributes of an HDF5 file, units included.
 
         Raises:
             DataError: ``extra`` is too large for an attribute.
@@ -62,7 +61,7 @@ class Metadata:
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> "Metadata":
-        """From the attributes of an HDF5 file; unknown ones land in ``extra``."""
+        """Metadata of the attributes of an HDF5 file; unknown ones go to ``extra``."""
         known = {*UNITS, *(f.name for f in fields(cls))}
         extra = {k: text(v) for k, v in attributes.items() if k not in known}
         if "extra" in attributes:
@@ -79,7 +78,7 @@ class Metadata:
 
 
 def _parsed(extra: str) -> dict[str, Any]:
-    """What we wrote as JSON; text of someone else's stays text."""
+    """Facts that we wrote as JSON; text of someone else's stays text."""
     try:
         content = json.loads(extra)
     except ValueError:

@@ -1,11 +1,11 @@
-"""What is in a set, read once and in bounded memory."""
+"""Summary of a set, read once and in bounded memory."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Array
-from ase_physml.data.ragged import RaggedSet
 
 # Above this, all distances of a frame take too much memory.
 _DISTANCES_UP_TO = 256
@@ -16,17 +16,17 @@ class Summary:
     """Counts and ranges of a set.
 
     Attributes:
-        frames: Structures.
+        frames: Number of structures.
         atoms: Smallest, mean and largest number of atoms.
         elements: Atomic number to number of atoms.
-        energies: Frames with an energy.
+        energies: Number of frames with an energy.
         energy_per_atom: Lowest and highest, eV, or None.
-        forces: Frames with forces.
-        largest_force: Of any atom, eV/Å, or None.
-        periodic: Frames with a periodic direction.
-        duplicates: Frames that repeat an earlier one: the same elements and the same
-            distances to 0.01 Å, whatever the orientation and order of atoms; frames
-            of more than 256 atoms have to agree in order and position.
+        forces: Number of frames with forces.
+        largest_force: Largest force on an atom, eV/Å, or None.
+        periodic: Number of frames with a periodic direction.
+        duplicates: Number of frames that repeat an earlier one: the same elements and
+            the same distances to 0.01 Å, whatever the orientation and order of atoms;
+            frames of more than 256 atoms have to agree in order and position.
     """
 
     frames: int
@@ -70,15 +70,15 @@ def summarise(data: RaggedSet) -> Summary:
 
 
 def fingerprints(numbers: Array, positions: Array, rows: Array) -> Array:
-    """64 bits of each frame that rotation and order of atoms do not change.
+    """Fingerprints of frames that rotation and order of atoms do not change.
 
     Args:
-        numbers: (sum N,) of all frames.
-        positions: (sum N, 3) Å.
-        rows: (M + 1,) first row of each frame, and the end.
+        numbers: Atomic numbers of all frames (sum N,).
+        positions: Positions of all (sum N, 3), Å.
+        rows: First row of each frame, and the end (M + 1,).
 
     Returns:
-        uint64 (M,).
+        64 bits of each frame, uint64 (M,).
     """
     sizes = np.diff(rows)
     marks = np.empty(len(sizes), dtype=np.uint64)
@@ -93,7 +93,7 @@ def fingerprints(numbers: Array, positions: Array, rows: Array) -> Array:
 
 
 def _marks_of_equal_size(z: Array, r: Array) -> Array:
-    """Of frames with numbers (m, n) and positions (m, n, 3)."""
+    """Fingerprints (m,) of frames with numbers (m, n) and positions (m, n, 3)."""
     if z.shape[1] > _DISTANCES_UP_TO:
         order = np.arange(z.shape[1]) * 4
         places = np.rint(r * 100).astype(np.int64)

@@ -1,9 +1,10 @@
-"""Writing sets: in chunks, and all or nothing."""
+"""Writer of sets: in chunks, and all or nothing."""
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Literal, Self
 
@@ -13,21 +14,21 @@ import numpy as np
 from ase_physml.data.columns import COLUMNS, N_ATOMS, Column
 from ase_physml.data.frame import Array, Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.text_column import TextColumn
 from ase_physml.errors import DataError
-from ase_physml.jobs.disk import check_room, reason
+from ase_physml.jobs.disk import atomic_write, check_room, partial_file, reason
 from ase_physml.jobs.locking import lock
 
 Precision = Literal["f4", "f8"]
 
 _BUFFERED_ATOMS = 100_000
 _CHUNK_VALUES = 8192
+_TEXT_ROWS = 8192
 # For what HDF5 and the texts still keep back.
 _SPARE_BYTES = 2**24
 
 
 class RaggedWriter:
-    """Append frames to a new set; the file appears under its name when it is complete.
+    """Writer of a new set; the file appears under its name when it is complete.
 
     A column exists as soon as one frame has it. Frames without a label that others have
     get NaN.
@@ -35,8 +36,9 @@ class RaggedWriter:
     Args:
         path: File to write; replaced if it exists.
         metadata: Attributes; may be replaced until the end of the ``with`` block.
-        precision: dtype of positions and forces.
-        compress: gzip with shuffling; without it files are larger and faster to read.
+        precision: Dtype of positions and forces.
+        compress: Use gzip with shuffling; files without it are larger and faster to
+            read.
 
     Raises:
         DataError: A frame that cannot be stored, named by its position, or a path that
@@ -52,7 +54,6 @@ class RaggedWriter:
         compress: bool = True,
     ) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_name(self.path.name + ".part")
         self.metadata = metadata
         self.precision = precision
         self.n_frames = 0
@@ -64,19 +65,21 @@ class RaggedWriter:
         self._buffer: list[Frame] = []
         self._buffered_atoms = 0
         self._written = {"frames": 0, "atoms": 0}
-        self._texts: dict[str, TextColumn] = {}
+        self._texts: dict[str, _TextColumn] = {}
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # HDF5 locks too, but only after it has emptied the file.
-            with self.partial.open("ab") as file:
+            with partial_file(self.path).open("ab") as file:
                 if not lock(file):
                     raise DataError(
                         f"{self.path}: another process is writing it; wait for that, "
                         "or choose another name"
                     )
-            self._file = h5py.File(self.partial, "w")
+            self._stack = ExitStack()
+            partial = self._stack.enter_context(atomic_write(self.path, sync=True))
+            self._file = h5py.File(partial, "w")
         except OSError as error:
             raise DataError(
                 f"{self.path}: cannot write here ({error}); choose another folder"
@@ -105,7 +108,7 @@ class RaggedWriter:
             return
         frames, bytes_of = len(self._buffer), self._bytes_of
         size = bytes_of("atom") * self._buffered_atoms + bytes_of("frame") * frames
-        check_room(self.partial, size + _SPARE_BYTES)
+        check_room(self.path, size + _SPARE_BYTES)
         for column in (N_ATOMS, *COLUMNS):
             if column.dtype == "text":
                 self._extend_text(column)
@@ -122,7 +125,7 @@ class RaggedWriter:
         return self.precision if column.dtype == "real" else column.dtype
 
     def _bytes_of(self, per: str) -> int:
-        """Bytes of a row of every column that there may be, but for texts."""
+        """Bytes of a row of all columns that there may be, but for texts."""
         some = [c for c in COLUMNS if c.per == per and c.dtype != "text"]
         return sum(np.dtype((self._dtype(c), c.shape)).itemsize for c in some)
 
@@ -147,7 +150,7 @@ class RaggedWriter:
     def _extend_text(self, column: Column) -> None:
         values = [getattr(frame, column.field) for frame in self._buffer]
         if column.name not in self._texts and any(values):
-            self._texts[column.name] = TextColumn()
+            self._texts[column.name] = _TextColumn()
             self._texts[column.name].extend([None] * self._written["frames"])
         if column.name in self._texts:
             self._texts[column.name].extend(values)
@@ -160,8 +163,6 @@ class RaggedWriter:
             column.write(self._file, name, self._compression)
         self._file.attrs.update(self.metadata.to_attributes())
         self._file.close()
-        _sync(self.partial)
-        self.partial.replace(self.path)
 
     def __exit__(
         self,
@@ -170,28 +171,63 @@ class RaggedWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
-                self._finish()
-            elif isinstance(error, OSError):
-                raise error
+            with self._stack:
+                self._stack.callback(self._release)
+                if kind is None:
+                    self._finish()
+                elif error is not None:
+                    raise error
         except OSError as failure:
             raise DataError(
                 f"{self.path}: cannot be written ({reason(failure)}); make room, or "
                 "choose another folder"
             ) from failure
-        finally:
-            for column in self._texts.values():
-                column.close()
-            with suppress(OSError, RuntimeError):
-                self._file.close()
-            self.partial.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        for column in self._texts.values():
+            column.close()
+        with suppress(OSError, RuntimeError):
+            self._file.close()
 
 
-def _sync(path: Path) -> None:
-    """Wait until the bytes are on the disk, so that a power cut leaves old or new."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+class _TextColumn:
+    """Strings in a scratch file, until the longest is known.
+
+    HDF5 compresses fixed-width text well and leaves variable-width text as it is, but
+    the width has to be known before the first row is written.
+    """
+
+    def __init__(self) -> None:
+        self._scratch = TemporaryFile()  # noqa: SIM115 - closed by `write`
+        self._width = 1
+        self.rows = 0
+
+    def extend(self, values: list[str | None]) -> None:
+        """Add rows; None is the empty text."""
+        for value in values:
+            encoded = " ".join((value or "").splitlines()).encode(
+                errors="backslashreplace"
+            )
+            self._width = max(self._width, len(encoded))
+            self._scratch.write(encoded + b"\n")
+        self.rows += len(values)
+
+    def write(self, file: h5py.File, name: str, compression: dict[str, object]) -> None:
+        """Create the dataset, a bounded number of rows at a time."""
+        kind = f"S{self._width}"
+        chunk = max(1, min(_TEXT_ROWS, self.rows))
+        dataset = file.create_dataset(
+            name, shape=(self.rows,), dtype=kind, chunks=(chunk,), **compression
+        )
+        self._scratch.seek(0)
+        for start in range(0, self.rows, _TEXT_ROWS):
+            lines = [line[:-1] for line in islice(self._scratch, _TEXT_ROWS)]
+            dataset[start : start + len(lines)] = np.array(lines, dtype=kind)
+        self.close()
+
+    def close(self) -> None:
+        """Drop the scratch file."""
+        self._scratch.close()
 
 
 def write(

@@ -30,7 +30,7 @@ def make_force(
         atoms: The structure, for its elements and for the directions in which it
             repeats; OpenMM moves its own.
         calculator: PhysML's, or any of ASE's; what it refuses stops the simulation.
-        particles: Of the system, those that are these atoms, in their order; all of
+        particles: Particles of the system that are these atoms, in their order; all of
             them by default.
     """
     force = openmm.PythonForce(_Computation(atoms, calculator))
@@ -77,7 +77,7 @@ def _reduced(cell: Array) -> Array:
 
 
 class _Computation:
-    """What OpenMM calls; a class, so that systems can be saved with it."""
+    """Callback of OpenMM; a class, so that systems can be saved with it."""
 
     def __init__(self, atoms: Atoms, calculator: Calculator) -> None:
         self.atoms = Atoms(

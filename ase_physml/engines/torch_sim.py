@@ -33,8 +33,8 @@ class PhysMLModel(ModelInterface):
     Args:
         model: Shipped name or path; several are a committee.
         device: "auto" (CUDA where there is one), or a torch device.
-        dtype: Of positions and results.
-        compute_stress: Of periodic structures.
+        dtype: Precision of positions and results.
+        compute_stress: Give the stress of periodic structures.
 
     Raises:
         PotentialError: The potential cannot be loaded, or the device cannot do dtype.
@@ -69,7 +69,7 @@ class PhysMLModel(ModelInterface):
 
     @property
     def compute_stress(self) -> bool:
-        """Whether results have a stress; may be set."""
+        """Results have a stress; may be set."""
         return self._compute_stress
 
     @compute_stress.setter
@@ -78,7 +78,7 @@ class PhysMLModel(ModelInterface):
 
     @property
     def compute_forces(self) -> bool:
-        """Whether results have forces; may be set."""
+        """Results have forces; may be set."""
         return self._compute_forces
 
     @compute_forces.setter

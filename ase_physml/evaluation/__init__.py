@@ -1,1 +1,1 @@
-"""How far a potential can be trusted: suites of tests for any ASE calculator."""
+"""Suites of tests for any ASE calculator: how far it can be trusted."""

@@ -1,6 +1,6 @@
-"""What is measured: a calculator, molecules to try it on, and what it made of them."""
+"""Candidates of an evaluation: calculators, and molecules to try them on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,16 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import to_atoms
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.relax import relax
-from ase_physml.workflows.relaxation import Relaxed
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
+from ase_physml.workflows.relax import Relaxed, relax
 
 _LIST = Path(__file__).with_name("molecules.smi")
 
-# Textbook rearrangements with GFN2-xTB labels (training/make_known_reactions.py).
+# Textbook rearrangements with GFN2-xTB labels, of make_known_reactions.py.
 REACTIONS = Path(__file__).with_name("reactions.h5")
 
 
@@ -29,10 +28,10 @@ class Molecule:
     """A molecule to try a calculator on.
 
     Attributes:
-        name: Unique.
-        atoms: Structure, without a calculator.
-        minimum: It is the minimum that relaxations shall come back to; else that is
-            the calculator's own minimum near it.
+        name: Unique name.
+        atoms: Structure without a calculator.
+        minimum: Whether it is the minimum that relaxations shall come back to; else
+            that is the calculator's own minimum near it.
     """
 
     name: str
@@ -44,7 +43,7 @@ def listed(count: int) -> list[Molecule]:
     """Molecules that come with the package, from RDKit and MMFF94.
 
     Args:
-        count: So many, spread over the list.
+        count: Number of molecules, spread over the list.
     """
     lines = [line.split(maxsplit=1) for line in _LIST.read_text().splitlines()]
     chosen = np.unique(
@@ -60,8 +59,8 @@ def from_set(
 
     Args:
         path: HDF5 file.
-        count: So many.
-        frames: Out of these, or of all.
+        count: Number of molecules.
+        frames: Indices of frames to draw from; all by default.
 
     Raises:
         DataError: The file cannot be read.
@@ -86,15 +85,15 @@ class Candidate:
     In a process that gets it from another, the calculators are built anew, by name.
 
     Attributes:
-        name: As the user typed it.
-        calculator: Of ASE.
-        molecules: To try it on.
+        name: Name as the user typed it.
+        calculator: Calculator of ASE.
+        molecules: Molecules to try it on.
         reactions: Set of reactions; those that come with the package by default.
         reference: Calculator that labels their structures, or None.
         held_to: Name of that one, or "".
-        count: Of reactions, at most.
-        seed: Of all displacements.
-        settings: What its results depend on; results of others are not mixed in.
+        count: Largest number of reactions.
+        seed: Seed of all displacements.
+        settings: Identity of its results; those of others are not mixed in.
     """
 
     name: str
@@ -119,18 +118,16 @@ class Candidate:
             self.reference = make_calculator(self.held_to)
 
     def random(self, *about: object) -> np.random.Generator:
-        """Numbers for one case, the same whichever others were run before."""
+        """Random numbers of one case, the same whichever others were run before."""
         digits = [ord(letter) for letter in "/".join(map(str, about))]
         return np.random.default_rng([self.seed, *digits])
 
     def relax(self, atoms: Atoms, fmax: float = 0.01, steps: int = 500) -> Relaxed:
         """Relax a copy by BFGS with the calculator."""
-        copy = atoms.copy()
-        copy.calc = self.calculator
-        return relax(copy, "BFGS", fmax, steps)
+        return relax(atoms, self.calculator, fmax=fmax, steps=steps)
 
     def own_minimum(self, molecule: Molecule) -> Relaxed:
-        """The calculator's own minimum; computed once.
+        """The calculator's own minimum of a molecule; computed once.
 
         Raises:
             PhysMLError: It has none there: the relaxation failed or did not converge.
@@ -149,19 +146,3 @@ class Candidate:
                 f"{found.fmax_history[-1]:.2f} eV/Å"
             )
         return found
-
-
-def bonded(atoms: Atoms) -> set[tuple[int, int]]:
-    """Pairs of atoms within 1.25 times the sum of their covalent radii."""
-    return set(_pairs(atoms))
-
-
-def _pairs(atoms: Atoms) -> Iterator[tuple[int, int]]:
-    from ase.data import covalent_radii
-    from scipy.spatial import cKDTree
-
-    radii = covalent_radii[atoms.numbers]
-    for i, j in cKDTree(atoms.positions).query_pairs(2.5 * radii.max()):
-        distance = float(np.linalg.norm(atoms.positions[i] - atoms.positions[j]))
-        if distance < 1.25 * (radii[i] + radii[j]):
-            yield (min(i, j), max(i, j))

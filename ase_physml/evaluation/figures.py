@@ -1,4 +1,4 @@
-"""Pictures of the report, as images that a page can hold."""
+"""Figures of the report, as images that a page can hold."""
 
 import base64
 import io
@@ -11,21 +11,21 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.errors import PhysMLError
-from ase_physml.evaluation.candidate import bonded
-from ase_physml.evaluation.structure import DEVIATIONS
 from ase_physml.evaluation.suite import Records, good
+from ase_physml.evaluation.suites.structure import DEVIATIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BySubject = Mapping[str, Records]
+ByCandidate = Mapping[str, Records]
 _SHOWN = 4  # broken molecules, of each candidate
 
 
-def structure(found: BySubject) -> "Figure":
-    """Shard of molecules within a distance, and the mean of each displacement."""
+def structure(found: ByCandidate) -> "Figure":
+    """Share of molecules within a distance, and the median of each displacement."""
     figure = _figure(2)
     left, right = figure.subplots(1, 2)
     for name, records in found.items():
@@ -46,7 +46,7 @@ def structure(found: BySubject) -> "Figure":
     return figure
 
 
-def assembly(found: BySubject) -> "Figure":
+def assembly(found: ByCandidate) -> "Figure":
     """Molecules as they were broken and as they ended, the worst and the best."""
     figure = _figure(2, height=2.4 * len(found))
     grid = figure.subplots(len(found), 2 * _SHOWN, squeeze=False)
@@ -73,7 +73,7 @@ def _draw(axes: "Axes", atoms: Atoms, title: str) -> None:
     centred = atoms.positions - atoms.positions.mean(axis=0)
     _, _, turn = np.linalg.svd(centred)
     x, y, z = (centred @ turn.T).T
-    for i, j in bonded(atoms):
+    for i, j in bonded_pairs(atoms):
         axes.plot(x[[i, j]], y[[i, j]], color="0.5", lw=1.5, zorder=0)
     nearest_last = np.argsort(z)
     numbers = atoms.numbers[nearest_last]
@@ -91,7 +91,7 @@ def _draw(axes: "Axes", atoms: Atoms, title: str) -> None:
     axes.set_title(title, fontsize=7)
 
 
-def reaction(found: BySubject) -> "Figure":
+def reaction(found: ByCandidate) -> "Figure":
     """Barriers and reaction energies against those they are held to."""
     figure = _figure(2)
     for axes, key in zip(figure.subplots(1, 2), ("barrier", "energy"), strict=True):
@@ -113,7 +113,7 @@ def reaction(found: BySubject) -> "Figure":
     return figure
 
 
-def masked(found: BySubject) -> "Figure":
+def masked(found: ByCandidate) -> "Figure":
     """Likelihood of each element along the way of a hidden atom."""
     shown = {n: list(good(r).items())[:3] for n, r in found.items() if good(r)}
     figure = _figure(3, height=2.8 * max(1, len(shown)))
@@ -128,7 +128,7 @@ def masked(found: BySubject) -> "Figure":
     return figure
 
 
-def smoothness(found: BySubject) -> "Figure":
+def smoothness(found: ByCandidate) -> "Figure":
     """Energy along every scan, one panel each, all candidates in it."""
     scans: dict[str, dict[str, Any]] = {}
     for name, records in found.items():
@@ -163,12 +163,12 @@ DRAWN = {
 }
 
 
-def picture(suite: str, found: BySubject) -> str:
-    """The source of an ``<img>``: nothing is fetched when the page is read.
+def picture(suite: str, found: ByCandidate) -> str:
+    """Source of an ``<img>``: nothing is fetched when the page is read.
 
     Args:
-        suite: Of `DRAWN`.
-        found: Its records, by candidate.
+        suite: Name of a suite, a key of `DRAWN`.
+        found: Records of its cases, by candidate.
     """
     buffer = io.BytesIO()
     # Names are names: a dollar in them, as of SMILES, begins no formula.

@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ase_physml.data.workers import Lost, Workers
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.jobs.disk import writing
 from ase_physml.jobs.identity import Identity
+from ase_physml.jobs.pool import Lost, Workers
 
 Record = dict[str, Any]
 Records = Mapping[str, Record]
@@ -31,12 +31,12 @@ class Suite:
     """One kind of test.
 
     Attributes:
-        name: Of its files and of ``--suites``.
+        name: Name in its files and in ``--suites``.
         title: Heading in the report.
-        about: What it asks, for the reader of the report.
+        about: Question it asks, for the reader of the report.
         cases: Key and measurement of every case of a candidate.
-        rows: The table: its rows, from the records of cases that went well.
-        better: Of a column, "low" or "high".
+        rows: Rows of the table, from the records of cases that went well.
+        better: Better end of each column that has one: "low" or "high".
     """
 
     name: str
@@ -60,11 +60,11 @@ def run_suite(
     the key ``error``.
 
     Args:
-        suite: Which.
-        candidate: Of what.
+        suite: Suite to run.
+        candidate: Calculator to measure.
         journal: File with a line of JSON for every case; a killed run goes on from it.
-        on_case: Called with how many cases are done, of how many.
-        workers: To measure elsewhere, where calculators are built anew by name.
+        on_case: Called with the number of cases that are done, and of all.
+        workers: Workers to measure elsewhere, who build calculators anew by name.
 
     Returns:
         Record of every case.
@@ -123,13 +123,13 @@ def _elsewhere(
 
 def _measured_cases(suite: Suite, pickled: bytes, keys: Sequence[str]) -> list[Record]:
     """Records of some cases; runs in a worker."""
-    cases = dict(suite.cases(_subject(pickled)))
+    cases = dict(suite.cases(_candidate(pickled)))
     return [_measured(cases[key]) for key in keys]
 
 
 @lru_cache(maxsize=4)
-def _subject(pickled: bytes) -> Candidate:
-    """With what it has found out about its molecules so far."""
+def _candidate(pickled: bytes) -> Candidate:
+    """A candidate, with the minima it has found so far."""
     candidate: Candidate = pickle.loads(pickled)
     return candidate
 
@@ -169,7 +169,7 @@ def _entries(journal: Path) -> Iterator[Record]:
 
 
 def good(records: Records) -> dict[str, Record]:
-    """Those without an error."""
+    """Records without an error."""
     return {key: record for key, record in records.items() if "error" not in record}
 
 

@@ -1,4 +1,4 @@
-"""What every graph can do."""
+"""Interface of all graphs of atoms."""
 
 from __future__ import annotations
 

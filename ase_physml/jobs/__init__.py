@@ -1,1 +1,1 @@
-"""Work that can be interrupted: what it is, who is at it, how far it has come."""
+"""Jobs that can be interrupted: identity, results so far, processes, locks, files."""

@@ -1,6 +1,7 @@
-"""What a disk that takes no more is for people: one line, and nothing lost."""
+"""Writing to disk: whole files or none, and one line where there is no room."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -11,18 +12,66 @@ from pathlib import Path
 from ase_physml.errors import DataError, WriteError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk, a quota or a limit says when it takes no more."""
+"""Numbers of the errors by which a disk, a quota or a limit takes no more."""
+
+GO_ON = "run the same command again to go on"
+"""Advice where finished results are kept."""
+
+
+def partial_file(path: Path) -> Path:
+    """Name of a file, beside its own, while it is written: ``NAME.part``."""
+    return path.with_name(path.name + ".part")
+
+
+def partial_folder(out: Path) -> Path:
+    """Folder of what is done of a file of results so far: ``OUT.partial``."""
+    return out.with_name(out.name + ".partial")
 
 
 @contextmanager
-def writing(
-    path: Path, then: str = "run the same command again to go on"
-) -> Iterator[None]:
-    """Say what is wrong, and what to do, where a file cannot be written.
+def atomic_write(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Replacement of a file: it appears under its name when it is complete.
+
+    A process that is killed on the way, or an error, leaves what was there.
+
+    Args:
+        path: File to write; its folder exists.
+        sync: Wait until the bytes are on the disk, so that a power cut leaves the old
+            file or the new one.
+
+    Yields:
+        Path beside it, `partial_file`, to be written and closed in the ``with`` block.
+    """
+    partial = partial_file(path)
+    try:
+        yield partial
+        if sync:
+            _sync(partial)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: object, indent: int | None = None) -> None:
+    """Write JSON, all of it or none.
+
+    Args:
+        path: File, replaced if it exists.
+        content: Value that JSON can hold.
+        indent: Spaces of a level; one line if None.
+    """
+    with atomic_write(path) as partial:
+        partial.write_text(json.dumps(content, indent=indent) + "\n", "utf-8")
+
+
+@contextmanager
+def writing(path: Path, then: str = GO_ON) -> Iterator[None]:
+    """Block that writes a file; its errors are one line, and what to do.
 
     Args:
         path: File or folder that is written.
-        then: What to do when there is room.
+        then: Advice when there is room.
 
     Raises:
         WriteError: In place of any `OSError` of the block.
@@ -37,7 +86,7 @@ def writing(
 
 
 def reason(error: OSError) -> str:
-    """Why, in a few words: HDF5 says it in many."""
+    """Reason of an error in a few words: HDF5 says it in many."""
     return os.strerror(error.errno) if error.errno else str(error)
 
 
@@ -72,3 +121,9 @@ def check_room(path: Path, size: int) -> None:
     """
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _sync(path: Path) -> None:
+    # For writing: Windows syncs no file that is open for reading only.
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())

@@ -1,8 +1,8 @@
-"""What tells one piece of work from another: everything its result depends on.
+"""Identity of a job: everything its result depends on.
 
-The identity of a job is a mapping of plain values, the same in every process and run
-for equal inputs. It is stored with the results, and compared before any of them is
-used again.
+It is a mapping of plain values, the same in every process and run for equal inputs. It
+is stored with the results, and compared before any of them is used again. A file in it
+is its hash, see `ase_physml.jobs.file_hash`.
 
 Equal values are those that compute the same: 1 and 1.0, 0.0 and -0.0, a list and a
 tuple, a number and NumPy's are equal, True and 1 are not. Arrays are equal if dtype,
@@ -16,29 +16,33 @@ from collections.abc import Set as AnySet
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import write_json
+from ase_physml.jobs.file_hash import FILE_HASH
 
 CALLED = "called"
-"""Key of a mapping: what people call it. Not compared: names do not make things."""
+"""Key of a mapping: its name for people. Not compared: names do not make things."""
+
+ABSENT = "not there"
+"""Value of a `Difference` where one of both has none."""
 
 # Longer texts and lists, in letters of JSON, are kept as their hash.
 _WHOLE = 400
 _SHOWN, _HASH = 60, 8
-_ABSENT = "not there"
-# What a structure says of its electrons; other entries of ``info`` compute nothing.
+# Of a structure's ``info``, what it says of electrons; other entries compute nothing.
 _ELECTRONS = ("charge", "total_charge", "spin", "multiplicity", "spin_multiplicity")
 _PER_ATOM = ("initial_charges", "initial_magmoms", "masses")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a result depends on.
+    """Inputs and settings that a result depends on.
 
     Attributes:
         values: Plain values by name, as `canonical` gives them.
@@ -48,11 +52,11 @@ class Identity:
 
     @classmethod
     def of(cls, kind: str, version: int, **values: object) -> Self:
-        """The identity of a job.
+        """Identity of a job.
 
         Args:
-            kind: What is done: "relax".
-            version: Of what is stored about it; another one cannot be resumed.
+            kind: Name of what is done: "relax".
+            version: Version of the stored results; another one cannot be resumed.
             **values: Inputs, settings, potentials. See `canonical`.
 
         Raises:
@@ -62,18 +66,18 @@ class Identity:
 
     @property
     def sha256(self) -> str:
-        """In hexadecimal."""
+        """SHA-256 of the values, in hexadecimal."""
         return digest(self.values)
 
     def difference(self, stored: object) -> str:
-        """How stored values differ, for people: "" if they do not.
+        """Differences from stored values, for people: "" if there are none.
 
         Args:
             stored: ``values`` of an earlier identity, or whatever lies in its place.
         """
         if not isinstance(stored, Mapping) or "kind" not in stored:
             return "nothing says what they were made of"
-        return "; ".join(_differences(stored, self.values, ""))
+        return "; ".join(map(str, differences(stored, self.values)))
 
     def check(self, stored: object, where: object, afresh: str) -> None:
         """Refuse results of something else.
@@ -81,7 +85,7 @@ class Identity:
         Args:
             stored: As of `difference`.
             where: File or folder that holds them.
-            afresh: How to start over.
+            afresh: Advice how to start over.
 
         Raises:
             DataError: In one line: what differs, and ``afresh``.
@@ -90,22 +94,50 @@ class Identity:
         if found:
             raise DataError(f"{where}: holds results of other work ({found}); {afresh}")
 
-    def claim(self, path: Path, afresh: str) -> None:
-        """Write a file that says whose results lie beside it, or compare with it.
+    def check_or_write(self, path: Path, afresh: str) -> None:
+        """Compare with the file that says whose results lie beside it, or write it.
 
         Args:
             path: JSON file.
-            afresh: How to start over.
+            afresh: Advice how to start over.
 
         Raises:
             DataError: As of `check`.
         """
         if path.exists():
             self.check(_read(path), path.parent, afresh)
-            return
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(dict(self.values), indent=1), "utf-8")
-        partial.replace(path)
+        else:
+            write_json(path, dict(self.values), indent=1)
+
+
+class Difference(NamedTuple):
+    """Value that is not what it was.
+
+    Attributes:
+        key: Name of the value; of one in a mapping, after the mapping's and a dot.
+        before: Value of earlier, in JSON's types.
+        now: Value of now.
+    """
+
+    key: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        if _is_file(self.before) and _is_file(self.now):
+            return f"{self.key} has another content"
+        was, is_ = _said(self.before, self.now), _said(self.now, self.before)
+        return f"{self.key} was {was}, is {is_}"
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Values of two mappings that differ, each with its key.
+
+    Args:
+        before: Values in JSON's types, as `canonical` gives them, perhaps from a file.
+        now: Others.
+    """
+    return _differences(before, now, "")
 
 
 def _read(path: Path) -> Any:
@@ -126,7 +158,7 @@ def digest(value: object) -> str:
 
 
 def canonical(value: object) -> Any:
-    """A value in JSON's types: equal for equal values, and of bounded length.
+    """Value in JSON's types: equal for equal values, and of bounded length.
 
     Args:
         value: None, bool, number, text, bytes, path, enum, array, structure,
@@ -195,7 +227,7 @@ def _array(value: npt.NDArray[Any]) -> Any:
 
 
 def _structure(atoms: Atoms) -> dict[str, Any]:
-    """All that a calculator or an optimizer looks at; not names and results."""
+    """Everything that a calculator or an optimizer looks at; not names and results."""
     electrons = {k: atoms.info[k] for k in _ELECTRONS if k in atoms.info}
     set_by_user = {k: atoms.arrays[k] for k in _PER_ATOM if atoms.has(k)}
     return {
@@ -220,7 +252,7 @@ def _text(plain: object) -> str:
 
 
 def _short(plain: Any, length: int) -> Any:
-    """It, or how long it is and its hash."""
+    """Value itself, or its length and hash."""
     text = _text(_compared(plain))
     if len(text) <= _WHOLE:
         return plain
@@ -231,30 +263,32 @@ def _short(plain: Any, length: int) -> Any:
 
 
 def _compared(plain: Any) -> Any:
-    """Without what things are called."""
+    """Value without the names of things."""
     if isinstance(plain, Mapping):
         return {k: _compared(v) for k, v in plain.items() if k != CALLED}
     return [_compared(one) for one in plain] if isinstance(plain, list) else plain
 
 
-def _differences(before: Any, now: Any, path: str) -> list[str]:
-    """A phrase for each value that is not what it was."""
+def _differences(before: Any, now: Any, path: str) -> list[Difference]:
     # As texts: True and 1 are equal to Python, and work otherwise.
     if _text(_compared(before)) == _text(_compared(now)):
         return []
     both = isinstance(before, Mapping) and isinstance(now, Mapping)
     if not both or any(CALLED in one or "sha256" in one for one in (before, now)):
-        was, is_ = _said(before, now), _said(now, before)
-        return [f"{path} was {was}, is {is_}"]
-    found: list[str] = []
+        return [Difference(path, before, now)]
+    found: list[Difference] = []
     for key in {**before, **now}:
         inner = f"{path}.{key}" if path else key
-        found += _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), inner)
+        found += _differences(before.get(key, ABSENT), now.get(key, ABSENT), inner)
     return found
 
 
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(FILE_HASH)
+
+
 def _said(value: Any, other: Any) -> str:
-    """A value in few words; of one with a name also in what it is another."""
+    """Value in few words; of one with a name also in what it is another."""
     if not isinstance(value, Mapping):
         return _brief(value)
     if CALLED not in value:

@@ -3,7 +3,6 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from filelock import lock_descriptor
@@ -24,18 +23,18 @@ def lock(file: BinaryIO) -> bool:
         return True
 
 
-class Claim:
-    """A folder of results, for this process alone while the ``with`` block lasts.
+class FolderLock:
+    """Lock of a folder of results, for this process, while the ``with`` block lasts.
 
     A file ``.lock`` in the folder is locked; it is gone when the work has ended, and
     left where it was interrupted. Locks end with their process, so what a killed one
     left behind keeps nobody out.
 
     Args:
-        folder: Made if missing.
+        folder: Folder of the results, made if missing.
 
     Attributes:
-        interrupted: An earlier process had begun work here and did not end it.
+        interrupted: Flag that an earlier process began work here and did not end it.
 
     Raises:
         DataError: Another process is at it, or it cannot be written.
@@ -67,17 +66,12 @@ class Claim:
         return self
 
     def begin(self) -> None:
-        """From here on, work that is not ended counts as interrupted."""
+        """Begin work: if it is not ended, it counts as interrupted from here on."""
         self._begun = True
         with suppress(OSError):  # on a full disk the work itself will say so
             self._file.write(b"unfinished\n")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         ended = kind is None if self._begun else not self.interrupted
         if ended:
             self._remove()

@@ -22,11 +22,13 @@ class Energies(NamedTuple):
         atoms: Energies of atoms, (*A); they sum to the molecule's energy, terms of
             whole molecules apart.
         pairs: Energies of pairs, (*P), or None without pair terms.
+        charges: Charges of atoms in e, (*A), or None of a model without them.
     """
 
     molecules: Tensor
     atoms: Tensor
     pairs: Tensor | None = None
+    charges: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class EnergyConfig(ModelConfig):
     def reach(self) -> float | None:
         """Distance in Å up to which atoms interact; None for any."""
         return self.pair_cutoff
+
+    @property
+    def has_charges(self) -> bool:
+        """Atoms have charges, and structures dipoles."""
+        return False
 
     @property
     def not_extensive(self) -> str:

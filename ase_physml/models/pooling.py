@@ -1,4 +1,4 @@
-"""What the fingerprint of a molecule starts from."""
+"""Pooling of atoms: the start of a molecule's fingerprint."""
 
 from typing import Literal
 

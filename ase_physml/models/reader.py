@@ -15,13 +15,13 @@ _PADDING = 0.5
 def read_atoms(
     lstm: nn.LSTM, graph: BondedGraph, x: Tensor, place: Tensor | None = None
 ) -> Tensor:
-    """What an LSTM says as it meets each atom, molecules of similar size together.
+    """Output of an LSTM at each atom, molecules of similar size together.
 
     Args:
-        lstm: Of one direction, ``batch_first``.
+        lstm: LSTM of one direction, ``batch_first``.
         graph: A batch.
         x: Input of each atom, (N, width).
-        place: Of each atom in the order of reading, (N,); that of the graph if None.
+        place: Place of each atom in the order of reading, (N,); the graph's if None.
 
     Returns:
         (N, hidden).

@@ -3,7 +3,7 @@
 Small molecules are too little work for a framework, whose calls take longer than the
 arithmetic. Here each learned function of one distance is a table (`curves`), and the
 rest are loops forward and back (`gradient`), without torch. It applies to models
-without a [CLS] token and without the A-mask; results are those of the torch model.
+without a [CLS] token, without the A-mask and with the paper's pair terms; results are those of the torch model.
 
 Why numba: it needs no compiler, comes with pip on Linux, macOS and Windows, and
 compiles for the processor that it finds. A C++ extension would start at once, but needs
@@ -43,6 +43,8 @@ def obstacle(model: EnergyModel) -> str:
         return "is no PhysML"
     if model.config.cls != "none":
         return f"has a [CLS] token (cls={model.config.cls!r})"
+    if model.config.has_charges:
+        return "has charges of atoms (pair_terms='physical')"
     return "has the A-mask (a_mask=True)" if model.config.a_mask else ""
 
 

@@ -1,4 +1,4 @@
-"""What is shipped, at a glance."""
+"""Table of the shipped models."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Shipped:
     """A potential, or a model of molecules.
 
     Attributes:
-        name: Of its file.
+        name: Name of its file.
         elements: Symbols; of models of molecules, of heavy atoms.
-        level_of_theory: Of its energies; "-" where it has none.
-        purpose: What it is for.
-        not_for: What it is not for.
+        level_of_theory: Level of theory of its energies; "-" where it has none.
+        purpose: Uses that it is fit for.
+        not_for: Uses that it is not fit for.
     """
 
     name: str

@@ -5,7 +5,6 @@ read with ``weights_only=True``: a file that holds anything else is refused unop
 Of an ensemble, ``state`` is a list with the weights of every member.
 """
 
-import os
 import pickle
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.disk import atomic_write
 from ase_physml.models.architecture import Input, architecture
 from ase_physml.models.bonded_model import BondedModel
 from ase_physml.models.energy_model import EnergyModel
@@ -189,16 +189,8 @@ def write_archive(path: Path, content: Any) -> None:
     buffer = BytesIO()
     torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with atomic_write(path, sync=True) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def _is_archive(path: Path) -> bool:

@@ -4,7 +4,6 @@
 not. A bare name means a shipped potential first; anything else is a path.
 """
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 import yaml
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 
 _PACKED = Path(__file__).parent / "files"
 _CHECKOUT = Path(__file__).parents[2] / "potentials"
 
 
 def folder() -> Path:
-    """Where the shipped files are: in the package, or in a checkout beside it."""
+    """Folder of the shipped files: in the package, or in a checkout beside it."""
     return _PACKED if _PACKED.is_dir() else _CHECKOUT
 
 
@@ -76,14 +76,8 @@ def _verify(path: Path, expected: str) -> None:
         )
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def not_for(path: Path) -> list[str]:
-    """What a file must not be used for, if it is one that is shipped, or a copy of it.
+    """Uses that a shipped file, or a copy of one, is not fit for.
 
     Files say so in their cards; the registry says it of those that were made before
     cards had a place for it.

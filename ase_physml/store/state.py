@@ -30,7 +30,7 @@ def members_of_state(
     """A model for each set of weights, in evaluation mode.
 
     Args:
-        content: Of a file: one mapping of names to tensors, or a list of them.
+        content: State of a file: one mapping of names to tensors, or a list of them.
         make: Builds a model of the architecture that the file claims, in the dtype of
             its weights.
 

@@ -4,34 +4,33 @@ Batch number t never depends on what was drawn before it, so a run that resumes 
 step sees the batches it would have seen, in any number of processes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ase_physml.data.columns import BY_NAME
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import groups_of, numbered
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.groups import groups_of, numbered
 from ase_physml.errors import DataError
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
-from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.training.distributed import Shard
 
-if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
 Ints = npt.NDArray[np.int64]
+Values = npt.NDArray[Any]
 
 IN_MEMORY = 50_000_000
 """Sets of up to so many atoms are kept in memory, 28 bytes an atom with forces."""
 
-# Columns that losses read: field of a batch, and its dtype.
+# Columns that structures and the losses of this package are made of: field of a batch,
+# and its dtype.
 _READ: dict[str, tuple[str, npt.DTypeLike]] = {
     "atomic_numbers": ("numbers", np.int64),
     "positions": ("positions", np.float32),
@@ -52,20 +51,23 @@ class Batch:
 
     Attributes:
         step: Number of the batch in the stream; seeds its noise.
-        numbers: (M, N).
-        positions: (M, N, 3) Å.
+        numbers: Atomic numbers (M, N).
+        positions: Positions (M, N, 3), Å.
         energies: Total energies (M,) in eV, float64; NaN where there is no label.
-        forces: (M, N, 3) eV/Å, NaN where there are no labels.
+        forces: Forces (M, N, 3), eV/Å, NaN where there are no labels.
         equilibrium: All of them are minima of their energy surface.
         relative: Energies mean something within a group only.
         cell: Lattice vectors in rows, (M, 3, 3) Å; None if all are molecules.
-        pbc: Along which of them a structure repeats, (M, 3); None with the cell.
+        pbc: Directions along which a structure repeats, (M, 3); None with the cell.
         fixed: Atoms that were held, whose forces need not be zero at a minimum, (M, N);
             None if the set has no such atoms.
-        stress: (M, 3, 3) eV/Å^3, NaN where there is no label; None if the set has none.
+        stress: Stress (M, 3, 3), eV/Å^3, NaN where there is no label; None if the set
+            has none.
         group: Number of the group whose energies are compared, (M,); None if none are.
-        share: Which structures of the step's batch these are.
-        whole: How many structures the whole batch has; None if these are all.
+        labels: Further labels that losses of the recipe learn from, by the name of
+            their column, NaN where there is none: (M, ...) or (M, N, ...).
+        share: Part of the step's batch that these structures are.
+        whole: Structures of the whole batch; None if these are all.
     """
 
     step: int
@@ -80,6 +82,7 @@ class Batch:
     stress: Tensor | None = None
     group: Tensor | None = None
     relative: bool = False
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
     share: Shard = field(default_factory=Shard)
     whole: int | None = None
 
@@ -88,8 +91,8 @@ class Batch:
         """Structures of the batch, in all processes."""
         return len(self.numbers) if self.whole is None else self.whole
 
-    def graph(self, config: PhysMLConfig) -> AtomGraph:
-        """As a model reads it: all pairs of molecules, the neighbours in cells."""
+    def graph(self, config: EnergyConfig) -> AtomGraph:
+        """Graph that a model reads: all pairs of molecules, the neighbours in cells."""
         if self.cell is None or self.pbc is None:
             return AllPairs(self.numbers, self.positions)
         m, n = self.numbers.shape
@@ -104,7 +107,7 @@ class Batch:
         )
 
     def first(self, count: int) -> Self:
-        """Only the first so many structures."""
+        """Batch of only the first so many structures."""
         return self._each(lambda part: part[:count])
 
     def to(self, device: torch.device | str) -> Self:
@@ -116,7 +119,8 @@ class Batch:
         for name, value in values.items():
             if isinstance(value, Tensor):
                 values[name] = change(value)
-        return replace(self, **values)
+        labels = {name: change(value) for name, value in self.labels.items()}
+        return replace(self, **values | {"labels": labels})
 
 
 class FrameStore:
@@ -127,12 +131,13 @@ class FrameStore:
         frames: Indices into it.
         in_memory: Atoms of a set that is kept in memory; larger ones are read from
             their file, batch by batch.
-        compare: What groups whose energies are compared have in common; see
-            `groups_of`.
+        compare: Column in which frames agree whose energies are compared, or
+            "reaction"; see `groups_of`.
+        labels: Further columns, of `Batch.labels`.
 
     Attributes:
-        equilibrium: They are minima, where forces are zero.
-        minima: They are minima, if only of the sum of a baseline and their labels.
+        equilibrium: Its frames are minima, where forces are zero.
+        minima: Its frames are minima, if only of the sum of a baseline and labels.
         periodic: Some structure of the set repeats; `Batch.cell` is then there for all.
         relative: Its energies are differences within a group, of no use as totals.
     """
@@ -143,6 +148,7 @@ class FrameStore:
         frames: Ints,
         in_memory: int = IN_MEMORY,
         compare: str | None = None,
+        labels: Sequence[str] = (),
     ) -> None:
         if data.metadata.equilibrium is None and not data.has("forces"):
             raise DataError(
@@ -161,12 +167,13 @@ class FrameStore:
         self.groups: Ints | None = None
         if compare is not None:
             self.groups = numbered(_named(data, compare)).astype(np.int64)
-        self.read = tuple(
-            name
-            for name in _READ
-            if data.has(name) and (self.periodic or name not in _OF_CELLS)
-        )
-        self.columns: _Columns | None = None
+        self.labels = tuple(name for name in labels if name not in _READ)
+        read = [
+            *self.labels,
+            *(n for n in _READ if self.periodic or n not in _OF_CELLS),
+        ]
+        self.read = [name for name in read if data.has(name)]
+        self.columns: dict[str, Values] = {}
         if int(data.offsets[-1]) <= in_memory:
             self.columns = {name: data.column(name) for name in self.read}
 
@@ -180,43 +187,52 @@ class FrameStore:
         """Numbers of the groups of frames, if any are compared."""
         return None if self.groups is None else self.groups[self.frames[chosen]]
 
-    def dense(self, chosen: Ints, step: int) -> Batch:
-        """Frames of equal size as one batch; ``chosen`` counts within this store."""
-        frames = self.frames[chosen]
-        m, n = len(chosen), int(self.n_atoms[chosen[0]])
-        if self.columns is None:
-            rows = self._from_file(frames)
-        else:
-            rows = self._from_memory(self.columns, frames, n)
-        tensors: dict[str, Any] = {}
+    def batch(self, chosen: Ints, step: int = 0, share: Shard | None = None) -> Batch:
+        """Frames of equal size as one batch, or a process's share of it.
+
+        Args:
+            chosen: Frames, counted within this store.
+            step: Number of the batch.
+            share: Part of the frames that is wanted; None for all.
+        """
+        share = share or Shard()
+        own = share.of(chosen)
+        frames, n = self.frames[own], int(self.n_atoms[own[0]])
+        fields: dict[str, Any] = {}
         for name, (place, dtype) in _READ.items():
-            shape = (m, *BY_NAME[name].shape_of(n))
-            if name in rows:
-                values = rows[name].reshape(shape).astype(dtype)
-            elif name in _ALWAYS:
-                values = np.full(shape, np.nan, dtype)
-            else:
-                continue
-            tensors[place] = torch.as_tensor(values)
+            if name in self.read or name in _ALWAYS:
+                fields[place] = self._values(name, frames, n, dtype)
         return Batch(
             step=step,
             equilibrium=self.equilibrium,
             group=None if self.groups is None else torch.as_tensor(self.groups[frames]),
             relative=self.relative,
-            **tensors,
+            labels={k: self._values(k, frames, n, np.float32) for k in self.labels},
+            share=share,
+            whole=len(chosen),
+            **fields,
         )
 
-    def _from_memory(self, columns: "_Columns", frames: Ints, n: int) -> "_Columns":
-        atoms = (self.data.offsets[frames][:, None] + np.arange(n)).ravel()
-        return {
-            name: column[atoms if BY_NAME[name].per_atom else frames]
-            for name, column in columns.items()
-        }
+    def _values(self, name: str, frames: Ints, n: int, dtype: npt.DTypeLike) -> Tensor:
+        """Rows of a column for frames of n atoms; NaN of what the set has not."""
+        shape = (len(frames), *BY_NAME[name].shape_of(n))
+        if name not in self.read:
+            return torch.as_tensor(np.full(shape, np.nan, dtype))
+        rows = self._rows(name, frames, n)
+        return torch.as_tensor(rows.reshape(shape).astype(dtype))
 
-    def _from_file(self, frames: Ints) -> "_Columns":
-        """As from memory; what one frame lacks is what `RaggedSet` leaves out."""
-        read = self.data.read(frames)
-        return {name: BY_NAME[name].filled(read) for name in self.read}
+    def _rows(self, name: str, frames: Ints, n: int) -> Values:
+        """Rows of a column, of memory or of the file, in the order of frames."""
+        first, rows = frames, 1
+        if BY_NAME[name].per_atom:
+            first, rows = self.data.offsets[frames], n
+        if name in self.columns:
+            stored = self.columns[name]
+            return np.asarray(stored[(first[:, None] + np.arange(rows)).ravel()])
+        # From the front of the file to its end.
+        order = np.argsort(first)
+        parts = [self.data.column(name, k, k + rows) for k in first[order]]
+        return np.concatenate([parts[k] for k in np.argsort(order)])
 
 
 def _named(data: RaggedSet, compare: str) -> Iterator[str]:
@@ -236,9 +252,6 @@ def _gathered(groups: Ints) -> Ints:
     return np.argsort(first[place], kind="stable").astype(np.int64)
 
 
-_Columns = dict[str, npt.NDArray[Any]]
-
-
 class BatchStream(Dataset[Batch]):
     """Endless batches over several stores: ``stream[t]`` for t = 0, 1, 2, ...
 
@@ -249,7 +262,7 @@ class BatchStream(Dataset[Batch]):
     Args:
         stores: Where frames come from.
         batch_size: Molecules per batch; the last of each size may be smaller.
-        seed: Of the order.
+        seed: Seed of the order.
     """
 
     def __init__(
@@ -272,17 +285,25 @@ class BatchStream(Dataset[Batch]):
         return self.per_pass
 
     def __getitem__(self, step: int) -> Batch:
-        return self.part(step, Shard())
+        return self.batch(step)
 
-    def part(self, step: int, share: Shard) -> Batch:
-        """A process's share of a batch."""
-        number, within = divmod(step, self.per_pass)
-        store, chosen = self.plan(number)[within]
-        batch = self.stores[store].dense(share.of(chosen), step)
-        return replace(batch, share=share, whole=len(chosen))
+    def batch(
+        self, step: int, share: Shard | None = None, number: int | None = None
+    ) -> Batch:
+        """A process's share of a batch of the stream.
+
+        Args:
+            step: Place in the stream.
+            share: Part of the batch; None for all.
+            number: Number of the batch in the whole training, if it is another.
+        """
+        pass_, within = divmod(step, self.per_pass)
+        store, chosen = self.plan(pass_)[within]
+        number = step if number is None else number
+        return self.stores[store].batch(chosen, number, share)
 
     def plan(self, number: int) -> list[tuple[int, Ints]]:
-        """(store, frames) of every batch of one pass."""
+        """Store and frames of every batch of one pass."""
         if self._plan is None or self._plan[0] != number:
             random = np.random.default_rng([self.seed, number])
             batches = []
@@ -296,59 +317,3 @@ class BatchStream(Dataset[Batch]):
             shuffled = [batches[i] for i in random.permutation(len(batches))]
             self._plan = (number, shuffled)
         return self._plan[1]
-
-
-class StagedStream(Dataset[Batch]):
-    """One stream after another: ``staged[t]`` is what optimizer step t learns from.
-
-    Args:
-        stages: Optimizer steps and batches of each stage.
-        share: Of this process, of every batch.
-    """
-
-    def __init__(
-        self, stages: Sequence[tuple[int, BatchStream]], share: Shard | None = None
-    ) -> None:
-        self.stages = list(stages)
-        self.share = share or Shard()
-
-    def __getitem__(self, number: int) -> Batch:
-        within = number
-        for length, stream in self.stages:
-            if within < length:
-                return replace(stream.part(within, self.share), step=number)
-            within -= length
-        raise IndexError(f"step {number} is beyond the last stage")
-
-
-class StepSampler(Sampler[int]):
-    """Steps of one epoch: Lightning calls `set_epoch`.
-
-    Args:
-        steps_per_epoch: Optimizer steps in an epoch.
-        done: Steps that are done, where a run goes on in the middle of an epoch.
-    """
-
-    def __init__(
-        self, steps_per_epoch: int, done: Callable[[], int] = lambda: 0
-    ) -> None:
-        self.steps_per_epoch, self.done = steps_per_epoch, done
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Continue the stream at this epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.steps_per_epoch
-
-    def __iter__(self) -> Iterator[int]:
-        # A generator, which looks at the epoch when the first step is asked for:
-        # Lightning sets it after it has made the iterator.
-        first = self.epoch * self.steps_per_epoch
-        yield from range(max(first, self.done()), first + self.steps_per_epoch)
-
-
-def steps_done(data: "pl.LightningDataModule") -> Callable[[], int]:
-    """Optimizer steps of whoever trains on it, asked when they are needed."""
-    return lambda: data.trainer.global_step if data.trainer is not None else 0

@@ -11,35 +11,35 @@ from torch import Tensor
 
 from ase_physml.graph import AllPairs, AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import (
+    EnergyModel,
     energy_and_forces,
     energy_forces_and_strain,
 )
-from ase_physml.models.physml.model import PhysML
-from ase_physml.models.physml.traced import Parts, parts_of, trace, weights_of
+from ase_physml.models.traced import Parts, parts_of, trace, weights_of
 
 _Compiled = Callable[..., Any]
 
 
 class Evaluator:
-    """What the losses need of a model."""
+    """Energies, forces, stress and scores of a model, as the losses need them."""
 
-    def __init__(self, model: PhysML) -> None:
+    def __init__(self, model: EnergyModel) -> None:
         self.model = model
 
     def energies(self, graph: AtomGraph) -> Tensor:
-        """Interaction energies (M,)."""
+        """Interaction energies (M,), eV."""
         energies: Tensor = self.model(graph).molecules
         return energies
 
     def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
-        """Energies (M,) and forces (*A, 3), both differentiable in the weights."""
+        """Energies (M,), eV, and forces (*A, 3), eV/Å; both have gradients."""
         energies, forces = energy_and_forces(self.model, graph, create_graph=True)
         return energies.molecules, forces
 
     def energies_forces_and_stress(
         self, graph: PeriodicEdgeList
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, and stress (M, 3, 3) in eV/Å^3: zero of what has no volume.
+        """Energies, forces, and stress (M, 3, 3) in eV/Å^3: zero of what has no volume.
 
         Never compiled: nothing is traced for gradients by the cell.
         """
@@ -56,32 +56,32 @@ class Evaluator:
 
 
 class CompiledEvaluator(Evaluator):
-    """The same functions, each compiled at its first batch of molecules or cells.
+    """Evaluator of functions compiled at their first batch of molecules or cells.
 
     Batches of one structure, or of diatomics and smaller, take the plain path: sizes of
     0 and 1 are never symbolic, and each would cost a compilation of its own.
     """
 
-    def __init__(self, model: PhysML) -> None:
+    def __init__(self, model: EnergyModel) -> None:
         super().__init__(model)
         self._energies = torch.compile(self._energies_of, dynamic=True)
         self._mask_logits = torch.compile(self._logits_of, dynamic=True)
         self._traced: dict[type[AtomGraph], _Compiled] = {}
 
     def energies(self, graph: AtomGraph) -> Tensor:
-        """As the plain one."""
+        """Interaction energies (M,), eV."""
         if _awkward(graph):
             return super().energies(graph)
         return self._energies(type(graph), parts_of(graph))
 
     def mask_logits(self, graph: AtomGraph) -> Tensor:
-        """As the plain one."""
+        """MAM scores (*A, C)."""
         if _awkward(graph):
             return super().mask_logits(graph)
         return self._mask_logits(type(graph), parts_of(graph))
 
     def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
-        """As the plain one."""
+        """Energies (M,), eV, and forces (*A, 3), eV/Å; both have gradients."""
         kind = type(graph)
         if _awkward(graph) or not issubclass(kind, AllPairs | PeriodicEdgeList):
             return super().energies_and_forces(graph)

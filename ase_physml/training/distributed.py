@@ -24,19 +24,19 @@ class Shard:
     """Every ``world``-th molecule from number ``rank`` on.
 
     Attributes:
-        rank: This process.
-        world: All processes.
+        rank: Number of this process.
+        world: Number of all processes.
     """
 
     rank: int = 0
     world: int = 1
 
     def count(self, whole: int) -> int:
-        """How many of so many."""
+        """Number of molecules here, of so many in all."""
         return len(range(self.rank, whole, self.world))
 
     def of(self, rows: Rows) -> Rows:
-        """These of the rows, or the first where there is none.
+        """Rows of these molecules, or the first row where there is none.
 
         Every process takes every step; whoever has no molecule counts for nothing.
         """
@@ -45,7 +45,7 @@ class Shard:
 
 
 def share_of(trainer: "pl.Trainer | None") -> Shard:
-    """What this process has of every batch."""
+    """Shard of every batch that this process has."""
     if trainer is None:
         return Shard()
     return Shard(trainer.global_rank, trainer.world_size)
@@ -56,9 +56,9 @@ class Draws:
     """Random numbers for molecules, the same in any number of processes.
 
     Args:
-        seed: Of the numbers.
+        seed: Seed of the generator.
         count: Molecules in all processes.
-        share: Which of them are here.
+        share: Shard of them that is here.
     """
 
     seed: int
@@ -69,24 +69,24 @@ class Draws:
         self._generator = Generator().manual_seed(self.seed)
 
     def uniform(self, *shape: int) -> Tensor:
-        """From 0 to 1: (M, *shape) for the M molecules here."""
+        """Numbers from 0 to 1, (M, *shape) for the M molecules here."""
         return self.share.of(torch.rand(self.count, *shape, generator=self._generator))
 
     def same(self, below: int) -> int:
-        """An integer from 0, one for all molecules in all processes."""
+        """Integer from 0, one for all molecules in all processes."""
         return int(torch.randint(below, (), generator=self._generator))
 
     def normal(self, *shape: int) -> Tensor:
-        """Of a standard normal distribution, (M, *shape)."""
+        """Numbers of a standard normal distribution, (M, *shape)."""
         return self.share.of(torch.randn(self.count, *shape, generator=self._generator))
 
 
 class Mean(NamedTuple):
-    """A mean, and of how many: molecules, atoms, force components.
+    """Mean over molecules, atoms or force components, and their number.
 
     Attributes:
-        value: Of one number.
-        number: Of what it is the mean: an integer, or a tensor of one.
+        value: Mean, a tensor of one number.
+        number: Number that it is the mean of: an integer, or a tensor of one.
     """
 
     value: Tensor
@@ -101,7 +101,7 @@ def over_all(
     Args:
         terms: Means over what this process has.
         names: All that any process may have, in an order that they agree on.
-        world: How many processes.
+        world: Number of processes.
 
     Returns:
         Terms of this process whose gradients, averaged over processes as is done with
@@ -127,9 +127,9 @@ def over_all(
     return own, means
 
 
-def weighted(terms: Mapping[str, Tensor], weights: object) -> Tensor:
-    """Sum of terms, each times the attribute of its name."""
-    each = [getattr(weights, name) * value for name, value in terms.items()]
+def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Sum of terms, each times the weight of its name."""
+    each = [weights[name] * value for name, value in terms.items()]
     return torch.stack(each).sum() if each else torch.zeros(())
 
 

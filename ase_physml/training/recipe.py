@@ -1,219 +1,221 @@
-"""Recipes of PhysML: data, losses and their stages."""
+"""Recipes: what all of them share, read from YAML, overridden as ``key=value``."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Self
 
+import yaml
+
+from ase_physml import typed
 from ase_physml.errors import RecipeError
-from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.training.noise import Noise
-from ase_physml.training.yaml_recipe import build, plain, read
-from ase_physml.typed import Range
+from ase_physml.training.losses.loss import Losses, Weight
+from ase_physml.typed import Range, brief
+
+_SHOWN = 300
 
 Count = Annotated[int, Range(at_least=1)]
+Natural = Annotated[int, Range(at_least=0)]
 Positive = Annotated[float, Range(above=0.0)]
-Weight = Annotated[float, Range(at_least=0.0)]
-Shard = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+Share = Annotated[float, Range(at_least=0.0, at_most=1.0)]
+PositiveShare = Annotated[float, Range(above=0.0, at_most=1.0)]
 # What all generators of random numbers take.
 Seed = Annotated[int, Range(at_least=0, below=2**32)]
 
 
-@dataclass(frozen=True)
-class Source:
-    """One HDF5 set.
-
-    Attributes:
-        path: Ragged HDF5 file.
-        split: JSON split file (`physml data split`); only its train
-            part is trained on, its val part watched. Without one all frames train.
-        share: Part of the training frames to use.
-        compare: Frames whose energies the difference loss compares: a column with
-            equal values ("smiles"), or "reaction"; see `splits.groups_of`.
-    """
-
-    path: str
-    split: str | None = None
-    share: Annotated[float, Range(above=0.0, at_most=1.0)] = 1.0
-    compare: str | None = None
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each loss; 0 leaves it, and its cost, out.
-
-    Attributes:
-        energy: Labelled energies.
-        forces: Labelled forces.
-        stress: Labelled stress of cells. Its numbers in eV/Å^3 are small: take a weight
-            some thousand times that of forces.
-        difference: Labelled energies less their mean over frames that are compared.
-        zero_force: Forces at equilibrium structures are zero.
-        bound: Displaced structures lie above (Eq 8).
-        mask: Masked atomic modelling (Eq 7).
-        denoise: The gradient points back to the equilibrium (not in the paper).
-    """
-
-    energy: Weight = 1.0
-    forces: Weight = 0.0
-    stress: Weight = 0.0
-    difference: Weight = 0.0
-    zero_force: Weight = 0.0
-    bound: Weight = 0.0
-    mask: Weight = 0.0
-    denoise: Weight = 0.0
-
-    @property
-    def physics(self) -> bool:
-        """Some loss learns from structures alone."""
-        return bool(self.zero_force or self.bound or self.mask or self.denoise)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training with its own losses and learning-rate cycle.
-
-    Attributes:
-        steps: Optimizer steps.
-        losses: Loss weights.
-        learning_rate: Peak, reached after ``warmup`` steps.
-        warmup: Steps of linear warm-up.
-        final: Learning rate at the end of the cosine, as a part of the peak.
-        noise: Of this stage, if not that of the recipe.
-    """
-
-    steps: Count = 10_000
-    losses: LossWeights = field(default_factory=LossWeights)
-    learning_rate: Positive = 1e-3
-    warmup: Annotated[int, Range(at_least=0)] = 500
-    final: Shard = 0.01
-    noise: Noise | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that a training run depends on.
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """Everything that a training run depends on: the part that all models share.
 
     Attributes:
         name: Folder and file name of the result.
-        sources: HDF5 sets; sets without energies take part in the other losses.
-        model: Architecture; ``elements`` is filled in from the data.
-        stages: One after the other.
-        start_from: Potential, shipped or a file, whose weights training starts from
-            (fine-tuning).
-        start_member: Of a committee to start from, which.
-        refit_self_energies: When fine-tuning, fit E0 anew: needed at another level.
-        level_of_theory: For the card; taken from the data when absent.
-        huber: Energy errors above it count linearly, eV; null for plain squares.
-        huber_difference: Errors of energy differences above it count linearly, eV.
-        huber_forces: Errors of force components above it count linearly, eV/Å.
-        noise: Displacements of the bound and denoising losses.
-        displaced_share: Part of each batch whose forces are those where noise has
-            moved it, for the denoising loss; of the others they are those at rest, for
-            the zero-force loss.
-        margin: Force constant of the curvature margin in the bound loss, eV/Å^2.
-        mask_share: Part of the atoms that MAM hides.
-        mask_every: Steps between two MAM passes; its weight is scaled up to match.
-        batch_size: Molecules of equal size per step, in all processes together.
-        steps_per_epoch: Steps between validations and checkpoints; the steps of all
-            stages are a multiple of it.
-        validate: Validation molecules (of those in the split).
-        optimizer: "adamw", or "soap" (Vyas et al., ICLR 2025), which turns the gradient
-            into the eigenbasis of its recent second moments: half the steps or fewer,
-            at a tenth more time each; take three times the learning rate.
-        weight_decay: Of the optimizer, decoupled.
-        clip: Gradient norm.
+        start_from: Potential or model, shipped or a file, whose weights training starts
+            from.
+        batch_size: Structures per step, in all processes together.
+        steps_per_epoch: Steps between validations and checkpoints, of which all steps
+            are a multiple.
+        validate: Structures of the validation at most.
+        weight_decay: Decoupled weight decay of the optimizer.
+        clip: Largest norm of the gradient.
         ema: Decay of the averaged weights, which are what is saved.
-        compile: Compile energy and forces into one graph (some minutes at the start).
-        patience: Epochs without a better validation loss before stopping early; null
-            never stops.
-        seed: Of weights, batches and noise.
+        patience: Epochs without a better validation before stopping early; null never
+            stops.
+        seed: Seed of weights, batches and noise.
     """
 
+    kind: ClassVar[str]
+
     name: str
-    sources: tuple[Source, ...]
-    model: PhysMLConfig = field(default_factory=PhysMLConfig)
-    stages: tuple[Stage, ...] = (Stage(),)
     start_from: str | None = None
-    start_member: Annotated[int, Range(at_least=0)] = 0
-    refit_self_energies: bool = False
-    level_of_theory: str | None = None
-    huber: Positive | None = None
-    huber_difference: Positive | None = None
-    huber_forces: Positive | None = None
-    noise: Noise = field(default_factory=Noise)
-    displaced_share: Shard = 0.5
-    margin: Weight = 0.0
-    mask_share: Shard = 0.3
-    mask_every: Count = 1
     batch_size: Count = 32
     steps_per_epoch: Count = 500
-    validate: Annotated[int, Range(at_least=0)] = 1000
-    optimizer: Literal["adamw", "soap"] = "adamw"
+    validate: Natural = 1000
     weight_decay: Weight = 0.0
     clip: Positive = 10.0
     ema: Annotated[float, Range(at_least=0.0, below=1.0)] = 0.999
-    compile: bool = False
     patience: Count | None = None
     seed: Seed = 0
 
-    @property
-    def total_steps(self) -> int:
-        """Steps of all stages."""
-        return sum(stage.steps for stage in self.stages)
+    @classmethod
+    def from_values(cls, values: dict[str, Any], path: Path) -> Self:
+        """Recipe of what `read_recipe` found in a file.
 
-    def stage_at(self, step: int) -> tuple[Stage, int]:
-        """The stage that a step belongs to, and the step within it."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step
-            step -= stage.steps
-        return self.stages[-1], self.stages[-1].steps
+        Raises:
+            RecipeError: An unknown key, a value of the wrong type, a number that makes
+                no sense, or a name that cannot be that of a file.
+        """
+        recipe = typed.build(cls, values, str(path), RecipeError)
+        name = recipe.name
+        if name != Path(name).name or not name.strip() or not name.isprintable():
+            raise RecipeError(
+                f"{path}: name {name!r} is also that of a folder and a file: no slashes"
+            )
+        for reason in recipe.mistakes():
+            raise RecipeError(f"{path}: {reason}")
+        return recipe
+
+    @property
+    @abstractmethod
+    def total_steps(self) -> int:
+        """Optimizer steps."""
+
+    @property
+    @abstractmethod
+    def peak(self) -> float:
+        """Learning rate of which `schedule` is a part."""
+
+    @abstractmethod
+    def schedule(self, step: int) -> float:
+        """Learning rate of a step, as a part of `peak`."""
+
+    @abstractmethod
+    def losses_at(self, step: int) -> Losses[Any]:
+        """Losses of an optimizer step."""
+
+    @abstractmethod
+    def mistakes(self, processes: int = 1) -> Iterator[str]:
+        """Reasons why it cannot be trained, by so many processes together."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain YAML types."""
-        values: dict[str, Any] = plain({**asdict(self), "model": self.model.to_dict()})
-        return values
+        """Plain YAML types."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+    def default_of(self, key: str) -> Any:
+        """Plain default of a key such as "model.width"; None if it has none."""
+        *parents, last = key.split(".")
+        node: Any = self
+        for parent in parents:
+            if isinstance(node, Sequence):
+                node = node[int(parent)]
+            else:
+                node = getattr(node, parent, None)
+        if not is_dataclass(node):
+            return None
+        defaults = {f.name: f.default for f in fields(node)}
+        found = defaults.get(last, MISSING)
+        return None if found is MISSING else plain(found)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply ``key=value`` overrides (``model.width=64``).
+def warm_cosine(step: int, steps: int, warmup: int, final: float) -> float:
+    """Learning rate as a part of its peak: linear warm-up, then a cosine.
 
-    Relative paths in it are looked up from the working directory first, then from the
-    recipe's own folder.
+    Args:
+        step: Step, from 0.
+        steps: Steps of the whole stretch.
+        warmup: Steps of the warm-up.
+        final: Part that is left at the end.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return final + (1.0 - final) * falling
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Values of a recipe, after ``key=value`` overrides (``model.width=64``).
 
     Raises:
-        RecipeError: The file is missing, is not a mapping, or names an unknown key or
-            a value of the wrong type.
+        RecipeError: The file is missing, is not a mapping, or an override does not fit.
     """
-    return of_values(read(path, overrides), path)
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such recipe") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a readable recipe ({error})") from error
+    values = _parsed(text, str(path))
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
+    for override in overrides:
+        _apply(values, override)
+    values.setdefault("name", path.stem)
+    return values
 
 
-def of_values(values: dict[str, Any], path: Path) -> Recipe:
-    """A recipe of what `read` found in a file; errors as of `load_recipe`."""
-    recipe = build(Recipe, values, path)
-    _check(recipe)
-    return recipe
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        said = " ".join(str(error).split())[:_SHOWN]
+        raise RecipeError(f"{where}: not valid YAML: {said}") from error
 
 
-def _check(recipe: Recipe) -> None:
-    if not recipe.sources:
-        raise RecipeError("a recipe needs at least one source")
-    if not recipe.stages:
-        raise RecipeError("a recipe needs at least one stage")
-    if recipe.refit_self_energies and recipe.start_from is None:
-        raise RecipeError(
-            "refit_self_energies without start_from: a fresh model has its E0 fitted "
-            "anyway; leave it out, or name the potential to start from"
-        )
-    compares = any(source.compare for source in recipe.sources)
-    if any(stage.losses.difference for stage in recipe.stages) and not compares:
-        raise RecipeError(
-            "the loss of differences compares nothing; say of a source what its frames "
-            "have in common, such as compare: smiles"
-        )
-    if recipe.total_steps % recipe.steps_per_epoch:
-        raise RecipeError(
-            f"the steps of all stages, {recipe.total_steps}, are not a multiple of "
-            f"steps_per_epoch={recipe.steps_per_epoch}; the rest would be left out"
-        )
+def plain(value: Any) -> Any:
+    """Value in YAML types: dataclasses become dicts, tuples lists."""
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
+def find(name: str, recipe: Path) -> Path:
+    """Path named in a recipe: from the working directory or beside the recipe.
+
+    Raises:
+        RecipeError: There is no such file.
+    """
+    candidates = [Path(name), recipe.parent / name, recipe.parent.parent / name]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise RecipeError(
+        f"{recipe}: {name} does not exist here nor beside the recipe; "
+        "set it with a key=value override, for example sources.0.path=FILE"
+    )
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    said = f"override {brief(override)}"
+    if not separator:
+        raise RecipeError(f"{said} is not of the form key=value")
+    *parents, last = key.split(".")
+    node: Any = values
+    for parent in parents:
+        if isinstance(node, list):
+            node = node[_position(parent, node, said)]
+        elif isinstance(node, dict):
+            node = node.setdefault(parent, {})
+        else:
+            break
+    value = _parsed(text, said)
+    if isinstance(node, list):
+        node[_position(last, node, said)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise RecipeError(f"{said}: {'.'.join(parents)} has no keys")
+
+
+def _position(text: str, node: list[Any], said: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) >= len(node):
+        raise RecipeError(f"{said}: {text} is not a position 0..{len(node) - 1}")
+    return int(text[:9])

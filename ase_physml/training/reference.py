@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import DataError
+from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.model import PhysML
 from ase_physml.training.batches import Batch, BatchStream, FrameStore
 
@@ -31,7 +32,7 @@ _ABSURD = 10.0
 def composition(
     data: RaggedSet, elements: tuple[int, ...], start: int, stop: int
 ) -> Floats:
-    """How many atoms of each element frames ``start:stop`` have, (M, elements)."""
+    """Numbers of atoms of each element in frames ``start:stop``, (M, elements)."""
     first, last = data.offsets[[start, stop]]
     place = np.full(120, len(elements))
     place[list(elements)] = np.arange(len(elements))
@@ -56,7 +57,7 @@ def elements_of(stores: list[FrameStore]) -> tuple[int, ...]:
 def self_energies_of(
     stores: list[FrameStore], elements: tuple[int, ...]
 ) -> tuple[Floats, float]:
-    """E0 of elements by least squares, eV, and the root mean square of what is left.
+    """Self-energies E0 of elements by least squares, and the RMS of what is left, eV.
 
     Raises:
         DataError: No set has energies.
@@ -84,21 +85,21 @@ def _least_squares(counts: Floats, energies: Floats) -> tuple[Floats, int]:
     return np.asarray(fitted, dtype=np.float64), int(rank)
 
 
-def fit_self_energies(model: PhysML, stores: list[FrameStore]) -> float:
+def fit_self_energies(model: EnergyModel, stores: list[FrameStore]) -> float:
     """Set E0 of a fresh model; see `self_energies_of`."""
     fitted, left = self_energies_of(stores, model.config.elements)
     model.self_energies[:-1] = torch.from_numpy(fitted)
     return left
 
 
-def refit_self_energies(model: PhysML, stores: list[FrameStore]) -> str:
+def refit_self_energies(model: EnergyModel, stores: list[FrameStore]) -> str:
     """Correct E0 of a model that is fine-tuned for data of another level of theory.
 
     The correction of smallest norm that makes the model right on average: elements that
     the data do not have keep their E0.
 
     Returns:
-        What else is to be known about it, for people; "" if there is nothing.
+        A remark about it for people; "" if there is nothing to be said.
 
     Raises:
         DataError: No set has energies, or no correction by elements comes near them.
@@ -143,7 +144,7 @@ def _sample(store: FrameStore, elements: tuple[int, ...]) -> Ints:
 def _elements_of_frames(
     store: FrameStore, elements: tuple[int, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Which frames of a store have which element, (M, elements)."""
+    """Mask of the elements that frames of a store have, (M, elements)."""
     has = np.zeros((len(store.data), len(elements)), dtype=bool)
     for start, stop in store.data.chunks():
         has[start:stop] = composition(store.data, elements, start, stop) > 0
@@ -151,16 +152,16 @@ def _elements_of_frames(
 
 
 def _batches(store: FrameStore, rows: Ints) -> Iterator[Batch]:
-    """These frames of a store, of equal size together."""
+    """Batches of frames of a store, of equal size together."""
     sizes = store.n_atoms[rows]
     for size in np.unique(sizes):
         same = rows[sizes == size]
         for part in np.array_split(same, -(-len(same) // 32)):
-            yield store.dense(part, 0)
+            yield store.batch(part)
 
 
 @torch.no_grad()
-def _residuals(model: PhysML, batches: Iterable[Batch]) -> tuple[Floats, Floats]:
+def _residuals(model: EnergyModel, batches: Iterable[Batch]) -> tuple[Floats, Floats]:
     """Counts of elements (M, elements), and labels less predictions in eV (M,)."""
     elements = torch.tensor(model.config.elements)
     counts, residuals = [torch.zeros(0, len(elements))], [torch.zeros(0)]
@@ -187,8 +188,10 @@ def _known(store: FrameStore, elements: tuple[int, ...]) -> Iterator[Floats]:
         yield rows[np.isfinite(rows[:, -1])]
 
 
-def fit_bias(model: PhysML, stream: BatchStream, batches: int = 16) -> None:
-    """Shift a fresh model by element so that it starts near the labels."""
+def fit_bias(model: EnergyModel, stream: BatchStream, batches: int = 16) -> None:
+    """Shift a fresh PhysML by element, so that it starts near the labels."""
+    if not isinstance(model, PhysML):
+        return
     some = (stream[step] for step in range(min(batches, len(stream))))
     counts, residuals = _residuals(model, some)
     if len(residuals):

@@ -1,10 +1,9 @@
-"""What a checkpoint belongs to, and whether a run may go on from it.
+"""Checkpoints of runs: the run that one is of, and how far it had come.
 
 A run is told by its recipe, with the content of every file in it in place of the
 file's name. More steps, and another number of processes, leave it the same run.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,37 +11,36 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 
 from ase_physml.errors import PotentialError, RecipeError
+from ase_physml.jobs.file_hash import content_hash
+from ase_physml.jobs.identity import ABSENT, Difference, canonical, differences
 from ase_physml.store.checkpoint import read_archive
 from ase_physml.store.registry import shipped
 from ase_physml.store.state import plain_tensors
-from ase_physml.training.molecular.recipe import MolecularRecipe
-from ase_physml.training.recipe import Recipe
-from ase_physml.training.yaml_recipe import find
-from ase_physml.typed import brief, build
+from ase_physml.training.recipe import Recipe, find
+from ase_physml.typed import build
 
-AnyRecipe = Recipe | MolecularRecipe
-Identity = dict[str, Any]
+RecipeIdentity = dict[str, Any]
+"""Keys of a recipe, flat, to plain values; files are their hashes."""
 
 _WHAT = "a checkpoint of `physml train`"
 _ENTRY = "ase_physml"
 _FILES = {"path", "split", "data", "start_from"}
 _AFRESH = "start afresh with another --out"
-# Of larger files, pieces of this size all along are looked at.
-_WHOLE, _PIECES, _PIECE = 2**31, 512, 2**20
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a checkpoint says of its run.
+    """State of a run at a checkpoint.
 
     Attributes:
-        steps: Optimizer steps done.
-        total: Of those that were asked for.
-        finished: Nothing is left to do: all steps are done, or patience has ended it.
-        identity: As of `identity_of`, in JSON.
+        steps: Number of optimizer steps done.
+        total: Number of those that were asked for.
+        finished: Flag that nothing is left to do: all steps are done, or patience has
+            ended it.
+        identity: Identity of the run as of `recipe_identity`, in JSON.
     """
 
     steps: int
@@ -51,12 +49,12 @@ class Standing:
     identity: str
 
 
-def identity_of(recipe: AnyRecipe, path: Path) -> Identity:
-    """What tells one run from another: keys of the recipe, flat, to plain values.
+def recipe_identity(recipe: Recipe, path: Path) -> RecipeIdentity:
+    """Identity of a run.
 
     Args:
-        recipe: As it was read.
-        path: Where it came from, for paths in it.
+        recipe: Recipe of the run.
+        path: File of the recipe, for paths in it.
 
     Raises:
         RecipeError: A file is missing.
@@ -80,23 +78,15 @@ def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from _flat(part, f"{key}.{inner}" if key else str(inner))
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file; above 2 GiB, of its size and of 512 pieces of it."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= _WHOLE:
-            return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
-        digest = hashlib.sha256(str(size).encode())
-        for k in range(_PIECES):
-            file.seek((size - _PIECE) * k // (_PIECES - 1))
-            digest.update(file.read(_PIECE))
-    return f"sha256 of pieces {digest.hexdigest()}"
-
-
 class Remember(Callback):
-    """Write into checkpoints which run they are of."""
+    """Callback that writes into checkpoints which run they are of.
 
-    def __init__(self, identity: Identity, total_steps: int) -> None:
+    Args:
+        identity: Identity of the run.
+        total_steps: Number of optimizer steps that are asked for.
+    """
+
+    def __init__(self, identity: RecipeIdentity, total_steps: int) -> None:
         self.identity, self.total_steps = identity, total_steps
 
     def on_save_checkpoint(
@@ -106,10 +96,8 @@ class Remember(Callback):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add an entry of our own."""
-        ended = any(
-            isinstance(one, EarlyStopping) and one.stopped_epoch > 0
-            for one in trainer.callbacks  # type: ignore[attr-defined]
-        )
+        stopping = trainer.early_stopping_callbacks
+        ended = any(one.stopped_epoch > 0 for one in stopping)
         checkpoint[_ENTRY] = {
             "steps": trainer.global_step,
             "total": self.total_steps,
@@ -119,7 +107,7 @@ class Remember(Callback):
 
 
 def standing_of(checkpoint: Path) -> Standing:
-    """Read a checkpoint, nothing of which is executed.
+    """State of the run of a checkpoint, nothing of which is executed.
 
     Raises:
         RecipeError: Missing, damaged, or not one of `physml train`.
@@ -142,8 +130,8 @@ def _standing(content: Any, checkpoint: Path) -> Standing:
     return build(Standing, content[_ENTRY], str(checkpoint), PotentialError)
 
 
-def check(checkpoint: Path, identity: Identity, recipe: AnyRecipe) -> Standing:
-    """Whether this run may go on from a checkpoint, and how far that one is.
+def check(checkpoint: Path, identity: RecipeIdentity, recipe: Recipe) -> Standing:
+    """State of the run of a checkpoint, which this run may go on from.
 
     Raises:
         RecipeError: As of `standing_of`; or it is of another recipe or other data, and
@@ -152,13 +140,13 @@ def check(checkpoint: Path, identity: Identity, recipe: AnyRecipe) -> Standing:
     standing = standing_of(checkpoint)
     try:
         stored = json.loads(standing.identity)
-        differences = list(_differences(stored, identity, standing.steps))
-    except (ValueError, RecursionError, AttributeError) as error:
+        found = _differences(stored, identity, recipe, standing.steps)
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise RecipeError(f"{checkpoint}: damaged ({error}); {_AFRESH}") from error
-    if differences:
+    if found:
         raise RecipeError(
-            f"{checkpoint}: is of another run: {'; '.join(differences)}. Go on with "
-            f"what it was, or {_AFRESH}"
+            f"{checkpoint}: is of another run: {'; '.join(map(str, found))}. Go on "
+            f"with what it was, or {_AFRESH}"
         )
     if standing.steps > recipe.total_steps:
         raise RecipeError(
@@ -168,26 +156,30 @@ def check(checkpoint: Path, identity: Identity, recipe: AnyRecipe) -> Standing:
     return standing
 
 
-def _differences(stored: Identity, now: Identity, done: int) -> Iterator[str]:
-    """A phrase for each key that is not what it was."""
+def _differences(
+    stored: RecipeIdentity, now: RecipeIdentity, recipe: Recipe, done: int
+) -> list[Difference]:
+    """Keys that are not what they were, but for those that may differ."""
     last = max(
         (int(k.split(".")[1]) for k in stored if k.startswith("stages.")), default=0
     )
-    for key in sorted({*stored, *now}):
-        before, here = stored.get(key), now.get(key)
-        if before == here or _may_differ(key, last, now, done):
-            continue
-        if key not in stored and not here:
-            # Of a version that did not know it, and it asks for nothing.
-            continue
-        if key.rpartition(".")[2] in _FILES and before is not None and here is not None:
-            yield f"{key} has another content"
-        else:
-            yield f"{key} was {brief(before)}, is {brief(here)}"
+    return [
+        one
+        for one in sorted(differences(canonical(stored), canonical(now)))
+        if not _is_of_a_later_version(one, recipe)
+        and not _may_differ(one.key, last, now, done)
+    ]
 
 
-def _may_differ(key: str, last: int, now: Identity, done: int) -> bool:
-    """More steps are no other run: of the last stage, or of new ones after it."""
+def _is_of_a_later_version(one: Difference, recipe: Recipe) -> bool:
+    """True of a key that an earlier version did not know and that asks for nothing."""
+    if one.before != ABSENT:
+        return False
+    return not one.now or one.now == canonical(recipe.default_of(one.key))
+
+
+def _may_differ(key: str, last: int, now: RecipeIdentity, done: int) -> bool:
+    """True of steps: more of the last stage, or new stages, are no other run."""
     parts = key.split(".")
     if parts[0] != "stages":
         return key == "steps"

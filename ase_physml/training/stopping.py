@@ -1,11 +1,13 @@
-"""Ending a run from outside: by a signal, or by a disk that is full."""
+"""Ends of a run from outside: a signal, a time limit, or a disk that is full."""
 
+import datetime as dt
 import errno
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -23,8 +25,8 @@ class TrainingStopped(Exception):  # noqa: N818
     """A signal has ended a run.
 
     Attributes:
-        signal: Which.
-        steps: That the checkpoint keeps; None if training had not begun.
+        signal: The signal.
+        steps: Steps that the checkpoint keeps; None if training had not begun.
     """
 
     def __init__(self, signum: int, steps: int | None = None) -> None:
@@ -38,7 +40,7 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def stop_early() -> Iterator[None]:
-    """Until training begins, a signal ends the process by a `TrainingStopped`."""
+    """Context in which, until training begins, a signal raises a `TrainingStopped`."""
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         raise TrainingStopped(signum)
@@ -55,7 +57,7 @@ def stop_early() -> Iterator[None]:
 
 
 class StopOnSignal(Callback):
-    """On SIGTERM or SIGINT: finish the step, write a checkpoint, stop.
+    """Stop at SIGTERM or SIGINT: the step is finished, and a checkpoint written.
 
     A validation that is under way is finished too. To be listed after the callback that
     averages weights, whose state goes into the checkpoint.
@@ -114,9 +116,33 @@ class StopOnSignal(Callback):
             raise TrainingStopped(self.received or signal.SIGTERM, trainer.global_step)
 
 
+class Budget(Callback):
+    """Stop after the epoch in which the time is up.
+
+    Lightning's own timer stops between two steps, where a checkpoint does not resume
+    to the same batches, and counts the time before a resumption as well.
+    """
+
+    def __init__(self, max_time: dt.timedelta) -> None:
+        self.max_time = max_time
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.end = monotonic() + self.max_time.total_seconds()
+
+    def on_train_epoch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
+        """Look at it."""
+        over = trainer.strategy.reduce_boolean_decision(
+            monotonic() > self.end, all=False
+        )
+        trainer.should_stop = trainer.should_stop or over
+
+
 @contextmanager
 def full_disk(out: Path) -> Iterator[None]:
-    """A disk that fills is one line: what is written is written whole or not at all.
+    """Context that makes one line of a full disk: files are written whole or not.
 
     Raises:
         WriteError: There is no room to write.

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-_BONDED = 1.3  # of the sum of covalent radii
+from ase_physml.chem.bonds import SPRING
+
 # Badger's rule: stiffness grows as the sixth power of how much shorter than a single
 # bond it is (30 eV/Å^2 for C-C and C-H, 80 for C=O, 130 for C#N).
 _BOND, _BADGER = 30.0, 6
@@ -57,7 +58,7 @@ class _Terms:
         coordinate: q of positions (T, a, 3), as (T, c).
         rest: q0 (T, c).
         stiffness: k (T,).
-        morse: Whether the difference saturates, as that of a bond which breaks.
+        morse: The difference saturates, as that of a bond which breaks.
     """
 
     atoms: Tensor
@@ -102,7 +103,7 @@ class ValenceField:
         ratio = distance / (radii.unsqueeze(2) + radii.unsqueeze(1))
         metal = ~torch.isin(numbers, numbers.new_tensor(_NONMETALS))
         metals = metal.unsqueeze(2).long() + metal.unsqueeze(1).long()
-        bonded = (ratio < _BONDED) & (metals == 0)
+        bonded = (ratio < SPRING) & (metals == 0)
         self.first = n * torch.arange(m, device=bonded.device)
         self.terms = [
             self._bonds(bonded, ratio),
@@ -126,7 +127,7 @@ class ValenceField:
         return _Terms(flat, images, q, rest, stiffness)
 
     def _bonds(self, bonded: Tensor, ratio: Tensor) -> _Terms:
-        return self._springs(bonded, ratio, _BOND, _BADGER, _BONDED)
+        return self._springs(bonded, ratio, _BOND, _BADGER, SPRING)
 
     def _springs(
         self, pairs: Tensor, ratio: Tensor, strength: float, power: int, reach: float

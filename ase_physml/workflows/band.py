@@ -10,13 +10,18 @@ from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate
 from ase.optimize import FIRE
 
-from ase_physml.calculators.batch import BatchEvaluator
-from ase_physml.calculators.evaluate import NEEDED
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
+from ase_physml.calculators.many import NEEDED
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
+from ase_physml.workflows.alignment import distances, turn_onto
 from ase_physml.workflows.constraints import holds_in_space, names_of
-from ase_physml.workflows.ends import check_meeting, check_path, turn_onto
-from ase_physml.workflows.relaxation import check_is_atoms
+from ase_physml.workflows.relax import check_is_atoms
+
+# Å; no bond is shorter than 0.74 Å, and a path may squeeze one.
+_COLLISION = 0.4
+# Å; two atoms that trade places meet in the middle.
+_MEETING = 0.05
 
 
 class BatchedNEB(NEB):
@@ -27,13 +32,14 @@ class BatchedNEB(NEB):
     other than PhysML's compute image by image, unless they have ``calculate_many``.
 
     Args:
-        images: The path. Its ends stay where they are.
-        calculator: Of all images, or its name; by default that of the first image.
+        images: Structures along the path; the ends stay where they are.
+        calculator: Calculator of all images, or its name; by default that of the first
+            image.
         k: Spring constants, eV/Å^2.
-        climb: Let the highest image climb.
+        climb: Whether the highest image climbs.
         method: "improvedtangent", "string", "spline", "eb" or "aseneb".
-        batch_size: Images at a time; fewer if memory runs out.
-        **options: Of ``ase.mep.NEB``.
+        batch_size: Number of images at a time; fewer if memory runs out.
+        **options: Further arguments of ``ase.mep.NEB``.
 
     Raises:
         StructureError: No calculator, an image that it cannot treat, or images that
@@ -77,10 +83,10 @@ class BatchedNEB(NEB):
 
         Args:
             method: "linear" or "idpp".
-            mic: By differences to the nearest periodic image; None: of what is
+            mic: Whether by differences to the nearest periodic image; None: of what is
                 periodic.
-            apply_constraint: Put images where the constraints allow; None: refuse ends
-                between which these matter.
+            apply_constraint: Whether to put images where the constraints allow; None:
+                refuse ends between which these matter.
 
         Raises:
             StructureError: Atoms that run into each other, named.
@@ -103,7 +109,7 @@ class BatchedNEB(NEB):
         ]
 
     def get_forces(self) -> npt.NDArray[np.float64]:
-        """Forces on the images between the ends, ((n - 2) N, 3), as of ASE's NEB."""
+        """Forces on the images between the ends, ((n - 2) N, 3), eV/Å, as ASE's NEB."""
         self.evaluator(self.waiting())
         # Turning images that are aligned moves them by a rounding error, and what was
         # computed for them would count no more.
@@ -116,7 +122,7 @@ class BatchedNEB(NEB):
         return forces
 
     def largest_force(self) -> float:
-        """On an atom of an image between the ends, eV/Å."""
+        """Largest force on an atom of an image between the ends, eV/Å."""
         return float(np.linalg.norm(self.get_forces(), axis=1).max())
 
     def _align(self) -> None:
@@ -166,6 +172,53 @@ def interpolate(
         check_path(images)
 
 
+def check_meeting(images: list[Atoms]) -> None:
+    """Refuse a straight path on which atoms trade places: no interpolation survives it.
+
+    Raises:
+        StructureError: Naming the image and the atoms.
+    """
+    for index, image in enumerate(images):
+        i, j, distance = _closest(image)
+        if distance < _MEETING:
+            raise StructureError(
+                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) run into "
+                f"each other at image {index} of the straight path: does their order "
+                "differ between the ends? exchange them in one end, or have atoms "
+                "matched (--match)"
+            )
+
+
+def check_path(images: list[Atoms]) -> None:
+    """Refuse a path on which atoms collide, or are nowhere.
+
+    Raises:
+        StructureError: Naming the image and the atoms.
+    """
+    for index, image in enumerate(images):
+        lost = np.flatnonzero(~np.isfinite(image.positions).all(axis=1))
+        if len(lost):
+            raise StructureError(
+                f"the interpolation put atom {lost[0]} ({image.symbols[lost[0]]}) of "
+                f"image {index} nowhere ({image.positions[lost[0]]}): does the order "
+                "of atoms differ between the ends?"
+            )
+        i, j, distance = _closest(image)
+        if distance < _COLLISION:
+            raise StructureError(
+                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) come "
+                f"within {distance:.2f} Å of each other at image {index} of the "
+                "interpolated path; are the atoms of both ends in the same order?"
+            )
+
+
+def _closest(image: Atoms) -> tuple[int, int, float]:
+    """The two atoms nearest to each other, and their distance, Å."""
+    apart = distances(image, image) + 1e3 * np.eye(len(image))
+    i, j = np.unravel_index(apart.argmin(), apart.shape)
+    return int(i), int(j), float(apart[i, j])
+
+
 def run_bands(
     bands: Sequence[BatchedNEB],
     optimizer: Callable[..., Any] = FIRE,
@@ -177,15 +230,15 @@ def run_bands(
     """Optimise many bands, their images in one batch; each band by its own optimizer.
 
     Args:
-        bands: Of the same calculator.
-        optimizer: Of ASE, one that looks at the forces once a step.
+        bands: Bands of the same calculator.
+        optimizer: Optimizer of ASE that looks at the forces once a step.
         fmax: Threshold of the largest force on a band, eV/Å.
-        steps: Steps at most, of each band.
-        on_step: Called with the index of a band, the step and its largest force.
-        climb_below: A band starts to climb when its largest force falls below, eV/Å.
+        steps: Largest number of steps of each band.
+        on_step: Called with the index of a band, the step and its largest force, eV/Å.
+        climb_below: Largest force below which a band starts to climb, eV/Å.
 
     Returns:
-        Of each band whether it has converged, or the exception that ended it; the
+        For each band whether it has converged, or the exception that ended it; the
         others go on.
     """
     drivers = [optimizer(band, logfile=None) for band in bands]
@@ -221,7 +274,7 @@ def run_bands(
 
 
 def _force(band: BatchedNEB, climb_below: float) -> float:
-    """The largest on a band, eV/Å, which starts to climb when it is low enough.
+    """Largest force on a band, eV/Å, which starts to climb when it is low enough.
 
     Raises:
         StructureError: It is not finite.
@@ -251,7 +304,7 @@ def _check_free(images: Sequence[Atoms]) -> None:
 def _evaluate(
     bands: Sequence[BatchedNEB], running: Sequence[int]
 ) -> dict[int, Exception]:
-    """Forces of all images in one batch; the bands that cannot have any."""
+    """Compute forces of all images in one batch; the bands that cannot have any."""
     if not running:
         return {}
     try:

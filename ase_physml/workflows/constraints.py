@@ -1,4 +1,4 @@
-"""What the constraints of two ends of a path allow: the same, or refused by name."""
+"""Constraints of the two ends of a path: compared, and refused by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _INTERNAL = ("FixBondLengths", "FixInternals", "FixLinearTriatomic", "ExternalFo
 
 
 def names_of(atoms: Atoms) -> str:
-    """The kinds of constraints of a structure, "" if there are none."""
+    """Kinds of constraints of a structure, "" if there are none."""
     return ", ".join(dict.fromkeys(type(one).__name__ for one in atoms.constraints))
 
 
@@ -70,8 +70,8 @@ def check_allowed(reactant: Atoms, shifts: Array) -> None:
     """Refuse ends between which the constraints allow no path.
 
     Args:
-        reactant: One end.
-        shifts: From it to the other, Å (N, 3).
+        reactant: Structure of one end.
+        shifts: Displacements from it to the other, (N, 3), Å.
 
     Raises:
         StructureError: Naming the atom, and how far it would have to move.

@@ -5,28 +5,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.identity import identity_of
 from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
-from ase_physml.calculators.spread import energy_spread
+from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
+from ase_physml.workflows.alignment import align_ends, placement_of
 from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
-from ase_physml.workflows.ends import align_ends, placement_of
-from ase_physml.workflows.path_images import read_images, write_images
-from ase_physml.workflows.relax_many import relax_many
-from ase_physml.workflows.relaxation import (
+from ase_physml.workflows.reaction_path import (
+    ReactionPath,
+    one_structure,
+    path_of,
+    read_images,
+    write_images,
+)
+from ase_physml.workflows.relax import (
     OPTIMIZERS,
     Relaxed,
     check_is_atoms,
     check_settings,
 )
-from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
-from ase_physml.workflows.verdict import judge, one_structure
+from ase_physml.workflows.relax_many import relax_many
 
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
@@ -35,74 +36,19 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class ReactionPath:
-    """A band at the end of its optimisation.
-
-    Attributes:
-        images: Structures along the path, with energies and forces.
-        energies: Of the images, eV.
-        forces: Largest force on the band at the start and every step, eV/Å.
-        converged: The last of them is below the threshold, the ends are two structures
-            and no atom jumps between images.
-        seconds: Wall time since the search began, of all bands together.
-        barrier_std: Calibrated standard deviation of the barrier, eV, of a committee;
-            of a sound path only.
-        doubt: Its most doubtful image.
-        flaws: Why the path gives no barrier; see `judge`.
-        remarks: What else to know: how its ends were brought together, a minimum
-            inside, ends that did not relax.
-    """
-
-    images: list[Atoms]
-    energies: npt.NDArray[np.float64]
-    forces: list[float]
-    converged: bool
-    seconds: float
-    barrier_std: float | None = None
-    doubt: Doubt | None = None
-    flaws: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def sound(self) -> bool:
-        """The path has converged over a maximum inside: its barrier is one."""
-        return not self.flaws
-
-    @property
-    def verdict(self) -> str:
-        """The flaws, or "converged"."""
-        return "; ".join(self.flaws) or "converged"
-
-    @property
-    def barrier(self) -> float:
-        """Highest image above the first, eV."""
-        return float(self.energies.max() - self.energies[0])
-
-    @property
-    def reaction_energy(self) -> float:
-        """Last image above the first, eV."""
-        return float(self.energies[-1] - self.energies[0])
-
-    @property
-    def saddle(self) -> int:
-        """The highest image."""
-        return int(self.energies.argmax())
-
-
-@dataclass(frozen=True)
 class Search:
     """Settings of `find_paths`.
 
     Attributes:
-        images: Of a path, ends included.
+        images: Number of images of a path, ends included.
         fmax: Threshold of the largest force on a band, eV/Å.
-        steps: Steps of a band at most.
-        climb: Let the highest image climb, once the band is near.
-        optimizer: "BFGS", "LBFGS" or "FIRE", of ASE.
-        relax_ends: Relax reactant and product first, to ``end_fmax``.
-        end_fmax: eV/Å.
-        match: Reorder the product's atoms; see `align_ends`.
-        any_domain: Search with a potential that has seen minima only.
+        steps: Largest number of steps of a band.
+        climb: Whether the highest image climbs, once the band is near.
+        optimizer: Name of ASE's optimizer: "BFGS", "LBFGS" or "FIRE".
+        relax_ends: Whether to relax reactant and product first.
+        end_fmax: Threshold of the largest force on these, eV/Å.
+        match: Whether to reorder the product's atoms; see `align_ends`.
+        any_domain: Whether to search with a potential that has seen minima only.
     """
 
     images: int = 9
@@ -116,30 +62,34 @@ class Search:
     any_domain: bool = False
 
 
-Outcome = ReactionPath | Exception
-Progress = Callable[[int, int, float], None]
+PathOutcome = ReactionPath | Exception
+"""A reaction path, or why there is none."""
+
+OnBandStep = Callable[[int, int, float], None]
+"""Called with the index of a reaction, the step and its largest force in eV/Å."""
 
 
 def find_paths(
     ends: Sequence[tuple[Atoms, Atoms]],
     calculator: CalculatorLike,
     search: Search | None = None,
-    on_step: Progress | None = None,
+    on_step: OnBandStep | None = None,
     states: Sequence[Path] | None = None,
     resume: bool = False,
     made_of: Sequence[Identity] | None = None,
-) -> list[Outcome]:
+) -> list[PathOutcome]:
     """Search the paths of many reactions, all images of all of them in one batch.
 
     Args:
         ends: Reactant and product of each reaction; they stay as they are.
-        calculator: Or its name, see `as_calculator`. One that has ``calculate_many``,
-            as PhysML's have, computes batches; any other of ASE's image by image.
-        search: Settings.
-        on_step: Called with the index of a reaction, the step and its largest force.
-        states: A trajectory for each, where its images are kept every 20 steps.
-        resume: Start from those.
-        made_of: What the images of each are of, see `path_identities`; kept with them,
+        calculator: Calculator or its name, see `as_calculator`. One that has
+            ``calculate_many``, as PhysML's have, computes batches; any other of ASE's
+            image by image.
+        search: Settings of the search.
+        on_step: See `OnBandStep`.
+        states: Trajectory for each, where its images are kept every 20 steps.
+        resume: Whether to start from those.
+        made_of: Identity of each search, of `path_identities`; kept with the images,
             and compared before they are used again.
 
     Returns:
@@ -158,7 +108,7 @@ def find_paths(
     began = perf_counter()
     bands: dict[int, BatchedNEB] = {}
     about: dict[int, tuple[str, ...]] = {}
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, PathOutcome] = {}
     for index, pair in enumerate(_relaxed_ends(ends, calculator, search)):
         made = None if made_of is None else made_of[index]
         try:
@@ -185,19 +135,23 @@ def find_paths(
     ended = _run(bands, search, step_taken)
     seconds = perf_counter() - began
     for index, failed in ended.items():
-        outcomes[index] = failed or _path(
-            bands[index], history[index], search.fmax, seconds, about[index]
+        outcomes[index] = failed or path_of(
+            list(bands[index].images),
+            history[index],
+            search.fmax,
+            seconds,
+            about[index],
         )
     return [outcomes[index] for index in range(len(ends))]
 
 
 def _run(
-    bands: dict[int, BatchedNEB], search: Search, on_step: Progress
+    bands: dict[int, BatchedNEB], search: Search, on_step: OnBandStep
 ) -> dict[int, Exception | None]:
     """Optimise bands; where both ends are one structure, only evaluate.
 
     Returns:
-        Of each band the exception that ended it, or None.
+        For each band the exception that ended it, or None.
     """
     ended: dict[int, Exception | None] = {}
     apart: list[int] = []
@@ -229,7 +183,7 @@ def _is_one(band: BatchedNEB) -> bool:
     )
 
 
-def _renumbered(some: Sequence[int], on_step: Progress) -> Progress:
+def _renumbered(some: Sequence[int], on_step: OnBandStep) -> OnBandStep:
     return lambda position, step, force: on_step(some[position], step, force)
 
 
@@ -244,7 +198,7 @@ def _band(images: list[Atoms], calculator: Calculator) -> BatchedNEB:
 def _about(
     pair: tuple[Atoms, Atoms] | Exception, images: Sequence[Atoms]
 ) -> tuple[str, ...]:
-    """How the ends were brought together, and which of them did not relax."""
+    """Remarks: how the ends were brought together, and which of them did not relax."""
     said = [placement_of(images[0]).about]
     if not isinstance(pair, Exception):
         said += [
@@ -325,45 +279,10 @@ def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list
     return images
 
 
-def _path(
-    band: BatchedNEB,
-    forces: list[float],
-    fmax: float,
-    seconds: float,
-    about: tuple[str, ...],
-) -> ReactionPath:
-    images = list(band.images)
-    energies = np.array([image.get_potential_energy() for image in images])
-    verdict = judge(images, energies, forces[-1], fmax, len(forces) - 1)
-    spread = _spread_of_barrier(images[0], images[int(energies.argmax())])
-    path = ReactionPath(
-        images,
-        energies,
-        forces,
-        verdict.converged,
-        seconds,
-        None if verdict.flaws else spread,
-        most_doubtful(map(doubt_about, images)),
-        verdict.flaws,
-        about + verdict.remarks,
-    )
-    for image in images:
-        image.info["verdict"] = path.verdict
-    return path
-
-
-def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
-    # Of the differences, member by member: much of what they err cancels.
-    if "energy_members" not in first.calc.results:
-        return None
-    members = [image.calc.results["energy_members"] for image in (first, saddle)]
-    return energy_spread(members[1] - members[0], first.calc.calibration)
-
-
 def path_identities(
     ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
 ) -> list[Identity]:
-    """What tells the search of each path from another."""
+    """Everything that the result of each search depends on."""
     potential = identity_of(calculator)
     return [
         Identity.of(

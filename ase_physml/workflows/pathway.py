@@ -1,30 +1,26 @@
-"""From a mapped reaction SMILES to its path and barrier."""
+"""Pathways: from a mapped reaction SMILES to its path and barrier.
+
+Steps hand each other values; files are kept where a folder is given, by `StepFiles`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_physml.calculators.identity import identity_of, model_identity
 from ase_physml.calculators.names import CalculatorLike, as_calculator
-from ase_physml.chem.reaction import MappedReaction, read_reaction
+from ase_physml.calculators.provenance import identity_of, model_identity
+from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformer_ensemble import Settings
+from ase_physml.workflows.alignment import align_ends
+from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.constraints import check_kept
-from ase_physml.workflows.ends import align_ends
-from ase_physml.workflows.neb import (
-    Progress,
-    ReactionPath,
-    Search,
-    check_search,
-    find_paths,
-)
+from ase_physml.workflows.neb import OnBandStep, Search, check_search, find_paths
 from ase_physml.workflows.pathway_ends import (
     Align,
     Ends,
@@ -34,11 +30,12 @@ from ase_physml.workflows.pathway_ends import (
     relaxed_ends,
 )
 from ase_physml.workflows.pathway_files import StepFiles
-from ase_physml.workflows.relaxation import check_is_atoms
+from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.relax import check_is_atoms
 
 _FORMAT = 1
 
-Step = Literal["conformers", "ends", "path"]
+PathwayStep = Literal["conformers", "ends", "path"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class Pathway:
 
     Attributes:
         ends: Relaxed structures of both sides, lowest in energy first.
-        pair: The reactant and the product that lie closest, aligned; None if that was
-            not asked for, as with ``path``.
-        path: Between these two, with ``barrier`` and ``barrier_std``, eV.
+        pair: Reactant and product that lie closest, aligned; None if that was not asked
+            for, as with ``path``.
+        path: Path between these two, with ``barrier`` and ``barrier_std``, eV.
     """
 
     ends: Ends
@@ -59,45 +56,66 @@ class Pathway:
 
 @dataclass(frozen=True)
 class PathwaySettings:
-    """How pathways are found.
+    """Settings of `find_pathways`.
 
     Attributes:
-        conformers: Of each side, relaxed to ``search.end_fmax``.
-        model: Of conformations, shipped name or path.
-        match: Reorder the atoms of structures that are given; see `align_ends`.
-        search: Of the path.
+        conformers: Settings of the conformers of each side, which are relaxed to
+            ``search.end_fmax``.
+        model: Model of conformations, shipped name or path.
+        match: Whether to reorder atoms of structures that are given; see `align_ends`.
+        search: Settings of the search of the path.
     """
 
-    conformers: Settings = field(default_factory=lambda: Settings(n=5))
+    conformers: ConformerSettings = field(
+        default_factory=lambda: ConformerSettings(n=5)
+    )
     model: str = "physchem_qm9.pt"
     match: bool = False
     search: Search = field(default_factory=lambda: Search(end_fmax=0.02))
 
     @property
-    def relaxation(self) -> Settings:
-        """Of the structures of both sides."""
+    def relaxation(self) -> ConformerSettings:
+        """Settings of the relaxation of both sides."""
         return replace(self.conformers, fmax=self.search.end_fmax)
 
 
-Outcome = Pathway | Exception
+PathwayOutcome = Pathway | Exception
+"""A pathway, or why there is none."""
 
 
 @dataclass
 class _Run:
-    """A reaction under way; what its steps give lies in its files."""
+    """A reaction under way, and what its steps have found.
+
+    Attributes:
+        reaction: Mapped reaction, or structures of both sides.
+        align: See `Align`.
+        files: Files of its steps, if they are kept.
+        ends: Relaxed structures of both sides.
+        pair: Closest reactant and product.
+        path: Path between these.
+        error: Why there is none.
+    """
 
     reaction: MappedReaction | Ends
     align: Align
-    files: StepFiles
+    files: StepFiles | None
+    ends: Ends | None = None
+    pair: tuple[Atoms, Atoms] | None = None
     path: ReactionPath | None = None
     error: Exception | None = None
 
-    def outcome(self) -> Outcome:
-        """What became of it."""
+    def outcome(self) -> PathwayOutcome:
+        """The pathway, or why there is none."""
         if self.error is not None:
             return self.error
-        pair = self.files.read_pair() if self.files.has("ends") else None
-        return Pathway(self.files.read_ends(), pair, self.path)
+        assert self.ends is not None
+        return Pathway(self.ends, self.pair, self.path)
+
+    def kept(self, step: PathwayStep) -> StepFiles | None:
+        """Files of an earlier run that has done a step; None where it has to be."""
+        done = self.files is not None and self.files.has(step)
+        return self.files if done else None
 
 
 def find_pathway(
@@ -129,10 +147,10 @@ def find_pathways(
     *,
     folders: Sequence[Path] | None = None,
     resume: bool = False,
-    until: Step = "path",
-    on_stage: Callable[[Step], None] | None = None,
-    on_step: Progress | None = None,
-) -> list[Outcome]:
+    until: PathwayStep = "path",
+    on_stage: Callable[[PathwayStep], None] | None = None,
+    on_step: OnBandStep | None = None,
+) -> list[PathwayOutcome]:
     """Find the paths of many reactions, each step of all of them in batches.
 
     Conformers of both sides are made and relaxed, see `ends_of`; the closest reactant
@@ -141,14 +159,16 @@ def find_pathways(
     Args:
         reactions: Mapped reaction SMILES, see `read_reaction`; or structures of both
             sides, all of the same atoms in the same order, which are relaxed.
-        calculator: Or its name, see `as_calculator`: "reactions.pt", or any of ASE's.
-        settings: Of all steps.
-        folders: Of the files of each reaction, see `StepFiles`; None keeps no files.
-        resume: Leave out the steps that are done, and go on with bands where an
-            interrupted run left them.
-        until: The last step.
+        calculator: Calculator or its name, see `as_calculator`: "reactions.pt", or any
+            of ASE's.
+        settings: Settings of all steps.
+        folders: Folder of the files of each reaction, see `StepFiles`; by default no
+            files are kept.
+        resume: Whether to leave out the steps that are done, and to go on with bands
+            where an interrupted run left them.
+        until: Last step.
         on_stage: Called with each step as it begins.
-        on_step: Of the bands; see `find_paths`.
+        on_step: Called as the bands move; see `OnBandStep`.
 
     Returns:
         For each reaction its pathway, or the exception that says why there is none.
@@ -163,27 +183,26 @@ def find_pathways(
         reactions = [reactions]
     if until == "path":
         check_search(settings.search, calculator)
-    with TemporaryDirectory() as scratch:
-        places = folders or [Path(scratch, f"{k}") for k in range(len(reactions))]
-        started = [
-            _start(reaction, folder, calculator, settings, resume)
-            for reaction, folder in zip(reactions, places, strict=True)
-        ]
-        runs = [run for run in started if isinstance(run, _Run)]
-        tell("conformers")
-        _find_ends(runs, calculator, settings)
-        if until != "conformers":
-            tell("ends")
-            _find_pairs(runs)
-        if until == "path":
-            tell("path")
-            _find_paths(runs, calculator, settings.search, on_step)
-        return [r.outcome() if isinstance(r, _Run) else r for r in started]
+    places: Sequence[Path | None] = folders or [None] * len(reactions)
+    started = [
+        _start(reaction, folder, calculator, settings, resume)
+        for reaction, folder in zip(reactions, places, strict=True)
+    ]
+    runs = [run for run in started if isinstance(run, _Run)]
+    tell("conformers")
+    _find_ends(runs, calculator, settings)
+    if until != "conformers":
+        tell("ends")
+        _find_pairs(runs)
+    if until == "path":
+        tell("path")
+        _find_paths(runs, calculator, settings.search, on_step)
+    return [run.outcome() if isinstance(run, _Run) else run for run in started]
 
 
 def _start(
     reaction: str | Ends,
-    folder: Path,
+    folder: Path | None,
     calculator: Calculator,
     settings: PathwaySettings,
     resume: bool,
@@ -191,9 +210,11 @@ def _start(
     try:
         read = read_reaction(reaction) if isinstance(reaction, str) else reaction
         if not isinstance(read, MappedReaction):
-            _check_ends(read)
-        made_with = _made_with(reaction, calculator, settings)
-        files = StepFiles(folder, made_with, resume)
+            _check_ends(read, kept=folder is not None)
+        files = None
+        if folder is not None:
+            made_with = _made_with(reaction, calculator, settings)
+            files = StepFiles(folder, made_with, resume)
     except Exception as error:
         # RDKit raises anything; it alone shall fail.
         return error
@@ -202,7 +223,7 @@ def _start(
     return _Run(read, partial(align_ends, match=settings.match), files)
 
 
-def _check_ends(ends: object) -> None:
+def _check_ends(ends: object, kept: bool) -> None:
     if not isinstance(ends, Ends):
         raise StructureError(
             f"a reaction is a SMILES or `Ends`, not a {type(ends).__name__}"
@@ -210,13 +231,14 @@ def _check_ends(ends: object) -> None:
     for name, side in (("reactant", ends.reactants), ("product", ends.products)):
         for index, atoms in enumerate(side):
             check_is_atoms(atoms, f"{name} {index}")
-            check_kept(atoms)
+            if kept:
+                check_kept(atoms)
 
 
 def _made_with(
     reaction: str | Ends, calculator: Calculator, settings: PathwaySettings
 ) -> dict[str, Identity]:
-    """What the files of each step depend on."""
+    """Identity of each step: everything that its files depend on."""
     given: object = reaction
     if isinstance(reaction, Ends):
         given = {"reactants": reaction.reactants, "products": reaction.products}
@@ -240,7 +262,14 @@ def _made_with(
 def _find_ends(
     runs: Sequence[_Run], calculator: Calculator, settings: PathwaySettings
 ) -> None:
-    missing = [run for run in runs if not run.files.has("conformers")]
+    for run in runs:
+        try:
+            if files := run.kept("conformers"):
+                run.ends = files.read_ends()
+        except Exception as error:
+            # Somebody may have edited the files, and ASE's readers raise anything.
+            run.error = error
+    missing = [run for run in _live(runs) if run.ends is None]
     mapped = [
         (r, r.reaction) for r in missing if isinstance(r.reaction, MappedReaction)
     ]
@@ -249,20 +278,26 @@ def _find_ends(
     found = ends_of([r for _, r in mapped], calculator, settings.model, relaxation)
     found += relaxed_ends([r for _, r in given], calculator, relaxation)
     for (run, _), ends in zip([*mapped, *given], found, strict=True):
-        if isinstance(ends, Ends):
-            run.files.write_ends(ends)
-        else:
+        if not isinstance(ends, Ends):
             run.error = ends
+            continue
+        run.ends = ends
+        if run.files is not None:
+            run.files.write_ends(ends)
 
 
 def _find_pairs(runs: Sequence[_Run]) -> None:
     for run in _live(runs):
-        if run.files.has("ends"):
-            continue
+        assert run.ends is not None
         try:
-            run.files.write_pair(closest_pair(run.files.read_ends(), run.align))
+            if files := run.kept("ends"):
+                run.pair = files.read_pair()
+                continue
+            run.pair = closest_pair(run.ends, run.align)
+            if run.files is not None:
+                run.files.write_pair(run.pair)
         except Exception as error:
-            # Somebody may have edited the files, and ASE's readers raise anything.
+            # As above; and constraints, which raise anything where ends cannot meet.
             run.error = error
 
 
@@ -270,17 +305,18 @@ def _find_paths(
     runs: Sequence[_Run],
     calculator: Calculator,
     search: Search,
-    on_step: Progress | None,
+    on_step: OnBandStep | None,
 ) -> None:
-    done = [run for run in _live(runs) if run.files.has("path")]
-    missing = [run for run in _live(runs) if not run.files.has("path")]
+    done = [run for run in _live(runs) if run.kept("path")]
+    missing = [run for run in _live(runs) if not run.kept("path")]
     for run in missing:
-        run.files.start_path()
+        if run.files is not None:
+            run.files.start_path()
     # Paths that are there only lack what files do not keep: they are evaluated again.
     _search(done, calculator, replace(search, steps=0), None)
     _search(missing, calculator, search, on_step)
     for run in missing:
-        if run.path is not None:
+        if run.path is not None and run.files is not None:
             run.files.write_path(run.path)
 
 
@@ -288,14 +324,15 @@ def _search(
     runs: Sequence[_Run],
     calculator: Calculator,
     search: Search,
-    on_step: Progress | None,
+    on_step: OnBandStep | None,
 ) -> None:
+    states = [run.files.latest for run in runs if run.files is not None]
     found = find_paths(
-        [run.files.read_pair() for run in runs],
+        [run.pair for run in runs if run.pair is not None],
         calculator,
         replace(search, relax_ends=False),
         on_step,
-        [run.files.latest for run in runs],
+        states or None,
         resume=True,
     )
     for run, path in zip(runs, found, strict=True):

@@ -1,4 +1,7 @@
-"""Both ends of mapped reactions: conformers, relaxed, and the pair that is closest."""
+"""Ends of mapped reactions: conformers, relaxed, and the pair that is closest.
+
+Geometries of one side that lie close to the other are grown out of it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,24 +10,38 @@ from functools import partial
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from rdkit import Chem
+from rdkit import Chem, DistanceGeometry
+from rdkit.Chem import rdForceFieldHelpers
+from rdkit.rdBase import BlockLogs
+from scipy.spatial.distance import cdist
 
-from ase_physml.chem.reaction import MappedReaction
+from ase_physml.chem.atom_mapping import MappedReaction
+from ase_physml.chem.bonds import forms_no_bonds, keeps_bonds
+from ase_physml.chem.embed import TimeLimit, distance_bounds, embed, etkdg_parameters
+from ase_physml.chem.smiles import with_positions
+from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.data.frame import Array
 from ase_physml.errors import PhysMLError, StructureError
-from ase_physml.workflows.conformer_ensemble import Settings, labelled
-from ase_physml.workflows.conformers import conformers_of
-from ase_physml.workflows.ends import shifts
-from ase_physml.workflows.geometry import superpose
-from ase_physml.workflows.pathway_geometry import grow, is_of, meet
+from ase_physml.workflows.alignment import rmsd, shifts, superpose
+from ase_physml.workflows.conformers.embedding import ConformerSettings
+from ase_physml.workflows.conformers.generate import conformers_of, labelled
 from ase_physml.workflows.relax_many import relax_many
 
 # Turns of aligning and of matching hydrogens, at most.
 _ROUNDS = 10
+# Steps of UFF at most.
+_PULLED = 1000
+# How far distances may be from what they were, tried in this order, Å.
+_TOLERANCES = (0.1, 0.3, 1.0)
+# Embeddings among which the closest is chosen.
+_CANDIDATES = 5
+# How far atoms that will be joined may be from each other where molecules meet, Å.
+_MEETING = 3.5
+_MIRROR = np.array([1.0, 1.0, -1.0])
 
 Align = Callable[[Atoms, Atoms], Atoms]
-"""From reactant and product to a product whose atoms are those of the reactant, turned
-and shifted onto it."""
+"""Function from reactant and product to a product whose atoms are those of the
+reactant, turned and shifted onto it."""
 
 
 @dataclass
@@ -32,8 +49,8 @@ class Ends:
     """Structures of the two sides of a reaction.
 
     Attributes:
-        reactants: All atoms in one order, lowest in energy first.
-        products: The same atoms in the same order.
+        reactants: Structures of all atoms in one order, lowest in energy first.
+        products: Structures of the same atoms in the same order.
     """
 
     reactants: list[Atoms] = field(default_factory=list)
@@ -62,7 +79,7 @@ def ends_of(
     reactions: Sequence[MappedReaction],
     calculator: Calculator,
     model: str,
-    settings: Settings,
+    settings: ConformerSettings,
 ) -> list[Ends | PhysMLError]:
     """Relaxed structures of both sides of reactions, all of them in batches.
 
@@ -72,10 +89,10 @@ def ends_of(
     bonds or another stereochemistry after its relaxation is left out.
 
     Args:
-        reactions: Of `read_reaction`.
-        calculator: That relaxes.
-        model: Of conformations, shipped name or path.
-        settings: Of the conformers; ``n`` of each side, and as many are grown.
+        reactions: Mapped reactions, of `read_reaction`.
+        calculator: Calculator that relaxes.
+        model: Model of conformations, shipped name or path.
+        settings: Settings of the conformers; ``n`` of each side, and as many are grown.
 
     Returns:
         For each reaction its structures, or why a side has none.
@@ -90,7 +107,7 @@ def ends_of(
 
 
 def relaxed_ends(
-    ends: Sequence[Ends], calculator: Calculator, settings: Settings
+    ends: Sequence[Ends], calculator: Calculator, settings: ConformerSettings
 ) -> list[Ends | PhysMLError]:
     """Structures that somebody has, relaxed in batches; those that fail are left out.
 
@@ -117,13 +134,13 @@ def closest_pair(ends: Ends, align: Align) -> tuple[Atoms, Atoms]:
 
     Args:
         ends: One structure or more on each side.
-        align: Puts a product onto a reactant.
+        align: See `Align`.
 
     Returns:
         Reactant, and product aligned with it; ``product.info["rmsd"]`` is in Å.
 
     Raises:
-        StructureError: As of ``align``.
+        StructureError: A side without a structure, or a refusal of ``align``.
     """
     best: tuple[Atoms, Atoms] | None = None
     for reactant in ends.reactants:
@@ -142,9 +159,9 @@ def align_mapped(reaction: MappedReaction, reactant: Atoms, product: Atoms) -> A
     """The product on the reactant; hydrogens that are alike go where they are near.
 
     Args:
-        reaction: Whose structures these are.
-        reactant: Stays as it is.
-        product: The same.
+        reaction: Reaction whose structures these are.
+        reactant: Structure of the reactant; stays as it is.
+        product: Structure of the product; stays as it is.
 
     Returns:
         A copy of the product, with its energy and forces.
@@ -165,8 +182,99 @@ def align_mapped(reaction: MappedReaction, reactant: Atoms, product: Atoms) -> A
     return aligned
 
 
+def is_of(molecule: Chem.Mol, positions: Array) -> bool:
+    """Whether a geometry has the bonds and stereochemistry of a molecule, no others."""
+    return (
+        bool(np.isfinite(positions).all())
+        and keeps_bonds(molecule, positions)
+        and forms_no_bonds(molecule, positions)
+        and keeps_stereo(molecule, positions)
+    )
+
+
+def grow(reaction: MappedReaction, reactant: Array, seed: int = 0) -> Array | None:
+    """A geometry of the product, (N, 3), Å, grown out of one of the reactant.
+
+    Bonds of the product are put between the atoms where they are, and UFF pulls them
+    together and the others apart, separate molecules until they touch. Where atoms get
+    into each other's way, distance geometry finds a product whose distances are near
+    those of the reactant.
+
+    Args:
+        reaction: Mapped reaction; its reverse to grow reactants out of products.
+        reactant: Positions of the reactant, (N, 3), Å.
+        seed: Seed of the distance geometry.
+
+    Returns:
+        Positions, or None where neither gives the product.
+    """
+    start = reaction.handed_over(reactant)
+    pulled = _pulled(reaction.product, start)
+    if pulled is not None:
+        return pulled
+    for bounds in _bounds_near(reaction.product, start):
+        found = _embed(reaction.product, bounds, _CANDIDATES, seed)
+        mirrored = [_MIRROR * one for one in found]
+        fitting = [one for one in [*found, *mirrored] if is_of(reaction.product, one)]
+        if fitting:
+            return min(fitting, key=lambda one: rmsd(one, start))
+    return None
+
+
+def meet(reaction: MappedReaction, count: int, seed: int) -> list[Array]:
+    """Up to ``count`` geometries, (N, 3), Å, of reactants that are several molecules.
+
+    Atoms that will be joined are next to each other.
+    """
+    bounds = distance_bounds(reaction.reactant)
+    for i, j in reaction.formed():
+        # Upper bounds stand above the diagonal.
+        bounds[i, j] = min(bounds[i, j], _MEETING)
+    if not DistanceGeometry.DoTriangleSmoothing(bounds):
+        return []
+    found = _embed(reaction.reactant, bounds, count, seed)
+    return [one for one in found if is_of(reaction.reactant, one)]
+
+
+def _pulled(molecule: Chem.Mol, start: Array) -> Array | None:
+    """Positions that UFF finds from a start; None if stuck or without parameters."""
+    trial = with_positions(molecule, start)
+    with BlockLogs():
+        if not rdForceFieldHelpers.UFFHasAllMoleculeParams(trial):
+            return None
+        rdForceFieldHelpers.UFFOptimizeMolecule(
+            trial, maxIters=_PULLED, ignoreInterfragInteractions=False
+        )
+    positions: Array = trial.GetConformer().GetPositions()
+    return positions if is_of(molecule, positions) else None
+
+
+def _bounds_near(molecule: Chem.Mol, start: Array) -> Iterator[Array]:
+    """Bounds of the distances of a molecule, as near to those of a start as they go."""
+    possible = distance_bounds(molecule)
+    upper = np.triu(possible, 1)
+    lower = np.tril(possible, -1).T
+    distances = cdist(start, start)
+    for tolerance in _TOLERANCES:
+        high = np.clip(distances + tolerance, lower, upper)
+        low = np.clip(distances - tolerance, lower, upper)
+        bounds = np.triu(high, 1) + np.triu(low, 1).T
+        if DistanceGeometry.DoTriangleSmoothing(bounds):
+            yield bounds
+
+
+def _embed(molecule: Chem.Mol, bounds: Array, count: int, seed: int) -> list[Array]:
+    parameters = etkdg_parameters(
+        seed, bounds=bounds, separately=False, seconds=TimeLimit().left()
+    )
+    return embed(molecule, parameters, count)
+
+
 def _find_conformers(
-    sides: Sequence[_Side], calculator: Calculator, model: str, settings: Settings
+    sides: Sequence[_Side],
+    calculator: Calculator,
+    model: str,
+    settings: ConformerSettings,
 ) -> None:
     single = [side for side in sides if side.is_single]
     found = conformers_of(
@@ -186,7 +294,7 @@ def _find_conformers(
 
 
 def _tried(side: _Side, make: Callable[[], list[Array]]) -> list[Array]:
-    """What RDKit makes; it raises anything, and other reactions shall not pay."""
+    """Geometries that RDKit makes; what it raises, no other reaction shall pay for."""
     try:
         return make()
     except Exception as error:
@@ -197,7 +305,7 @@ def _tried(side: _Side, make: Callable[[], list[Array]]) -> list[Array]:
 
 
 def _grow(one: _Side, other: _Side, seed: int) -> None:
-    """Out of the structures that each has by now, starts of the other."""
+    """Grow starts of each side out of the structures that the other has by now."""
     grown = [
         _tried(other_side, partial(_grown, side, seed))
         for side, other_side in ((one, other), (other, one))
@@ -217,7 +325,7 @@ def _positions(side: _Side) -> Iterator[Array]:
 
 
 def _relax_starts(
-    sides: Sequence[_Side], calculator: Calculator, settings: Settings
+    sides: Sequence[_Side], calculator: Calculator, settings: ConformerSettings
 ) -> None:
     starts = [_atoms(side, start) for side in sides for start in side.starts]
     outcomes = iter(_relaxed(starts, calculator, settings))
@@ -239,9 +347,9 @@ def _atoms(side: _Side, positions: Array) -> Atoms:
 
 
 def _relaxed(
-    structures: Sequence[Atoms], calculator: Calculator, settings: Settings
+    structures: Sequence[Atoms], calculator: Calculator, settings: ConformerSettings
 ) -> list[Atoms | Exception]:
-    """With energy and forces, but without a calculator."""
+    """Relaxed structures with energy and forces, but without a calculator."""
     ended = relax_many(
         structures,
         calculator,

@@ -1,4 +1,4 @@
-"""The files of a pathway: what each step left, and whether it can be used again."""
+"""Files of a pathway: what each step left, and whether it can be used again."""
 
 import json
 import warnings
@@ -10,15 +10,14 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
-from ase_physml.jobs.disk import writing
+from ase_physml.jobs.disk import write_json, writing
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformer_files import write_conformers
-from ase_physml.workflows.neb import ReactionPath
-from ase_physml.workflows.path_images import write_images
+from ase_physml.workflows.conformers.library import write_conformers
 from ase_physml.workflows.pathway_ends import Ends
+from ase_physml.workflows.reaction_path import ReactionPath, write_images
 
 STEPS = ("conformers", "ends", "path")
-"""In this order: structures of both sides, the closest pair of them, the path."""
+"""Steps in order: structures of both sides, the closest pair of them, the path."""
 
 _FILES = {
     "conformers": ("reactant.xyz", "product.xyz"),
@@ -28,7 +27,7 @@ _FILES = {
 
 
 class StepFiles:
-    """What the steps of one reaction left, and what ``steps.json`` says about it.
+    """Files that the steps of one reaction left, and ``steps.json`` about them.
 
     The files are ``reactant.xyz`` and ``product.xyz``, ``ends.traj``, ``path.traj``.
     A step counts as done if its files are there, were made with the same settings, and
@@ -36,9 +35,9 @@ class StepFiles:
     has the later steps done anew. What is done anew for other settings is warned of.
 
     Args:
-        folder: Made if missing.
-        settings: What each step depends on.
-        resume: Keep what is done; else everything is done anew.
+        folder: Folder of the files, made if missing.
+        settings: Identity of each step, by its name.
+        resume: Whether to keep what is done; else everything is done anew.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class StepFiles:
         return self._are_there(step) and self._done.get(step) == self._about(step)
 
     def read_ends(self) -> Ends:
-        """What `write_ends` wrote."""
+        """Structures that `write_ends` wrote."""
         return Ends(*map(self._frames, _FILES["conformers"]))
 
     def write_ends(self, ends: Ends) -> None:
-        """Structures of both sides."""
+        """Write structures of both sides."""
         sides = (ends.reactants, ends.products)
         for name, structures in zip(_FILES["conformers"], sides, strict=True):
             with writing(self.folder / name, "go on with --resume"):
@@ -78,23 +77,23 @@ class StepFiles:
         self._finish("conformers")
 
     def read_pair(self) -> tuple[Atoms, Atoms]:
-        """What `write_pair` wrote."""
+        """Pair that `write_pair` wrote."""
         reactant, product = self._frames("ends.traj")
         return reactant, product
 
     def write_pair(self, pair: tuple[Atoms, Atoms]) -> None:
-        """The closest reactant and product."""
+        """Write the closest reactant and product."""
         write_images(pair, self.folder / "ends.traj")
         self._finish("ends")
 
     def start_path(self) -> None:
-        """A search begins: only images of the same search are of use to it."""
+        """Begin a search: only images of the same search are of use to it."""
         if self._done.get("search") != self._about("path"):
             self._state.unlink(missing_ok=True)
         self._note("search", self._about("path"))
 
     def write_path(self, path: ReactionPath) -> None:
-        """The images."""
+        """Write the images of a path."""
         write_images(path.images, self._path)
         self._state.unlink(missing_ok=True)
         self._finish("path")
@@ -129,10 +128,8 @@ class StepFiles:
 
     def _note(self, key: str, about: dict[str, Any]) -> None:
         self._done[key] = about
-        partial = self._record.with_suffix(".part")
         with writing(self._record, "go on with --resume"):
-            partial.write_text(json.dumps(self._done, indent=1), "utf-8")
-            partial.replace(self._record)
+            write_json(self._record, self._done, indent=1)
 
 
 def _read(record: Path) -> dict[str, Any]:

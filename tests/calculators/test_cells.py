@@ -27,8 +27,7 @@ from ase_physml.calculators.checks import warn_of_cells
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.workflows.relax import relax
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml.workflows.relax import Relaxed, relax
 
 CONFIG = PhysMLConfig(
     elements=(1, 6, 8, 29), cutoff=4.0, pair_cutoff=6.0,
@@ -181,7 +180,7 @@ def test_held_atoms_stay_in_relaxations(metal: PhysMLCalculator) -> None:
     for start, many in zip(structures, together, strict=True):
         alone = start.copy()
         alone.calc = metal
-        for done in (many, relax(alone, "BFGS", 1e-6, 5)):
+        for done in (many, relax(alone, fmax=1e-6, steps=5)):
             assert isinstance(done, Relaxed)
             held = start.constraints[0].index
             moved = np.linalg.norm(done.atoms.positions - start.positions, axis=1)

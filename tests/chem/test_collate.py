@@ -11,8 +11,8 @@ from rdkit import Chem
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.chem.collate import collate, graph_of
-from ase_physml.chem.featurise import NO_PATH, featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import NO_PATH, featurise
+from ase_physml.chem.molecules import MoleculeStore
 
 SMILES = ["CCO", "C", "c1ccccc1C#N", "[Na+].[Cl-]", "C1CC1C(C)(C)C", "O=C=O", "[Ne]"]
 

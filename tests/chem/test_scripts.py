@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem
 
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
+from ase_physml.data.index_split import Split
 
 SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]
 
@@ -18,11 +18,13 @@ def test_molecules_and_baseline(
 ) -> None:
     geometries, out = make_set("set.h5", SMILES), tmp_path / "molecules.h5"
     assert "9 molecules, 0 left out" in script(
-        "make_molecules.py", geometries, "--out", out
+        "physchem/make_molecules.py", geometries, "--out", out
     )
     assert len(MoleculeStore.load(out)) == 9
     Split(np.arange(6), np.array([8]), np.array([6, 7])).save(tmp_path / "split.json")
-    found = script("conformer_baseline.py", out, "--split", tmp_path / "split.json")
+    found = script(
+        "physchem/conformer_baseline.py", out, "--split", tmp_path / "split.json"
+    )
     assert "2 molecules" in found
     # The set was made with MMFF94, and rings of three and four have one shape each.
     lines = [x.split() for x in found.splitlines() if x.startswith("ETKDGv3")]
@@ -37,7 +39,7 @@ def test_properties(
     rows = [f"{k},{k / 10},{smiles}" for k, smiles in enumerate(SMILES)]
     table.write_text("\n".join(["CMPD_CHEMBLID,exp,smiles", *rows, "x,1,nonsense"]))
     energies = make_set("qm.h5", SMILES, energies=True)
-    found = script("make_properties.py", table, energies, "--out", out)
+    found = script("properties/make_properties.py", table, energies, "--out", out)
     assert "1 left out" in found
     for name in ("my_lipophilicity", "qm"):
         data = PropertySet.load(out / f"{name}.h5")
@@ -52,10 +54,10 @@ def test_energies_less_their_elements(
 ) -> None:
     energies, split = make_set("qm.h5", SMILES, energies=True), tmp_path / "split.json"
     Split(np.arange(8), np.array([8]), np.array([], dtype=int)).save(split)
-    script("make_properties.py", energies, "--out", tmp_path / "whole")
+    script("properties/make_properties.py", energies, "--out", tmp_path / "whole")
     whole = PropertySet.load(tmp_path / "whole" / "qm.h5")
     options = ("--out", tmp_path / "less", "--less-elements", split)
-    script("make_properties.py", energies, *options)
+    script("properties/make_properties.py", energies, *options)
     less = PropertySet.load(tmp_path / "less" / "qm.h5")
     counts = np.array([composition_of(smiles) for smiles in whole.smiles])
     removed = whole.targets[:, 0] - less.targets[:, 0]

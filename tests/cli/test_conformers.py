@@ -12,13 +12,13 @@ from rdkit import Chem
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app
-from ase_physml.data.ragged import RaggedSet
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
-from ase_physml.workflows import conformer_runs
+from ase_physml.workflows.conformers import library
 
 Run = Callable[..., Result]
 LINES = ["C[C@H](O)C#N lactonitrile", "not-one bad", "", "C/C=C\\C", "OCCO glycol"]
@@ -88,7 +88,7 @@ def test_a_killed_run_is_resumed(
     whole, out = tmp_path / "whole.sdf", tmp_path / "out.sdf"
     arguments = (*molecules, "-n", "2", "-o")
     assert run(*arguments, whole).exit_code == 1
-    original = conformer_runs.conformers_of
+    original = library.conformers_of
     asked: list[str] = []
 
     def dies(smiles: Sequence[str], *rest: Any) -> Any:
@@ -98,7 +98,7 @@ def test_a_killed_run_is_resumed(
         return original(smiles, *rest)
 
     with monkeypatch.context() as kept:
-        kept.setattr(conformer_runs, "conformers_of", dies)
+        kept.setattr(library, "conformers_of", dies)
         assert run(*arguments, out).exit_code == 130
     assert not out.exists()
     other = run(*arguments, out, "--resume", "--seed", "1")
@@ -110,7 +110,7 @@ def test_a_killed_run_is_resumed(
         asked.extend(smiles)
         return original(smiles, *rest)
 
-    monkeypatch.setattr(conformer_runs, "conformers_of", counts)
+    monkeypatch.setattr(library, "conformers_of", counts)
     # Of the same work, it need not be asked for.
     assert run(*arguments, out).exit_code == 1
     assert asked == ["C[C@H](O)C#N", "CCCO"]

@@ -18,8 +18,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from ase_physml.cli.data import app
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 TOYS = Path(__file__).parents[1] / "data"

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from ase_physml import __version__
 from ase_physml.cli import app
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.store.checkpoint import load_potential
-from ase_physml.store.registry import sha256
 
 
 def test_prints_the_card(tiny_potential: Path) -> None:

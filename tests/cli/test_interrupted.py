@@ -22,7 +22,8 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.store.checkpoint import load_potentials, save_model
-from ase_physml.workflows import conformer_runs, path_images, property_runs, relax
+from ase_physml.workflows import prediction_tables, reaction_path, relax
+from ase_physml.workflows.conformers import library
 
 NAMES = ("H2O", "CH4", "NH3")
 
@@ -167,8 +168,8 @@ def test_labels_of_another_potential_of_the_name(
 
 
 def _labelled(path: str) -> list[Any]:
-    from ase_physml.data.atoms import to_atoms
-    from ase_physml.data.ragged import RaggedSet
+    from ase_physml.data.conversion import to_atoms
+    from ase_physml.data.dataset import RaggedSet
 
     data = RaggedSet(path)
     return [to_atoms(data[k]) for k in range(len(data))]
@@ -184,7 +185,7 @@ def test_conformers_of_another_model_of_the_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conformer_runs, "join", dies)
+        patch.setattr(library, "join_libraries", dies)
         assert call(*line).exit_code == 130
     content = bytearray(Path("c.pt").read_bytes())
     Path("c.pt").write_bytes(bytes(content))  # the same: it is no matter when
@@ -286,7 +287,7 @@ def test_relax_on_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("patched", "line"),
     [
         ((relax, "write_xyz"), RELAX),
-        ((path_images.TrajectoryWriter, "write"), ()),
+        ((reaction_path.TrajectoryWriter, "write"), ()),
         ((suite, "_append"), ("evaluate", "emt", "--suites", "structure")),
     ],
 )
@@ -306,8 +307,8 @@ def test_folders_on_a_full_disk(
 @pytest.mark.parametrize(
     ("patched", "line"),
     [
-        ((conformer_runs, "write_conformers"), ["conformers", "O"]),
-        ((property_runs.np, "save"), ["predict", "logs.pt", "in.smi"]),
+        ((library, "write_conformers"), ["conformers", "O"]),
+        ((prediction_tables.np, "save"), ["predict", "logs.pt", "in.smi"]),
     ],
 )
 def test_files_on_a_full_disk(

@@ -12,7 +12,7 @@ from ase.optimize import BFGS
 from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write as write_set
 from ase_physml.errors import DataError, StructureError

@@ -17,8 +17,8 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular, save_model
-from ase_physml.workflows import property_runs
-from ase_physml.workflows.properties import fingerprints, predict_properties
+from ase_physml.workflows import prediction_tables
+from ase_physml.workflows.molecular_properties import fingerprints, predict_properties
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_killed_run_is_resumed(
         return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
-        kept.setattr(property_runs, "predict_properties", dies)
+        kept.setattr(prediction_tables, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     assert not out.exists() and len(asked) == 25
     other = predict(model, table, "-o", out, "--resume", "--fingerprints")
@@ -150,7 +150,7 @@ def test_a_killed_run_is_resumed(
         asked.extend(smiles)
         return predict_properties(smiles, **options)
 
-    monkeypatch.setattr(property_runs, "predict_properties", counts)
+    monkeypatch.setattr(prediction_tables, "predict_properties", counts)
     assert predict(model, table, "-o", out, "--resume").exit_code == 1
     assert len(asked) == 20
     assert out.read_text() == whole.read_text()
@@ -168,7 +168,7 @@ def test_another_table_is_not_resumed(
         return predict_properties(smiles, **options)
 
     with monkeypatch.context() as kept:
-        kept.setattr(property_runs, "predict_properties", dies)
+        kept.setattr(prediction_tables, "predict_properties", dies)
         assert predict(model, table, "-o", out).exit_code == 130
     table.write_text("N\nCC\nCCC")
     result = predict(model, table, "-o", out, "--resume")

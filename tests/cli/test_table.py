@@ -6,9 +6,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ase_physml.chem.properties import PropertySet
+from ase_physml.chem.property_sets import PropertySet
 from ase_physml.cli import app
-from ase_physml.data.splits import Split
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError
 
 ROWS = [

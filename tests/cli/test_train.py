@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 
 from ase_physml.cli import app, main
 from ase_physml.errors import DataError, RecipeError
-from ase_physml.jobs.locking import Claim
+from ase_physml.jobs.locking import FolderLock
 from ase_physml.store.checkpoint import load_potential
-from ase_physml.training.module import PhysMLTraining
+from ase_physml.training.physml_module import PhysMLTraining
 
 QUICKSTART = Path(__file__).parents[2] / "training" / "quickstart.yaml"
 SHORT = ("stages.0.steps=4", "stages.0.warmup=1", "steps_per_epoch=2", "validate=8")
@@ -81,7 +81,7 @@ def test_a_signal_says_what_is_kept(
 
 
 def test_a_folder_that_another_process_trains_in(tmp_path: Path) -> None:
-    with Claim(tmp_path / "out"):
+    with FolderLock(tmp_path / "out"):
         result = train(tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert "another process" in str(result.exception)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 
 

@@ -14,15 +14,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Hartree
 
 from ase_physml.calculators.names import make_calculator
-from ase_physml.data.atoms import find_labels, from_atoms, to_atoms
 from ase_physml.data.columns import BY_NAME, COLUMNS, Column
+from ase_physml.data.conversion import find_labels, from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet, check
 from ase_physml.data.frame import Evaluation, Frame
-from ase_physml.data.importers import open_source
+from ase_physml.data.importers.opening import open_source
+from ase_physml.data.importers.units import scaled
 from ase_physml.data.label import label, less
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.schema import check
-from ase_physml.data.units import scaled
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from ase_physml.calculators.names import make_calculator
+from ase_physml.data.dataset import check
 from ase_physml.data.frame import Frame
-from ase_physml.data.label import Failure, label, less_at_rest, plan
-from ase_physml.data.ragged import Metadata
-from ase_physml.data.schema import check
+from ase_physml.data.label import label, less_at_rest, plan
+from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError, PotentialError
+from ase_physml.jobs.failures import Failure
 
 META = Metadata("springs", equilibrium=False)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ase_physml.data.importers import open_source
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
+from ase_physml.data.dataset import RaggedSet
+from ase_physml.data.importers.opening import open_source
+from ase_physml.data.index_split import Split
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FEW, MANY = 10_000, 1_000_000

@@ -8,8 +8,9 @@ import pytest
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.summary import Summary, summarise
 from ase_physml.data.writer import write
 

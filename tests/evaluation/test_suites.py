@@ -17,24 +17,24 @@ from typer.testing import CliRunner
 
 from ase_physml import PhysMLCalculator
 from ase_physml.cli import app
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import reactions
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import reactions
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
-from ase_physml.evaluation import run
-from ase_physml.evaluation.assembly import ASSEMBLY, cuttable
+from ase_physml.evaluation import measure
 from ase_physml.evaluation.candidate import REACTIONS, Candidate, Molecule, listed
-from ase_physml.evaluation.masked import MASKED, slide
-from ase_physml.evaluation.reaction import REACTION
-from ase_physml.evaluation.report import write_report
-from ase_physml.evaluation.smoothness import SMOOTHNESS, _wells
-from ase_physml.evaluation.structure import DEVIATIONS, STRUCTURE
+from ase_physml.evaluation.page import write_report
 from ase_physml.evaluation.suite import Record, Suite, run_suite
+from ase_physml.evaluation.suites.assembly import ASSEMBLY, cuttable
+from ase_physml.evaluation.suites.barriers import REACTION
+from ase_physml.evaluation.suites.masked import MASKED, slide
+from ase_physml.evaluation.suites.smoothness import SMOOTHNESS, _wells
+from ase_physml.evaluation.suites.structure import DEVIATIONS, STRUCTURE
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 
 class Springs(Calculator):
@@ -337,8 +337,8 @@ def test_names_are_text_in_the_page(tmp_path: Path) -> None:
     molecules = [Molecule(name, molecule("H2O")) for name in (bad, "<b>&$_{")]
     candidate = Candidate("<i>lj$", LennardJones(), molecules)
     broken = Candidate("<u>$", Refuses(), molecules)
-    found = run.evaluate([candidate, broken], ["structure", "assembly"], tmp_path)
-    write_report(tmp_path / "r.html", found, run.tables(found))
+    found = measure.evaluate([candidate, broken], ["structure", "assembly"], tmp_path)
+    write_report(tmp_path / "r.html", found, measure.tables(found))
     page = (tmp_path / "r.html").read_text("utf-8")
     for tag in ("<script", "<b>", "<i>", "<u>"):
         assert tag not in page

@@ -8,12 +8,16 @@ import pytest
 from ase import Atoms
 from rdkit import Chem
 
-from ase_physml.chem.embed import with_hydrogens
-from ase_physml.chem.stereo import keeps_bonds, keeps_stereo
+from ase_physml.chem.bonds import keeps_bonds
+from ase_physml.chem.smiles import with_hydrogens
+from ase_physml.chem.stereo import keeps_stereo
 from ase_physml.errors import PhysMLError
-from ase_physml.workflows.conformer_ensemble import Settings
-from ase_physml.workflows.conformers import Conformers, conformers_of
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.conformers.embedding import (
+    ConformerEnsemble,
+    ConformerSettings,
+)
+from ase_physml.workflows.conformers.generate import conformers_of
+from ase_physml.workflows.inputs import from_smiles
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +64,7 @@ BAD = {
     "C\u00e9": "characters",
     "CC\nO": "characters",
 }
-SETTINGS = Settings(n=3, timeout=300.0)
+SETTINGS = ConformerSettings(n=3, timeout=300.0)
 
 
 def random_molecules(count: int, seed: int = 0) -> list[str]:
@@ -88,7 +92,7 @@ def structure(smiles: str) -> Atoms | str:
 @pytest.mark.parametrize("smiles", [*GOOD, *random_molecules(30)])
 def test_conformers_of_this_molecule(smiles: str, tiny_conformations: Path) -> None:
     (found,) = conformers_of([smiles], tiny_conformations, None, SETTINGS)
-    assert isinstance(found, Conformers), str(found)
+    assert isinstance(found, ConformerEnsemble), str(found)
     molecule = with_hydrogens(smiles)
     for atoms in found.structures:
         assert len(atoms) == molecule.GetNumAtoms()

@@ -16,9 +16,9 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from ase_physml.data.files.xyz import read_xyz, write_xyz
-from ase_physml.data.importers import open_source
+from ase_physml.data.importers.opening import open_source
 from ase_physml.errors import PhysMLError
-from ase_physml.workflows.structures import read_inputs
+from ase_physml.workflows.inputs import read_inputs
 
 Check = Callable[[Callable[[], Any]], Any]
 Mutate = Callable[[bytes, np.random.Generator], bytes]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ase_physml.errors import PhysMLError
-from ase_physml.training.launch import load
+from ase_physml.training.fit import load_recipe
 
 VALUES: list[Any] = [
     None, True, False, "x", "", "off", "1e-3", "nan", "../up", float("nan"),
@@ -81,14 +81,14 @@ def mutated(values: Any, random: np.random.Generator, choices: list[Any]) -> Any
 
 def is_refused_in_a_line(path: Path, overrides: list[str]) -> bool:
     try:
-        recipe = load(path, overrides)
+        recipe = load_recipe(path, overrides)
     except PhysMLError as error:
         text = str(error)
         assert text and "\n" not in text and len(text) < 2000, text
         return True
     again = path.with_name("again.yaml")
     again.write_text(yaml.safe_dump(recipe.to_dict()))
-    assert load(again) == recipe
+    assert load_recipe(again) == recipe
     return False
 
 

@@ -9,10 +9,10 @@ import pytest
 from ase import Atoms
 from rdkit import Chem
 
-from ase_physml.chem.embed import with_hydrogens
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.reaction import read_reaction
-from ase_physml.workflows.structures import from_smiles, read_inputs
+from ase_physml.chem.atom_mapping import read_reaction
+from ase_physml.chem.features import featurise
+from ase_physml.chem.smiles import with_hydrogens
+from ase_physml.workflows.inputs import from_smiles, read_inputs
 
 Check = Callable[[Callable[[], Any]], Any]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ase_physml.data.files.smiles import SmilesFile, read_smiles
-from ase_physml.data.tables import PropertyTable, TableFormat, read_table
-from ase_physml.workflows.smiles_tables import read_smiles_table
+from ase_physml.data.files.smiles_file import SmilesFile, read_smiles
+from ase_physml.data.property_tables import PropertyTable, TableFormat, read_table
+from ase_physml.workflows.prediction_tables import write_table
 
 Check = Callable[[Callable[[], Any]], Any]
 Mutate = Callable[[bytes, np.random.Generator], bytes]
@@ -84,13 +84,13 @@ def test_what_is_written_is_read_again(tmp_path: Path, seed: int) -> None:
     path.write_bytes(whole)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first = read_smiles_table(path)
+        first = read_smiles(path)
     values = random.normal(size=(len(rows), 1))
-    first.with_columns(["y"], values).write(out)
-    again = read_smiles_table(out)
+    write_table(out, first, ["y"], values)
+    again = read_smiles(out)
     assert again.smiles == first.smiles
     assert again.names == (*first.names, "y_2")
-    assert [row[:3] for row in again.rows] == [row[:3] for row in first.rows]
+    assert [row.cells[:3] for row in again.rows] == [row.cells for row in first.rows]
     np.testing.assert_allclose(
-        [float(row[3]) for row in again.rows], values[:, 0], rtol=1e-5
+        [float(row.cells[3]) for row in again.rows], values[:, 0], rtol=1e-5
     )

@@ -53,6 +53,28 @@ def test_a_set_that_finds_no_room(
     assert label(frames(), out, make_calculator, "emt", META).resumed == 60
 
 
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    disk.write_json(path, {"a": [1, 2]})
+    assert path.read_text() == '{"a": [1, 2]}\n'
+
+    def fail(error: type[BaseException]) -> None:
+        with disk.atomic_write(path, sync=True) as partial:
+            partial.write_text("half of")
+            assert path.read_text() == '{"a": [1, 2]}\n'
+            raise error
+
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error):
+            fail(error)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    with disk.atomic_write(path, sync=True) as partial:
+        partial.write_text("all of it")
+        assert partial.name == "a.json.part"
+    assert path.read_text() == "all of it"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
     label(frames(), sys.argv[1], make_calculator, "emt", META)

@@ -10,13 +10,13 @@ import pytest
 
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import check_writable
-from ase_physml.jobs.locking import Claim, lock
+from ase_physml.jobs.locking import FolderLock, lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ase_physml.jobs.locking import Claim
-with Claim(Path(sys.argv[1])) as claim:
+from ase_physml.jobs.locking import FolderLock
+with FolderLock(Path(sys.argv[1])) as claim:
     claim.begin()
     print("held", flush=True)
     time.sleep(600)
@@ -31,28 +31,28 @@ def test_another_process_is_refused_until_it_is_killed(tmp_path: Path) -> None:
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     try:
         with pytest.raises(DataError, match="another process is writing there"):
-            Claim(folder).__enter__()
+            FolderLock(folder).__enter__()
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         holder.stdout.close()
-    with Claim(folder) as claim:
+    with FolderLock(folder) as claim:
         assert claim.interrupted
         claim.begin()
     assert not folder.exists() or not list(folder.iterdir())
-    with Claim(folder) as claim:
+    with FolderLock(folder) as claim:
         assert not claim.interrupted
 
 
 def test_within_one_process(tmp_path: Path) -> None:
-    with Claim(tmp_path), pytest.raises(DataError, match="another process"):
-        Claim(tmp_path).__enter__()
+    with FolderLock(tmp_path), pytest.raises(DataError, match="another process"):
+        FolderLock(tmp_path).__enter__()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_work_that_did_not_end_is_interrupted(tmp_path: Path) -> None:
     def stop(begin: bool) -> None:
-        with Claim(tmp_path / "out") as claim:
+        with FolderLock(tmp_path / "out") as claim:
             if begin:
                 claim.begin()
             raise KeyboardInterrupt
@@ -64,7 +64,7 @@ def test_work_that_did_not_end_is_interrupted(tmp_path: Path) -> None:
         stop(begin=True)
     with pytest.raises(KeyboardInterrupt):
         stop(begin=False)
-    with Claim(tmp_path / "out") as claim:
+    with FolderLock(tmp_path / "out") as claim:
         assert claim.interrupted
 
 
@@ -84,7 +84,7 @@ def test_where_no_file_can_be_locked_all_go_on(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("ase_physml.jobs.locking.lock_descriptor", refuse)
-    with Claim(tmp_path / "out") as claim:
+    with FolderLock(tmp_path / "out") as claim:
         claim.begin()
     assert not (tmp_path / "out").exists()
 
@@ -101,10 +101,10 @@ def test_systems_that_keep_open_files(
         remove(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", unlink)
-    with Claim(tmp_path / "out") as claim:
+    with FolderLock(tmp_path / "out") as claim:
         claim.begin()
     assert (tmp_path / "out").exists() == by_another
-    with Claim(tmp_path / "out") as claim:
+    with FolderLock(tmp_path / "out") as claim:
         assert not claim.interrupted
 
 
@@ -116,4 +116,4 @@ def test_places_that_cannot_be_written_are_told_apart(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"out\.h5: cannot be written"):
             check_writable(place)
     with pytest.raises(DataError, match="cannot be a folder of results"):
-        Claim(tmp_path / "file" / "out").__enter__()
+        FolderLock(tmp_path / "file" / "out").__enter__()

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ase_physml.chem.collate import collate
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import featurise
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.models.reader import _parts, read_atoms
 
 ONE = featurise("O"), featurise("CCO"), featurise("C" * 30)

@@ -10,8 +10,8 @@ import torch
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.chem.collate import collate
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import featurise
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import PotentialError
 from ase_physml.models.architecture import build_model
 from ase_physml.models.bonded_model import BondedModel

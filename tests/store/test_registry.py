@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ase_physml.errors import PotentialError
+from ase_physml.jobs.file_hash import sha256
 from ase_physml.store import registry
 from ase_physml.store.checkpoint import (
     input_of,
@@ -76,7 +77,7 @@ def test_what_is_shipped_is_whole() -> None:
     folder = registry.folder()
     for name, entry in registry.entries().items():
         path = registry.resolve(name)
-        assert registry.sha256(path) == entry["sha256"]
+        assert sha256(path) == entry["sha256"]
         is_potential = input_of(path) == "atoms"
         _, card = load_potentials(path) if is_potential else load_molecular(path)
         assert f"{card.name}.pt" == name

@@ -7,10 +7,10 @@ import pytest
 from ase.build import molecule
 from ase.calculators.emt import EMT
 
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
-from ase_physml.data.splits import make_split
+from ase_physml.data.index_split import make_split
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 
 NAMES = ("H2O", "CH4", "NH3", "CO2", "C2H6", "CH3OH", "HCN", "H2CO")

@@ -12,11 +12,11 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.optimize import BFGS
 
-from ase_physml.data.atoms import from_atoms
+from ase_physml.data.conversion import from_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
 
 METALS = ("Ag", "Au", "Cu", "Ni", "Pd", "Pt")
@@ -65,7 +65,9 @@ def test_adsorption_is_made_and_measured(
     script: Callable[..., str], published: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "adsorption.h5"
-    script("make_adsorption.py", published, "--out", out, "--splits", tmp_path)
+    script(
+        "adsorption/make_adsorption.py", published, "--out", out, "--splits", tmp_path
+    )
     data = RaggedSet(out)
     names = [frame.name or "" for frame in data]
     for frame in data:
@@ -91,10 +93,10 @@ def test_adsorption_is_made_and_measured(
             assert sum("gas" in n for n in tested) == 1
 
     total, result = tmp_path / "total.h5", tmp_path / "result.json"
-    script("make_adsorption.py", published, "--out", total, "--total")
+    script("adsorption/make_adsorption.py", published, "--out", total, "--total")
     split = tmp_path / "adsorption_metal.json"
     common = ("--split", split, "--structures", 2, "--out", result)
-    script("evaluate_adsorption.py", "emt", "--data", total, *common)
+    script("adsorption/evaluate_adsorption.py", "emt", "--data", total, *common)
     found = json.loads(result.read_text())
     assert found["structures"] == 6
     # EMT made the set: nothing is left but the threshold of relaxations.
@@ -116,7 +118,7 @@ def test_oc20_relaxations_are_started_again(
         frames += [replace(f, name=f"random{k}/{i}") for i, f in enumerate(steps)]
     path, out = tmp_path / "trajectories.h5", tmp_path / "oc20.h5"
     write(path, frames, Metadata("EMT", equilibrium=False))
-    script("make_oc20.py", path, "--out", out, "--splits", tmp_path)
+    script("adsorption/make_oc20.py", path, "--out", out, "--splits", tmp_path)
     data, split = RaggedSet(out), Split.load(tmp_path / "oc20.json")
     first = data[0]
     assert first.fixed is not None
@@ -127,7 +129,7 @@ def test_oc20_relaxations_are_started_again(
     assert not tested & {of_system[i] for i in [*split.train, *split.val]}
     result = tmp_path / "result.json"
     common = ("--data", out, "--split", tmp_path / "oc20.json", "--out", result)
-    script("evaluate_oc20.py", "emt", *common, "--frames", 3, "--systems", 1)
+    script("adsorption/evaluate_oc20.py", "emt", *common, "--frames", 3, "--systems", 1)
     found = json.loads(result.read_text())["test"]
     assert found["systems"] == len(tested)
     assert found["mae_force_eV_per_A"] < 1e-4

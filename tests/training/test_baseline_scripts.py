@@ -15,13 +15,13 @@ from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 
 from ase_physml.calculators.names import make_calculator
+from ase_physml.chem.bonds import bonded_pairs
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.label import label, plan
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.evaluation.candidate import bonded
 from ase_physml.store.checkpoint import load_potentials, save_model
 
 FOLDER = Path(__file__).parents[2] / "training"
@@ -66,9 +66,9 @@ def test_barriers_lose_their_zero_point_energy(
 ) -> None:
     table, out = tmp_path / "zero_point.csv", tmp_path / "stationary.h5"
     common = (published, "--calculator", "emt", "--out", table)
-    script("zero_point.py", *common, "--every", 2)
+    script("delta/zero_point.py", *common, "--every", 2)
     assert len(table.read_text().splitlines()) == 3
-    script("zero_point.py", *common)
+    script("delta/zero_point.py", *common)
     with table.open() as file:
         rows = {
             row["name"]: float(row["zero_point_eV"]) for row in csv.DictReader(file)
@@ -80,7 +80,7 @@ def test_barriers_lose_their_zero_point_energy(
     expected = vibrations.get_energies()[-1].real / 2
     assert rows["rxn0/r"] == pytest.approx(expected, rel=1e-3)
     options = ("--zero-point", table, "--calculator", "emt", "--out", out)
-    script("make_barriers.py", published, *options)
+    script("delta/make_barriers.py", published, *options)
     data = RaggedSet(out)
     assert data.metadata.equilibrium and data.metadata.relative
     assert data.metadata.extra == {"minima": False}
@@ -92,7 +92,7 @@ def test_barriers_lose_their_zero_point_energy(
     few = tmp_path / "few.csv"
     few.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
     options = ("--zero-point", few, "--calculator", "emt", "--out", out)
-    script("make_barriers.py", published, *options)
+    script("delta/make_barriers.py", published, *options)
     assert [f.energy for f in RaggedSet(out)][3:] == [None] * 3
 
 
@@ -108,7 +108,7 @@ def test_few_conformers_of_each_molecule_are_kept(
          for k, kind in enumerate(kinds)],
         Metadata("DFT", equilibrium=True),
     )  # fmt: skip
-    script("make_organic.py", given, "--most", 2, "--out", out)
+    script("delta/make_organic.py", given, "--most", 2, "--out", out)
     data = RaggedSet(out)
     assert data.metadata == Metadata("DFT", equilibrium=True)
     found = [(f.smiles or "", f.energy) for f in data]
@@ -126,7 +126,7 @@ def test_frames_for_pupils(
     common = (SET, "--split", SPLIT, *paths, "--count", 60, "--part", "val")
     for out in outs:
         script(
-            "make_frames.py", *common, "--out", out,
+            "delta/make_frames.py", *common, "--out", out,
         )  # fmt: skip
     one, other = (list(RaggedSet(out)) for out in outs)
     for a, b in zip(one, other, strict=True):
@@ -147,10 +147,10 @@ def test_frames_for_pupils(
             continue
         np.testing.assert_array_equal(frame.numbers, start.numbers)
         atoms = Atoms(frame.numbers, frame.positions)
-        before = bonded(Atoms(start.numbers, start.positions))
+        before = bonded_pairs(Atoms(start.numbers, start.positions))
         if kind == "rotated":
             # Bonds turn, none breaks; new contacts may count as bonds.
-            assert len(before - bonded(atoms)) == 0
+            assert len(before - bonded_pairs(atoms)) == 0
     assert kinds == {"thermal", "pulled", "rotated", "dimer", "reaction"}
 
 
@@ -176,7 +176,7 @@ def test_differences_are_those_of_labels_and_correction(
     label(frames, left, make_calculator, "emt", metadata, combine=combine)
     Split(NOBODY, NOBODY, np.arange(6)).save(split)
     common = ("--data", left, "--split", split, "--compare", "smiles", "--out", out)
-    script("evaluate_differences.py", path, *common, "--relax", 1)
+    script("delta/evaluate_differences.py", path, *common, "--relax", 1)
     found = json.loads(out.read_text())
     # A: one pair, off; B: two of three pairs.
     assert found["groups"] == 2
@@ -206,7 +206,7 @@ def test_force_errors_molecule_by_molecule(
     path, out = tmp_path / "set.h5", tmp_path / "out.json"
     write(path, [*frames, frames[0]], Metadata("EMT"))
     common = ("--data", path, "--frames", 2, "--out", out)
-    script("evaluate_forces.py", "emt", tiny_potential, *common)
+    script("delta/evaluate_forces.py", "emt", tiny_potential, *common)
     found = json.loads(out.read_text())
     alcohol, methane = found["emt"].values()
     assert alcohol["mae_force_eV_per_A"] < 1e-5

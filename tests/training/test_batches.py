@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata, RaggedSet
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError
 from ase_physml.training.batches import (
     Batch,
     BatchStream,
     FrameStore,
-    StagedStream,
-    StepSampler,
 )
 from ase_physml.training.distributed import Shard
+from ase_physml.training.module import StepSampler
+from ase_physml.training.physml_data import PhysMLData
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source, Stage
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_frames_that_are_compared_stay_together(sets: Path) -> None:
 
 def test_memory_and_file_give_the_same(store: FrameStore, sets: Path) -> None:
     from_file = FrameStore(RaggedSet(sets / "labelled.h5"), np.arange(64), 0)
-    assert from_file.columns is None
+    assert not from_file.columns
     for t in range(6):
         a = BatchStream([store], 5, 0)[t]
         b = BatchStream([from_file], 5, 0)[t]
@@ -92,24 +94,27 @@ def test_labels_that_are_missing_are_nan(sets: Path) -> None:
 
 
 def test_stages_follow_each_other(store: FrameStore) -> None:
-    first, second = BatchStream([store], 4, 0), BatchStream([store], 4, 9)
-    staged = StagedStream([(6, first), (4, second)])
-    assert same(staged[5], first[5])
-    assert same(staged[6], second[0])
-    assert staged[6].step == 6
-    with pytest.raises(IndexError):
-        staged[10]
+    stages = (Stage(6), Stage(4, FrameLosses.from_weights(zero_force=1.0)))
+    paths = (store.data.path, store.data.path.with_name("equilibrium.h5"))
+    sources = tuple(Source(str(path)) for path in paths)
+    recipe = PhysMLRecipe(name="x", sources=sources, stages=stages, batch_size=4)
+    data = PhysMLData(recipe, Path("x.yaml"))
+    first, second = map(data.stream_of, stages)
+    # The set without labels teaches nothing to the first stage.
+    assert [len(first.stores), len(second.stores)] == [1, 2]
+    assert same(data.batch_at(5, Shard()), first[5])
+    batch = data.batch_at(6, Shard())
+    assert same(batch, second[0])
+    assert batch.step == 6
 
 
 def test_processes_share_every_batch(store: FrameStore) -> None:
     stream = BatchStream([store], 5, 0)
-    whole = StagedStream([(20, stream)])
-    parts = [StagedStream([(20, stream)], Shard(rank, 3)) for rank in range(3)]
     for step in range(20):
-        expected = whole[step].energies
+        expected = stream[step].energies
         found = torch.full_like(expected, torch.nan)
-        for rank, part in enumerate(parts):
-            batch = part[step]
+        for rank in range(3):
+            batch = stream.batch(step, Shard(rank, 3))
             assert (batch.step, batch.size) == (step, len(expected))
             # Whoever has no molecule takes one, which is not to be counted.
             some = batch.share.count(batch.size)
@@ -128,7 +133,7 @@ def test_sampler_goes_on_with_the_epoch() -> None:
 
 def test_a_set_must_say_whether_it_is_at_equilibrium(tmp_path: Path) -> None:
     from ase_physml.data.frame import Frame
-    from ase_physml.data.ragged import Metadata
+    from ase_physml.data.metadata import Metadata
     from ase_physml.data.writer import write
 
     path = tmp_path / "unknown.h5"

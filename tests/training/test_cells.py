@@ -10,23 +10,22 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
 from ase_physml import PhysMLCalculator
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
 from ase_physml.data.writer import write
 from ase_physml.graph import PeriodicEdgeList
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.store.checkpoint import load_potential
-from ase_physml.training import losses
 from ase_physml.training.batches import BatchStream, FrameStore
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
-from ase_physml.training.loop import Run
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.noise import Noise
-from ase_physml.training.recipe import LossWeights, Recipe, Source, load_recipe
-from ase_physml.training.run import fit
+from ase_physml.training.displacement import Noise
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.losses import frames as losses
+from ase_physml.training.physml_module import FrameContext
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
 from ase_physml.training.valence import ValenceField, hold
 
 CONFIG = PhysMLConfig(
@@ -111,13 +110,16 @@ def test_memory_and_file_give_the_same(stream: BatchStream, path: Path) -> None:
 def test_held_atoms_have_no_loss_and_do_not_move(
     stream: BatchStream, model: PhysML
 ) -> None:
-    recipe = Recipe("test", (Source("none"),), CONFIG, displaced_share=1.0)
-    module = PhysMLTraining(model, recipe)
+    sources = (Source("none"),)
+    recipe = PhysMLRecipe(
+        name="test", sources=sources, model=CONFIG, displaced_share=1.0
+    )
     batch = next(b for b in map(stream.__getitem__, range(4)) if len(b.numbers) == 3)
     assert batch.fixed is not None
     assert batch.fixed.sum(1).tolist() == [9, 9, 9]
     noise = Noise(thermal_share=0.5, relaxed=1)
-    moved = module._displace(batch, LossWeights(denoise=1.0), noise)
+    reading = FrameLosses.from_weights(denoise=1.0).each
+    moved = FrameContext(batch, recipe, Evaluator(model), reading, noise).displaced
     assert moved is not None
     assert (moved.shift[batch.fixed] == 0.0).all()
     assert (moved.shift[~batch.fixed].norm(dim=-1) > 1e-4).all()

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.chem.collate import collate, graph_of
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import featurise
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import DataError
-from ase_physml.training import conformation
+from ase_physml.training.losses import conformation
 
 # Chains, rings, a molecule of one atom, and two ions without a bond between them.
 SMILES = ("CCO", "C", "OC1CCCC1N", "[Na+].[Cl-]", "C#N", "CC(=O)Oc1ccccc1")

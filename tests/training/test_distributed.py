@@ -14,11 +14,11 @@ from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.store.checkpoint import load_potential
 from ase_physml.training.batches import Batch
-from ase_physml.training.curves import read_metrics
+from ase_physml.training.callbacks import read_metrics
+from ase_physml.training.displacement import Noise
 from ase_physml.training.distributed import Draws, Mean, Shard, over_all, weighted
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.noise import Noise
-from ase_physml.training.recipe import LossWeights, Recipe, Source
+from ase_physml.training.physml_module import FrameContext, PhysMLTraining
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
 
 RECIPE = """
 name: tiny
@@ -38,7 +38,7 @@ batch_size: 5
 steps_per_epoch: 8
 mask_every: 2
 """
-WEIGHTS = LossWeights(
+WEIGHTS = FrameLosses.from_weights(
     energy=1, forces=0.1, zero_force=0.2, bound=0.3, mask=0.1, denoise=0.4
 )
 NOISE = Noise(
@@ -93,7 +93,7 @@ def meet(
     monkeypatch: pytest.MonkeyPatch, all_terms: Sequence[dict[str, Mean]]
 ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """`over_all` in every process, as if they had met."""
-    names = [*vars(WEIGHTS)]
+    names = [*WEIGHTS.weights]
     tables: list[Tensor] = []
     world = len(all_terms)
     monkeypatch.setattr(torch.distributed, "all_reduce", tables.append)
@@ -112,7 +112,8 @@ def test_the_gradient_is_that_of_one_process(
 ) -> None:
     torch.manual_seed(0)
     config = PhysMLConfig(width=16, depth=1, heads=2, n_basis=8)
-    recipe = Recipe("test", (Source("none"),), config, mask_every=2)
+    sources = (Source("none"),)
+    recipe = PhysMLRecipe(name="test", sources=sources, model=config, mask_every=2)
     module = PhysMLTraining(PhysML(config).double(), recipe)
     whole = batch(count, equilibrium)
     whole = replace(
@@ -123,14 +124,18 @@ def test_the_gradient_is_that_of_one_process(
         module.zero_grad()
         # Heads that have no part in a loss have no gradient of their own: zero.
         zero = 0.0 * torch.cat([p.flatten() for p in module.parameters()]).sum()
-        (zero + weighted(terms, WEIGHTS)).backward()
+        (zero + weighted(terms, WEIGHTS.weights)).backward()
         return torch.cat([p.grad.flatten() for p in module.parameters()])
 
-    terms = module.loss_terms(whole, WEIGHTS, NOISE)
+    def terms_of(batch: Batch) -> dict[str, Mean]:
+        given = (module.recipe, module.evaluator, WEIGHTS.each, NOISE)
+        return WEIGHTS.terms(FrameContext(batch, *given))
+
+    terms = terms_of(whole)
     own, expected = over_all(terms, [], 1)
     wanted = gradient(own)
     ranks = [Shard(rank, world) for rank in range(world)]
-    shared = [module.loss_terms(part_of(whole, r), WEIGHTS, NOISE) for r in ranks]
+    shared = [terms_of(part_of(whole, r)) for r in ranks]
     found = torch.zeros_like(wanted)
     for own, means in meet(monkeypatch, shared):
         assert means.keys() == expected.keys()

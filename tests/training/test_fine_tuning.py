@@ -9,19 +9,18 @@ import torch
 from ase.build import molecule
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.ragged import Metadata
-from ase_physml.data.splits import make_split
+from ase_physml.data.index_split import make_split
+from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, RecipeError
 from ase_physml.graph import AllPairs
 from ase_physml.models.physml.model import PhysML
 from ase_physml.store.checkpoint import load_potential, save_model
-from ase_physml.training.loop import Run
-from ase_physml.training.recipe import load_recipe
+from ase_physml.training.callbacks import compare
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.physml_data import PhysMLData
+from ase_physml.training.physml_training import build_model
 from ase_physml.training.reference import refit_self_energies, self_energies_of
-from ase_physml.training.report import compare
-from ase_physml.training.run import build_model, fit
-from ase_physml.training.sources import Data
 
 # Of another level: eV an atom of H, C and O, and of every molecule.
 SHIFT, CONSTANT = {1: -3.5, 6: -400.25, 8: -1001.5}, 2.25
@@ -92,10 +91,10 @@ def tuned(
     )[0]
 
 
-def data_of(folder: Path, name: str) -> Data:
+def data_of(folder: Path, name: str) -> PhysMLData:
     path = folder / "tuned.yaml"
     path.write_text(RECIPE.format(folder=folder, name=name))
-    return Data(load_recipe(path), path)
+    return PhysMLData(load_recipe(path), path)
 
 
 def test_one_molecule_at_another_level(folder: Path) -> None:
@@ -156,12 +155,12 @@ def test_what_got_worse_is_said(folder: Path) -> None:
 
 def test_comparison_knows_which_way_is_better() -> None:
     before = {"mae_energy": 0.2, "roc_auc": 0.8, "score": 1.0}
-    assert len(compare(before, {"mae_energy": 0.1, "roc_auc": 0.9})) == 1
-    _, worse = compare(before, {"mae_energy": 0.1, "roc_auc": 0.7})
+    assert len(compare(before, {"mae_energy": 0.1, "roc_auc": 0.9}, {})) == 1
+    _, worse = compare(before, {"mae_energy": 0.1, "roc_auc": 0.7}, {})
     assert "roc_auc" in worse and "mae_energy" not in worse
-    _, worse = compare(before, {"mae_energy": float("nan")})
+    _, worse = compare(before, {"mae_energy": float("nan")}, {})
     assert "mae_energy" in worse
-    assert compare({}, {"mae_energy": 0.1}) == []
+    assert compare({}, {"mae_energy": 0.1}, {}) == []
 
 
 def test_another_level_without_a_refit_is_said(folder: Path) -> None:

@@ -5,19 +5,19 @@ import math
 import pytest
 import torch
 
-from ase_physml.training import losses
 from ase_physml.training.distributed import Draws
+from ase_physml.training.losses import frames as losses
 
 
 def test_energy_loss_ignores_missing_labels() -> None:
     predicted = torch.tensor([1.0, 2.0, 5.0])
     label = torch.tensor([0.0, math.nan, 7.0])
-    assert losses.energy_loss(predicted, label, None).item() == pytest.approx(2.5)
+    assert losses.label_loss(predicted, label, None).item() == pytest.approx(2.5)
 
 
 def test_energy_loss_has_no_nan_gradient() -> None:
     predicted = torch.tensor([1.0, 2.0], requires_grad=True)
-    loss = losses.energy_loss(predicted, torch.tensor([0.0, math.nan]), 0.1)
+    loss = losses.label_loss(predicted, torch.tensor([0.0, math.nan]), 0.1)
     loss.backward()
     assert predicted.grad is not None
     assert predicted.grad[0] > 0
@@ -26,7 +26,7 @@ def test_energy_loss_has_no_nan_gradient() -> None:
 
 def test_huber_grows_linearly_with_slope_one() -> None:
     label = torch.zeros(1)
-    far = [losses.energy_loss(torch.tensor([e]), label, 0.2) for e in (5.0, 6.0)]
+    far = [losses.label_loss(torch.tensor([e]), label, 0.2) for e in (5.0, 6.0)]
     assert (far[1] - far[0]).item() == pytest.approx(1.0)
 
 
@@ -46,16 +46,16 @@ def test_differences_are_within_groups() -> None:
 def test_force_loss_is_the_mean_over_known_components() -> None:
     label = torch.tensor([[[0.0, 0, 0], [math.nan, math.nan, math.nan]]])
     predicted = torch.tensor([[[3.0, 0, 0], [9.0, 9, 9]]])
-    assert losses.force_loss(predicted, label).item() == pytest.approx(3.0)
+    assert losses.label_loss(predicted, label).item() == pytest.approx(3.0)
 
 
 def test_large_force_errors_count_linearly() -> None:
     label = torch.zeros(1, 1, 3)
     small, large = torch.full((1, 1, 3), 0.1), torch.full((1, 1, 3), 2.0)
-    one = losses.force_loss(small, label, huber=0.5).item()
+    one = losses.label_loss(small, label, huber=0.5).item()
     assert one == pytest.approx(0.1**2 / 2 / 0.5)
     two, three = (
-        losses.force_loss(k * large, label, huber=0.5).item() for k in (1.0, 2.0)
+        losses.label_loss(k * large, label, huber=0.5).item() for k in (1.0, 2.0)
     )
     assert three - two == pytest.approx(2.0)
 

@@ -9,13 +9,15 @@ from ase_physml.graph import AllPairs
 from ase_physml.models.energy_model import energy_and_forces
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.training import losses
 from ase_physml.training.batches import Batch
-from ase_physml.training.module import PhysMLTraining, learning_rate
-from ase_physml.training.noise import Noise
-from ase_physml.training.recipe import LossWeights, Recipe, Source, Stage
+from ase_physml.training.displacement import Noise
+from ase_physml.training.distributed import Mean
+from ase_physml.training.losses import frames as losses
+from ase_physml.training.physml_module import FrameContext, PhysMLTraining
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source, Stage
 
-ALL = LossWeights(energy=1, zero_force=1, bound=1, mask=1, denoise=1, forces=1)
+weighing = FrameLosses.from_weights
+ALL = weighing(energy=1, zero_force=1, bound=1, mask=1, denoise=1, forces=1)
 
 
 NOISE = Noise(power=1.0, thermal_share=0.5)
@@ -24,8 +26,21 @@ NOISE = Noise(power=1.0, thermal_share=0.5)
 def training(**values: object) -> PhysMLTraining:
     torch.manual_seed(0)
     config = PhysMLConfig(width=16, depth=1, heads=2, n_basis=8)
-    recipe = Recipe("test", (Source("none"),), config, **values)
+    sources = (Source("none"),)
+    recipe = PhysMLRecipe(name="test", sources=sources, model=config, **values)
     return PhysMLTraining(PhysML(config), recipe)
+
+
+def context_of(
+    module: PhysMLTraining, batch: Batch, losses: FrameLosses, noise: Noise
+) -> FrameContext:
+    return FrameContext(batch, module.recipe, module.evaluator, losses.each, noise)
+
+
+def terms_of(
+    module: PhysMLTraining, batch: Batch, losses: FrameLosses, noise: Noise = NOISE
+) -> dict[str, Mean]:
+    return losses.terms(context_of(module, batch, losses, noise))
 
 
 def batch(equilibrium: bool = True, labels: bool = True) -> Batch:
@@ -48,11 +63,11 @@ def batch(equilibrium: bool = True, labels: bool = True) -> Batch:
 
 def test_energies_are_those_at_rest_though_some_molecules_are_moved() -> None:
     module, rest = training(displaced_share=0.5), batch()
-    terms = module.loss_terms(rest, ALL, NOISE)
+    terms = terms_of(module, rest, ALL)
     energies, forces = energy_and_forces(
         module.model, AllPairs(rest.numbers, rest.positions)
     )
-    expected = losses.energy_loss(energies.molecules, rest.energies.float(), None)
+    expected = losses.label_loss(energies.molecules, rest.energies.float(), None)
     torch.testing.assert_close(terms["energy"].value, expected)
     # The first half of the batch was moved.
     still = losses.zero_force_loss(forces[2:])
@@ -63,12 +78,12 @@ def test_energies_are_those_at_rest_though_some_molecules_are_moved() -> None:
 def test_bound_compares_each_molecule_with_itself() -> None:
     # Noise of 3 Å throws atoms together or apart: every molecule must change.
     module, noise = training(displaced_share=1.0, margin=1e3), Noise(3.0, 0.0)
-    weights = LossWeights(energy=0, bound=1)
+    weights = weighing(energy=0, bound=1)
     rest = batch()
-    (name, term), *others = module.loss_terms(rest, weights, noise).items()
+    (name, term), *others = terms_of(module, rest, weights, noise).items()
     assert name == "bound"
     assert not others
-    moved = module._displace(rest, weights, noise)
+    moved = context_of(module, rest, weights, noise).displaced
     assert moved is not None
     energy = [
         module.model(AllPairs(rest.numbers, positions)).molecules
@@ -79,13 +94,18 @@ def test_bound_compares_each_molecule_with_itself() -> None:
 
 
 def test_following_takes_displacements_downhill_in_the_model() -> None:
-    module, weights = training(displaced_share=1.0), LossWeights(energy=0, denoise=1)
+    module, weights = (
+        training(displaced_share=1.0),
+        weighing(energy=0, denoise=1),
+    )
     rest, noise = batch(), Noise(0.3, 0.0)
     fixed = torch.zeros_like(rest.numbers, dtype=torch.bool)
     fixed[:, 0] = True
     rest = replace(rest, step=0, fixed=fixed)
-    plain, most = module._displace(rest, weights, noise), replace(noise, followed=40)
-    followed = module._displace(rest, weights, most)
+    most = replace(noise, followed=40)
+    plain, followed = (
+        context_of(module, rest, weights, n).displaced for n in (noise, most)
+    )
     assert plain is not None
     assert followed is not None
     assert (followed.shift[:, 0] == 0.0).all()
@@ -97,19 +117,17 @@ def test_following_takes_displacements_downhill_in_the_model() -> None:
 
 
 def test_no_molecule_left_at_rest_gives_no_zero_force_term() -> None:
-    assert "zero_force" not in training(displaced_share=1.0).loss_terms(
-        batch(), ALL, NOISE
-    )
+    assert "zero_force" not in terms_of(training(displaced_share=1.0), batch(), ALL)
 
 
 def test_labelled_forces_are_for_structures_off_equilibrium() -> None:
-    off = training().loss_terms(batch(equilibrium=False), ALL, NOISE)
+    off = terms_of(training(), batch(equilibrium=False), ALL)
     assert set(off) == {"energy", "forces", "mask"}
-    assert "forces" not in training().loss_terms(batch(), ALL, NOISE)
+    assert "forces" not in terms_of(training(), batch(), ALL)
 
 
 def test_unlabelled_structures_take_part_in_the_rest() -> None:
-    terms = training().loss_terms(batch(labels=False), ALL, NOISE)
+    terms = terms_of(training(), batch(labels=False), ALL)
     assert set(terms) == {"zero_force", "bound", "mask", "denoise"}
     assert all(term.value.isfinite() for term in terms.values())
 
@@ -121,16 +139,16 @@ def test_losses_of_weight_zero_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("forces were computed")
 
     monkeypatch.setattr(module.evaluator, "energies_and_forces", refuse)
-    assert set(module.loss_terms(batch(), LossWeights(), NOISE)) == {"energy"}
+    assert set(terms_of(module, batch(), weighing())) == {"energy"}
 
 
 def test_masking_is_rarer_but_as_heavy() -> None:
     module = training(mask_every=2)
-    weights = LossWeights(energy=0, mask=1)
-    assert not module.loss_terms(batch(), weights, NOISE)  # step 3
+    weights = weighing(energy=0, mask=1)
+    assert not terms_of(module, batch(), weights)  # step 3
     even = Batch(**{**batch().__dict__, "step": 4})
-    twice = module.loss_terms(even, weights, NOISE)["mask"]
-    once = training().loss_terms(even, weights, NOISE)["mask"]
+    twice = terms_of(module, even, weights)["mask"]
+    once = terms_of(training(), even, weights)["mask"]
     torch.testing.assert_close(twice.value, 2 * once.value)
 
 
@@ -139,8 +157,8 @@ def test_learning_rate_warms_up_and_falls_in_every_stage() -> None:
         Stage(100, learning_rate=1e-3, warmup=10, final=0.1),
         Stage(200, learning_rate=4e-4, warmup=20, final=0.01),
     )
-    recipe = Recipe("test", (Source("none"),), stages=stages)
-    rates = [learning_rate(recipe, step) for step in range(300)]
+    recipe = PhysMLRecipe(name="test", sources=(Source("none"),), stages=stages)
+    rates = [recipe.peak * recipe.schedule(step) for step in range(300)]
     assert rates[0] == pytest.approx(1e-4)
     assert max(rates[:100]) == rates[9] == pytest.approx(1e-3)
     assert rates[99] == pytest.approx(1e-4, rel=0.02)

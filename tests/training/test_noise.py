@@ -7,8 +7,8 @@ from ase.build import molecule
 from ase.data import covalent_radii
 from torch import Generator
 
+from ase_physml.training.displacement import Noise, follow, relax_stiff
 from ase_physml.training.distributed import Draws
-from ase_physml.training.noise import Noise, follow, relax_stiff
 from ase_physml.training.valence import ValenceField
 
 LIKE = torch.zeros(4000, 2, 3, dtype=torch.float64)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from ase_physml.training import properties
+from ase_physml.training.losses import targets as properties
 
 NAN = math.nan
 PREDICTED = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 30.0]])

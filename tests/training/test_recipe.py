@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from ase_physml.errors import RecipeError
-from ase_physml.training.recipe import load_recipe
-from ase_physml.training.yaml_recipe import find
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.recipe import find
 
 MINIMAL = """
 name: tiny
@@ -32,7 +32,7 @@ def test_values_and_defaults(recipe_file: Path) -> None:
     assert recipe.model.width == 16
     assert recipe.batch_size == 32
     assert recipe.total_steps == 30
-    assert recipe.stages[1].losses.zero_force == 2.0
+    assert recipe.stages[1].losses.weights == {"energy": 1.0, "zero_force": 2.0}
     assert recipe.stages[1].learning_rate == 5e-4
 
 

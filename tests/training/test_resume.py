@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ase_physml.training import resume
-from ase_physml.training.recipe import load_recipe
-from ase_physml.training.resume import _differences, content_hash, identity_of
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.resume import _differences, recipe_identity
 
 RECIPE = """
 sources: [{path: a.h5, split: a.json}]
@@ -26,10 +25,10 @@ def recipe_file(tmp_path: Path) -> Path:
 
 
 def differences(path: Path, done: int, *overrides: str) -> list[str]:
-    before = identity_of(load_recipe(path), path)
-    return list(
-        _differences(before, identity_of(load_recipe(path, overrides), path), done)
-    )
+    before = recipe_identity(load_recipe(path), path)
+    recipe = load_recipe(path, overrides)
+    now = recipe_identity(recipe, path)
+    return [str(one) for one in _differences(before, now, recipe, done)]
 
 
 def test_equal_recipes_are_the_same_run(recipe_file: Path, tmp_path: Path) -> None:
@@ -46,7 +45,7 @@ def test_equal_recipes_are_the_same_run(recipe_file: Path, tmp_path: Path) -> No
         (30, ["stages.1.steps=10"], ["stages.1.steps was 20, is 10"]),
         (10, ["stages.0.steps=20"], ["stages.0.steps was 10, is 20"]),
         (30, [LONGER], []),
-        (0, ["stages.1.losses.forces=2"], ["stages.1.losses.forces was 1.0, is 2.0"]),
+        (0, ["stages.1.losses.forces=2"], ["stages.1.losses.forces was 1, is 2"]),
         (0, ["model.width=64"], ["model.width was 128, is 64"]),
     ],
 )  # fmt: skip
@@ -57,36 +56,42 @@ def test_more_steps_are_the_same_run(
 
 
 def test_fewer_stages_are_another_run(recipe_file: Path) -> None:
-    assert "stages.1.steps was 20, is None" in differences(
+    assert "stages.1.steps was 20, is not there" in differences(
         recipe_file, 10, "stages=[{steps: 10}]"
     )
 
 
 def test_losses_of_later_versions_do_not_end_a_run(recipe_file: Path) -> None:
-    stored = identity_of(load_recipe(recipe_file), recipe_file)
+    stored = recipe_identity(load_recipe(recipe_file), recipe_file)
     for key in [key for key in stored if key.endswith("losses.stress")]:
         del stored[key]
-    now = identity_of(load_recipe(recipe_file), recipe_file)
+    recipe = load_recipe(recipe_file)
+    now = recipe_identity(recipe, recipe_file)
     assert now != stored
-    assert list(_differences(stored, now, 10)) == []
+    assert _differences(stored, now, recipe, 10) == []
     asked = load_recipe(recipe_file, ["stages.0.losses.stress=1"])
-    found = list(_differences(stored, identity_of(asked, recipe_file), 10))
-    assert found == ["stages.0.losses.stress was None, is 1.0"]
+    (found,) = _differences(stored, recipe_identity(asked, recipe_file), asked, 10)
+    assert str(found) == "stages.0.losses.stress was not there, is 1"
 
 
-def test_large_files_are_looked_at_all_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("key", "asked"), [("model.cls", "one-way"), ("optimizer", "soap")]
+)
+def test_keys_of_later_versions_do_not_end_a_run_at_their_defaults(
+    recipe_file: Path, key: str, asked: str
 ) -> None:
-    monkeypatch.setattr(resume, "_WHOLE", 100)
-    monkeypatch.setattr(resume, "_PIECE", 8)
-    path = tmp_path / "large"
-    whole = bytearray(4096)
-    path.write_bytes(whole)
-    first = content_hash(path)
-    for place in (0, 2048, 4095):
-        changed = bytearray(whole)
-        changed[place] = 1
-        path.write_bytes(changed)
-        assert content_hash(path) != first
-    path.write_bytes(whole + b"\0")
-    assert content_hash(path) != first
+    stored = recipe_identity(load_recipe(recipe_file), recipe_file)
+    del stored[key]
+    for value, expected in ((None, []), (asked, [f"{key} was not there"])):
+        recipe = load_recipe(recipe_file, [f"{key}={value}"] if value else [])
+        now = recipe_identity(recipe, recipe_file)
+        found = _differences(stored, now, recipe, 10)
+        assert [str(one).split(",")[0] for one in found] == expected
+
+
+def test_another_content_of_a_file(recipe_file: Path) -> None:
+    stored = recipe_identity(load_recipe(recipe_file), recipe_file)
+    recipe_file.with_name("a.h5").write_bytes(b"other content")
+    recipe = load_recipe(recipe_file)
+    (found,) = _differences(stored, recipe_identity(recipe, recipe_file), recipe, 0)
+    assert str(found) == "sources.0.path has another content"

@@ -1,24 +1,27 @@
 """The scripts beside the recipes: they run, and say what they measured."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ase.build import molecule
 
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.groups import reactions
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.reactions import reactions
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.training.launch import load
+from ase_physml.training.fit import load_recipe
+from ase_physml.training.recipe import find
 
 FOLDER = Path(__file__).parents[2] / "training"
 SET = FOLDER / "quickstart_equilibrium.h5"
-RECIPES = sorted(FOLDER.glob("*.yaml"))
+RECIPES = sorted(FOLDER.rglob("*.yaml"))
 SPLIT = FOLDER / "quickstart_equilibrium_split.json"
 
 
@@ -64,7 +67,26 @@ def test_quickstart_set_is_made_anew(
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path) -> None:
-    assert load(path).total_steps > 0
+    assert load_recipe(path).total_steps > 0
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_splits_that_come_with_recipes_are_found(path: Path) -> None:
+    values = yaml.safe_load(path.read_text("utf-8"))
+    named = [one.get("split") for one in values.get("sources", [values])]
+    for name in named:
+        if name is not None and name.startswith(("splits/", "quickstart")):
+            assert Split.load(find(name, path)).size > 0
+
+
+def test_every_target_of_the_makefile_runs_files_that_are_there() -> None:
+    text = (FOLDER / "Makefile").read_text("utf-8")
+    named = re.findall(r"\$\(T\)/([\w/]+\.(?:py|yaml|json))", text)
+    assert len(named) > 40
+    assert not [name for name in named if not (FOLDER / name).is_file()]
+    # A recipe or script that no command uses would be of nobody.
+    used = {FOLDER / name for name in named} | {FOLDER / "quickstart.yaml"}
+    assert not [path.name for path in RECIPES if path not in used]
 
 
 @pytest.fixture
@@ -94,7 +116,16 @@ def test_reactions_become_a_set_to_label(
     script: Callable[..., str], bending: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "geometries.h5"
-    script("make_reactions.py", bending, "--minima", SET, "--every", 50, "--out", out)
+    script(
+        "reactions/make_reactions.py",
+        bending,
+        "--minima",
+        SET,
+        "--every",
+        50,
+        "--out",
+        out,
+    )
     data = RaggedSet(out)
     assert not data.has("energy")
     smiles = [text.decode() for text in data.column("smiles")]
@@ -114,7 +145,7 @@ def test_evaluate_reactions(
     script: Callable[..., str], bending: Path, tiny_committee: Path, tmp_path: Path
 ) -> None:
     made, labelled = tmp_path / "made.h5", tmp_path / "labelled.h5"
-    script("make_reactions.py", bending, "--out", made)
+    script("reactions/make_reactions.py", bending, "--out", made)
     frames = [
         Frame(f.numbers, f.positions, 0.1 * i, np.zeros_like(f.positions), name=f.name,
               smiles=f.smiles)
@@ -125,9 +156,9 @@ def test_evaluate_reactions(
     nobody = np.array([], dtype=np.int64)
     Split(nobody, nobody, np.arange(14)).save(split)
     script(
-        "evaluate_reactions.py", tiny_committee, "--data", labelled, "--split", split,
-        "--reference", bending, "--labels", "emt", "--bands", 1, "--steps", 1,
-        "--out", out, "--plot", tmp_path / "spread.png",
+        "reactions/evaluate_reactions.py", tiny_committee, "--data", labelled,
+        "--split", split, "--reference", bending, "--labels", "emt", "--bands", 1,
+        "--steps", 1, "--out", out, "--plot", tmp_path / "spread.png",
     )  # fmt: skip
     found = json.loads(out.read_text())
     assert found["paths"]["frames"] == 14
@@ -136,3 +167,12 @@ def test_evaluate_reactions(
     assert found["bands"]["bands"] == 1
     assert -1.0 <= found["spread"]["rank_correlation_forces"] <= 1.0
     assert (tmp_path / "spread.png").stat().st_size > 1000
+
+
+def test_scripts_import_from_their_own_folder_only() -> None:
+    # That of a script is the one where Python looks.
+    scripts = {path.stem: path for path in FOLDER.rglob("*.py")}
+    for path in scripts.values():
+        for name in re.findall(r"^from (\w+) import", path.read_text("utf-8"), re.M):
+            if name in scripts:
+                assert scripts[name].parent == path.parent, f"{path}: {name}"

@@ -10,29 +10,29 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from ase_physml import PhysMLCalculator
-from ase_physml.data.atoms import from_atoms, to_atoms
+from ase_physml.data.conversion import from_atoms, to_atoms
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split, make_split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.ragged import RaggedSet
-from ase_physml.data.splits import Split, make_split
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
-from ase_physml.training import losses
 from ase_physml.training.batches import Batch, FrameStore
-from ase_physml.training.curves import read_metrics
-from ase_physml.training.loop import Run
-from ase_physml.training.module import PhysMLTraining
-from ase_physml.training.noise import Noise
-from ase_physml.training.recipe import LossWeights, Recipe, Source, load_recipe
-from ase_physml.training.run import fit
+from ase_physml.training.callbacks import read_metrics
+from ase_physml.training.displacement import Noise
+from ase_physml.training.distributed import Mean
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.losses import frames as losses
+from ase_physml.training.physml_module import FrameContext, PhysMLTraining
+from ase_physml.training.physml_recipe import FrameLosses, PhysMLRecipe, Source
 
 CONFIG = PhysMLConfig(
     elements=(1, 8, 29), cutoff=3.5, pair_cutoff=3.5,
     width=8, depth=1, heads=2, n_basis=6,
 )  # fmt: skip
-ONLY = LossWeights(energy=0.0, stress=1.0)
+ONLY = FrameLosses.from_weights(energy=0.0, stress=1.0)
 RECIPE = """
 name: cells
 sources: [{{path: {path}, split: {split}}}]
@@ -76,15 +76,32 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def module() -> PhysMLTraining:
     torch.manual_seed(0)
-    recipe = Recipe("test", (Source("none"),), CONFIG, displaced_share=0.5)
+    sources = (Source("none"),)
+    recipe = PhysMLRecipe(
+        name="test", sources=sources, model=CONFIG, displaced_share=0.5
+    )
     return PhysMLTraining(PhysML(CONFIG), recipe)
+
+
+def terms_of(
+    module: PhysMLTraining,
+    batch: Batch,
+    losses: FrameLosses = ONLY,
+    noise: Noise | None = None,
+) -> dict[str, Mean]:
+    given = (module.recipe, module.evaluator, losses.each, noise)
+    return losses.terms(FrameContext(batch, *given))
+
+
+def stress_of(module: PhysMLTraining, batch: Batch) -> torch.Tensor:
+    return FrameContext(batch, module.recipe, module.plain, ONLY.each).stress
 
 
 def batch_of(path: Path, in_memory: int = 1000, equilibrium: bool = False) -> Batch:
     """All frames, which have four atoms each."""
     data = RaggedSet(path)
     store = FrameStore(data, np.arange(len(data)), in_memory)
-    return replace(store.dense(np.arange(len(data)), 0), equilibrium=equilibrium)
+    return replace(store.batch(np.arange(len(data))), equilibrium=equilibrium)
 
 
 def test_a_batch_has_the_stress_of_its_cells(path: Path) -> None:
@@ -102,7 +119,7 @@ def test_stress_is_what_the_calculator_gives(
 ) -> None:
     batch = batch_of(path)
     calculator = PhysMLCalculator(module.model, device="cpu")
-    _, _, stress = module._with_stress(module.plain, batch, module._graph(batch))
+    stress = stress_of(module, batch)
     for k in (0, 3):
         atoms = to_atoms(RaggedSet(path)[k], labels=False)
         atoms.calc = calculator
@@ -115,14 +132,14 @@ def test_stress_is_what_the_calculator_gives(
 def test_the_loss_is_of_known_labels(path: Path, module: PhysMLTraining) -> None:
     batch = batch_of(path)
     assert batch.stress is not None
-    ((name, term),) = module.loss_terms(batch, ONLY, Noise()).items()
-    _, _, stress = module._with_stress(module.plain, batch, module._graph(batch))
+    ((name, term),) = terms_of(module, batch).items()
+    stress = stress_of(module, batch)
     known = [0, 1, 2, 4, 5, 6, 7]
     expected = (stress[known] - batch.stress[known]).square().mean()
     assert (name, int(term.number)) == ("stress", 63)
     torch.testing.assert_close(term.value, expected)
     bare = replace(batch, stress=None)
-    assert not module.loss_terms(bare, ONLY, Noise())
+    assert not terms_of(module, bare)
 
 
 def test_cells_that_were_moved_have_no_label(
@@ -130,11 +147,11 @@ def test_cells_that_were_moved_have_no_label(
 ) -> None:
     batch = batch_of(path, equilibrium=True)
     assert batch.stress is not None
-    weights = replace(ONLY, bound=1.0)
-    terms = module.loss_terms(batch, weights, Noise(0.2, 0.0))
-    _, _, stress = module._with_stress(module.plain, batch, module._graph(batch))
+    weights = FrameLosses.from_weights(energy=0.0, stress=1.0, bound=1.0)
+    terms = terms_of(module, batch, weights, Noise(0.2, 0.0))
+    stress = stress_of(module, batch)
     # Of nine, five were moved.
-    expected = losses.stress_loss(stress[5:], batch.stress[5:])
+    expected = losses.label_loss(stress[5:], batch.stress[5:])
     torch.testing.assert_close(terms["stress"].value, expected)
 
 
@@ -152,7 +169,7 @@ def test_gradient_agrees_with_finite_differences(
     ]
 
     def loss() -> torch.Tensor:
-        return module.loss_terms(batch, ONLY, Noise())["stress"].value
+        return terms_of(module, batch)["stress"].value
 
     gradients = torch.autograd.grad(loss(), parameters, allow_unused=True)
     along = sum(

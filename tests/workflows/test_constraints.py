@@ -17,8 +17,8 @@ from ase.constraints import (
 )
 
 from ase_physml.errors import StructureError
+from ase_physml.workflows.alignment import align_ends, placement_of
 from ase_physml.workflows.constraints import check_same_constraints
-from ase_physml.workflows.ends import align_ends, placement_of
 
 SPATIAL = {
     "FixAtoms": FixAtoms([0]),

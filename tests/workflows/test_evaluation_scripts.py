@@ -11,12 +11,12 @@ from ase import Atoms
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from ase_physml.chem.reaction import read_reaction
+from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.data.frame import Frame
+from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.splits import Split
 from ase_physml.data.writer import write
-from ase_physml.workflows.pathway_geometry import grow, meet
+from ase_physml.workflows.pathway_ends import grow, meet
 
 FOLDER = Path(__file__).parents[2] / "training"
 # Its hydrogens, which have no numbers, come last: one goes from carbon to oxygen.
@@ -29,7 +29,7 @@ def test_stereochemistry(
     table = tmp_path / "some.smi"
     table.write_text("CCO\nCC(O)C#N\nCC=CC\nnonsense\nCC(N)C(=O)O\nC.C\n")
     options = ("--model", tiny_conformations, "--out", tmp_path / "a.sdf")
-    found = script("evaluate_stereo.py", table, *options)
+    found = script("physchem/evaluate_stereo.py", table, *options)
     assert "3 conformers of 3 of 3 isomers" in found
     assert "stereocentres: 2 right, 0 wrong, 0 not readable" in found
     assert "double bonds: 1 right, 0 wrong, 0 not readable" in found
@@ -38,7 +38,7 @@ def test_stereochemistry(
 
 @pytest.mark.parametrize("smiles", ["C[C@H](O)C#N", "C/C=C/[C@@H](F)Cl", "C/C=C\\C"])
 def test_stereochemistry_is_read_off_the_geometry(smiles: str) -> None:
-    script_ = runpy.run_path(str(FOLDER / "evaluate_stereo.py"))
+    script_ = runpy.run_path(str(FOLDER / "physchem/evaluate_stereo.py"))
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     assert AllChem.EmbedMolecule(molecule, randomSeed=1) == 0
     positions = molecule.GetConformer().GetPositions()
@@ -65,7 +65,7 @@ def test_pathways(
     Split(np.array([], dtype=np.int64), np.array([2]), np.array([0, 1])).save(split)
     options = ("--model", tiny_committee, "--steps", 1, "-n", 1)
     found = script(
-        "evaluate_pathways.py",
+        "reactions/evaluate_pathways.py",
         data, "--data", data, "--split", split, *options, "--out", tmp_path / "out",
     )  # fmt: skip
     assert "0 of 1 known transition states found" in found
@@ -75,7 +75,7 @@ def test_pathways(
 
 
 def test_a_known_saddle_is_known_again() -> None:
-    found = runpy.run_path(str(FOLDER / "evaluate_pathways.py"))
+    found = runpy.run_path(str(FOLDER / "reactions/evaluate_pathways.py"))
     reaction = read_reaction(ENOL)
     (start,) = meet(reaction, 1, seed=0)
     numbers = np.array([a.GetAtomicNum() for a in reaction.reactant.GetAtoms()])

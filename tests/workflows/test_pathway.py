@@ -13,12 +13,12 @@ from ase.constraints import FixAtoms, Hookean
 from ase.io import read, write
 
 from ase_physml import PhysMLCalculator
-from ase_physml.chem.reaction import read_reaction
+from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
 from ase_physml.workflows import pathway as module
-from ase_physml.workflows.conformer_ensemble import Settings
-from ase_physml.workflows.geometry import rmsd
-from ase_physml.workflows.neb import ReactionPath, Search
+from ase_physml.workflows.alignment import rmsd
+from ase_physml.workflows.conformers.embedding import ConformerSettings
+from ase_physml.workflows.neb import Search
 from ase_physml.workflows.pathway import (
     Pathway,
     PathwaySettings,
@@ -30,9 +30,12 @@ from ase_physml.workflows.pathway_ends import (
     align_mapped,
     closest_pair,
     ends_of,
+    grow,
+    is_of,
+    meet,
     relaxed_ends,
 )
-from ase_physml.workflows.pathway_geometry import grow, is_of, meet
+from ase_physml.workflows.reaction_path import ReactionPath
 
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
 SPLIT = "[CH3:1][CH2:2][OH:3]>>[CH2:1]=[CH2:2].[OH2:3]"
@@ -52,7 +55,7 @@ def calculator(tiny_potential: Path) -> PhysMLCalculator:
 def settings(tiny_conformations: Path) -> PathwaySettings:
     return PathwaySettings(
         # The small potential knows no chemistry: structures stay as they were embedded.
-        Settings(n=2, steps=0),
+        ConformerSettings(n=2, steps=0),
         str(tiny_conformations),
         search=Search(images=4, steps=3, any_domain=True),
     )
@@ -194,7 +197,7 @@ def test_a_side_without_structures_says_why(
 
 
 def test_constraints_of_structures_are_kept_or_refused(
-    calculator: PhysMLCalculator, settings: PathwaySettings
+    calculator: PhysMLCalculator, settings: PathwaySettings, tmp_path: Path
 ) -> None:
     last = molecule("CH3OH")
     last.positions[3] += 0.1
@@ -204,9 +207,14 @@ def test_constraints_of_structures_are_kept_or_refused(
     found = find_pathway(Ends([first], [last]), calculator, settings)
     assert found.path is not None
     assert found.path.remarks[0] == "not aligned: held by FixAtoms"
-    first.set_constraint(Hookean(0, 1, 5.0, 1.0))
+    for atoms in (first, last):
+        atoms.set_constraint(Hookean(0, 1, 5.0, 1.0))
     with pytest.raises(StructureError, match="do not keep Hookean"):
-        find_pathway(Ends([first], [last]), calculator, settings)
+        find_pathway(Ends([first], [last]), calculator, settings, folder=tmp_path)
+    # In memory nothing is lost.
+    found = find_pathway(Ends([first], [last]), calculator, settings)
+    assert found.path is not None
+    assert [type(c) for c in found.path.images[1].constraints] == [Hookean]
     with pytest.raises(StructureError, match="not a tuple"):
         find_pathway((first, last), calculator, settings)
 
@@ -309,6 +317,41 @@ def test_what_has_changed_is_done_anew(
     assert calls == ["ends", "path"]
     go(SPLIT, more)
     assert calls == ["conformers", "ends", "path"]
+
+
+def test_files_are_an_option_and_change_nothing(
+    calculator: PhysMLCalculator,
+    settings: PathwaySettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = find_pathway(SPLIT, calculator, settings, folder=tmp_path / "kept")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    found = find_pathway(SPLIT, calculator, settings)
+    assert not list(empty.iterdir())
+    assert kept.path is not None and found.path is not None
+    np.testing.assert_array_equal(found.path.energies, kept.path.energies)
+    again = find_pathway(
+        SPLIT, calculator, settings, folder=tmp_path / "kept", resume=True
+    )
+    assert again.pair is not None and found.pair is not None
+    for one, other in zip(again.pair, found.pair, strict=True):
+        np.testing.assert_allclose(one.positions, other.positions, atol=1e-7)
+        assert one.info["smiles"] == other.info["smiles"]
+    assert again.pair[1].info["rmsd"] == pytest.approx(found.pair[1].info["rmsd"])
+
+
+def test_files_that_somebody_spoiled_fail_their_reaction_alone(
+    calculator: PhysMLCalculator, settings: PathwaySettings, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    go = partial(find_pathways, [ENOL, ENOL], calculator, settings, folders=folders)
+    go(until="conformers")
+    (folders[0] / "product.xyz").write_text("3\nnot an xyz\n")
+    bad, good = go(until="ends", resume=True)
+    assert isinstance(bad, Exception) and isinstance(good, Pathway)
 
 
 def test_a_killed_search_goes_on(

@@ -12,15 +12,17 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from scipy.spatial.transform import Rotation
 
-from ase_physml.calculators.identity import identity_of
-from ase_physml.errors import StructureError
-from ase_physml.workflows.geometry import mean_displacement
+import ase_physml
+from ase_physml.calculators.provenance import identity_of
+from ase_physml.errors import PotentialError, StructureError
+from ase_physml.workflows.alignment import mean_displacement
 from ase_physml.workflows.plots import plot_relaxation
-from ase_physml.workflows.relax import relax, write_final
-from ase_physml.workflows.relaxation import (
+from ase_physml.workflows.relax import (
     Relaxation,
     finished,
+    relax,
     relaxation_identity,
+    write_final,
 )
 
 
@@ -49,7 +51,10 @@ def test_reaches_the_threshold(methanol: Atoms, optimizer: str) -> None:
     start = methanol.positions.copy()
     seen: list[tuple[int, float]] = []
     done = relax(
-        methanol, optimizer, fmax=0.02, on_step=lambda *step: seen.append(step)
+        methanol,
+        optimizer=optimizer,
+        fmax=0.02,
+        on_step=lambda *step: seen.append(step),
     )
     assert done.converged
     largest = np.linalg.norm(done.atoms.get_forces(), axis=1).max()
@@ -62,6 +67,22 @@ def test_reaches_the_threshold(methanol: Atoms, optimizer: str) -> None:
     assert done.moved == pytest.approx(mean_displacement(done.atoms.positions, start))
     # The structure that came in is not the one that moved.
     np.testing.assert_array_equal(methanol.positions, start)
+
+
+def test_a_calculator_is_given_by_itself_or_by_name(methanol: Atoms) -> None:
+    own = relax(methanol, fmax=0.02)
+    start = methanol.copy()
+    for calculator in (EMT(), "emt"):
+        done = ase_physml.relax(start, calculator, fmax=0.02)
+        np.testing.assert_array_equal(done.atoms.positions, own.atoms.positions)
+        assert done.moved == own.moved
+    assert start.calc is None
+    # It comes before one that the structure has.
+    assert relax(own.atoms, Broken(), steps=1).energies == [1.0, 1.0]
+    with pytest.raises(PotentialError, match="no calculator"):
+        relax(start, Atoms)
+    with pytest.raises(StructureError, match="but a str"):
+        relax("CCO", "emt")
 
 
 def test_stops_at_the_number_of_steps(methanol: Atoms) -> None:

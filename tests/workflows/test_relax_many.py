@@ -12,10 +12,9 @@ from ase.constraints import FixAtoms
 from ase.io import read
 
 from ase_physml import PhysMLCalculator, relax_many
-from ase_physml.calculators.batch import BatchEvaluator
+from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.workflows.relax import relax
-from ase_physml.workflows.relaxation import Relaxed
+from ase_physml.workflows.relax import Relaxed, relax
 
 NAMES = ["H2O", "CH4", "CH3OH", "NH3", "C2H4", "CH3CH2OH"]
 

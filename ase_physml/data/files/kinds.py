@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and then by its ending."""
+"""Kind of a file, by its first bytes and then by its ending."""
 
 import re
 from pathlib import Path
@@ -56,10 +56,10 @@ _CONTENT = (
 
 
 def kind_of(path: Path) -> str | None:
-    """What a file of structures is called; None of other text.
+    """Name of the kind of a file of structures; None of other text.
 
     Args:
-        path: Of a file that is there.
+        path: File that is there.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)

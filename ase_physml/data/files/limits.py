@@ -1,4 +1,4 @@
-"""What a file may claim: refused before memory or time is spent on it."""
+"""Limits of what a file may claim, before memory or time is spent on it."""
 
 import bz2
 import gzip
@@ -15,13 +15,13 @@ from typing import IO, Any, cast
 from ase_physml.errors import DataError
 
 MAX_ATOMS = 2_000_000
-"""Of one structure in a file."""
+"""Largest number of atoms of one structure in a file."""
 
 MAX_EXPANSION = 100
-"""Times the size of a compressed file that its content may have, beyond `FREE`."""
+"""Largest size of the content of a compressed file over its own, beyond `FREE`."""
 
 FREE = 64 * 2**20
-"""Bytes that any compressed file may expand to."""
+"""Number of bytes that any compressed file may expand to."""
 
 _BLOCK = 2**20
 _OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -46,10 +46,10 @@ def check_atoms(path: Path, claimed: int, left: int, where: str) -> None:
     """Refuse more atoms than may be, or than a file has room for.
 
     Args:
-        path: Of the file, for messages.
-        claimed: Atoms that the file says a structure has.
-        left: Bytes that follow.
-        where: In the file, for messages.
+        path: Path of the file, for messages.
+        claimed: Number of atoms that the file says a structure has.
+        left: Number of bytes that follow.
+        where: Place in the file, for messages.
 
     Raises:
         DataError: Naming the number.
@@ -71,8 +71,8 @@ def check_counts(path: Path, kind: str) -> None:
     """Refuse a text file of ASE's whose header claims more atoms than it has.
 
     Args:
-        path: Of the file.
-        kind: ASE's name of its format.
+        path: File to check.
+        kind: Name that ASE has for its format.
 
     Raises:
         DataError: Naming the number.
@@ -111,10 +111,10 @@ def check_dataset(path: Path, name: str, size: int, stored: int) -> None:
     """Refuse a dataset of HDF5 that is far larger than what is stored of it.
 
     Args:
-        path: Of the file, for messages.
-        name: Of the dataset.
-        size: In memory, bytes.
-        stored: In the file, bytes.
+        path: Path of the file, for messages.
+        name: Name of the dataset.
+        size: Size in memory, bytes.
+        stored: Size in the file, bytes.
 
     Raises:
         DataError: Naming both sizes.
@@ -128,10 +128,10 @@ def check_dataset(path: Path, name: str, size: int, stored: int) -> None:
 
 @contextmanager
 def plain(path: Path) -> Iterator[Path]:
-    """A file as it is without compression; of a compressed one a copy that goes again.
+    """File without compression: of a compressed one a copy that goes again.
 
     Yields:
-        Of the file or the copy, whose name lacks ``.gz``, ``.bz2`` or ``.xz``.
+        Path of the file or the copy, whose name lacks ``.gz``, ``.bz2`` or ``.xz``.
 
     Raises:
         DataError: Damaged, or its content is larger than `MAX_EXPANSION` allows.

@@ -24,7 +24,7 @@ _RESIDUES = frozenset(
 
 
 def read_pdb(path: Path) -> Iterator[Atoms | StructureError]:
-    """A structure, or why there is none, of each model that has atoms.
+    """Structure, or why there is none, of each model that has atoms.
 
     A cell holds for all models after it; one of 1 Å edges stands for none. Charges of
     atoms, columns 79 and 80, are initial charges.
@@ -95,7 +95,7 @@ def _check_hydrogens(atoms: Atoms, lines: list[str]) -> None:
 
 
 def _charge(line: str) -> int:
-    """Such as 2+ or 1-; some write the sign first."""
+    """Charge of an atom, written as 2+ or 1-; some write the sign first."""
     text = line[78:80].strip()
     digits = text.strip("+-")
     if not digits.isdigit() or len(text) != 2:

@@ -20,7 +20,7 @@ _STATED = {*CHARGE_KEYS, *MULTIPLICITY_KEYS, *UNPAIRED_KEYS}
 
 
 def read_sdf(path: Path) -> Iterator[Atoms | StructureError]:
-    """A structure, or why there is none, of each record.
+    """Structure of each record, or why there is none.
 
     ``info`` has ``name``, ``smiles`` (of the bonds), and ``charge`` and ``spin`` where
     they are not 0 and 1; formal charges of atoms are initial charges.
@@ -68,7 +68,7 @@ def _structure(record: str, where: str) -> Atoms:
 
 
 def _parsed(record: str, where: str) -> tuple[Chem.Mol, dict[str, str]]:
-    """The molecule, and its data fields."""
+    """Molecule of a record, and its data fields."""
     with BlockLogs():
         supplier = Chem.SDMolSupplier()
         supplier.SetData(record, removeHs=False)

@@ -13,7 +13,7 @@ _BYTE_ORDER = {
 
 
 def decode(line: bytes) -> str:
-    """A line of UTF-8, or else of Latin-1, which gives every byte a character."""
+    """Line of UTF-8, or else of Latin-1, which gives every byte a character."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

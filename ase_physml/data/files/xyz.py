@@ -18,6 +18,7 @@ from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 from ase_physml.data.files.limits import check_atoms
 from ase_physml.data.files.text import decode
 from ase_physml.errors import DataError
+from ase_physml.jobs.disk import atomic_write
 
 # Columns of one property; more are a mistake, and ASE would list them.
 _MAX_COLUMNS = 10_000
@@ -57,9 +58,8 @@ def write_xyz(path: Path, structures: Sequence[Atoms]) -> None:
 
     `ase.io.read` gives every text in ``info`` back as it was.
     """
-    partial = path.with_name(path.name + ".part")
-    ase.io.write(partial, [*map(_written, structures)], format="extxyz")
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        ase.io.write(partial, [*map(_written, structures)], format="extxyz")
 
 
 def _count(path: Path, number: int, line: bytes) -> int:
@@ -106,7 +106,7 @@ def _frame(
 
 
 def _repaired(comment: str) -> str:
-    """With backslashes doubled that escape nothing: texts as ASE writes them."""
+    """Comment with backslashes doubled that escape nothing: as ASE writes texts."""
     out, closing, k = [], "", 0
     while k < len(comment):
         one, after = comment[k], comment[k + 1 : k + 2]
@@ -127,7 +127,7 @@ def _repaired(comment: str) -> str:
 
 
 def _written(atoms: Atoms) -> Atoms:
-    """A copy whose ``info`` ASE writes so that it reads the same."""
+    """Copy whose ``info`` ASE writes so that it reads the same."""
     copy: Atoms = atoms.copy()
     copy.calc = atoms.calc
     # ASE reads a key without a value as true.

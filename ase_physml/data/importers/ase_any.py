@@ -4,34 +4,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ase.db
+import h5py
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from ase_physml.charges import is_neutral, is_singlet, multiplicity, total_charge
-from ase_physml.data.atoms import Labels, find_labels, from_atoms
-from ase_physml.data.files.structures import read_structure_file
+from ase_physml.data.conversion import Labels, find_labels, from_atoms
+from ase_physml.data.files.structure_file import read_structure_file
 from ase_physml.data.frame import Frame
-from ase_physml.data.importers.source import Importer, Notes, Options
+from ase_physml.data.importers.importer import Importer, Notes, Options
+from ase_physml.data.importers.units import energy_factor, forces_factor, scaled
 from ase_physml.data.metadata import Metadata
-from ase_physml.data.units import energy_factor, forces_factor, scaled
 from ase_physml.errors import DataError, StructureError
 
 
 class AnyOfASE(Importer):
-    """All neutral structures, of molecules those in singlet states."""
+    """Importer of all neutral structures, of molecules those in singlet states."""
 
     name = "ase"
     options = frozenset({"energy_unit", "forces_unit", "energy_key", "forces_key"})
 
+    def recognises(self, path: Path) -> bool:
+        """True for all but HDF5, of which ASE reads no sets."""
+        return not h5py.is_hdf5(path)
+
     def metadata(self, path: Path, options: Options) -> Metadata:
-        """Only the origin: such files do not say how they were computed."""
+        """Origin only: such files do not say how they were computed."""
         energy_unit = options.energy_unit or "eV"
         energy_factor(energy_unit)
         forces_factor(options.forces_unit or f"{energy_unit}/angstrom")
         return Metadata(source=path.name)
 
     def count(self, path: Path, options: Options) -> int | None:
-        """Where a file says it without being read whole."""
+        """Number of frames where a file says it without being read whole."""
         if path.suffix == ".db":
             with ase.db.connect(path) as rows:
                 return int(rows.count())
@@ -85,7 +90,7 @@ def _same_keys(path: Path, first: Labels, now: Labels) -> Labels:
 
 
 def _reason(atoms: Atoms) -> str:
-    """Why a structure cannot be stored, "" if it can."""
+    """Reason why a structure cannot be stored, "" if it can."""
     try:
         charge = total_charge(atoms)
         spin = None if atoms.pbc.any() else multiplicity(atoms)

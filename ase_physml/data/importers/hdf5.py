@@ -1,4 +1,4 @@
-"""Shared by the importers of other people's HDF5 layouts."""
+"""HDF5: the base of its importers, and files in the project's own layout."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -9,9 +9,18 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ase_physml.data.columns import REQUIRED
+from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.frame import Array, Frame
-from ase_physml.data.importers.source import Importer
-from ase_physml.data.layout import check_size
+from ase_physml.data.importers.importer import Importer, Notes, Options
+from ase_physml.data.importers.units import (
+    energy_factor,
+    forces_factor,
+    length_factor,
+    scaled,
+)
+from ase_physml.data.layout import check_size, open_file
+from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
 
 # Conformers read at a time: published groups hold up to many thousands.
@@ -19,15 +28,22 @@ _ROWS = 1024
 
 
 class HDF5Importer(Importer):
-    """Reads a layout of HDF5."""
+    """Importer of a layout of HDF5."""
 
     @abstractmethod
-    def recognises(self, file: h5py.File) -> bool:
-        """Whether an open file has this layout."""
+    def has_layout(self, file: h5py.File) -> bool:
+        """True if an open file has this layout."""
+
+    def recognises(self, path: Path) -> bool:
+        """True if it is an HDF5 file in this layout."""
+        if not h5py.is_hdf5(path):
+            return False
+        with open_file(path) as file:
+            return self.has_layout(file)
 
 
 def first_child(group: Any) -> Any:
-    """The first member of a group; an empty one of what has none."""
+    """First member of a group; an empty mapping of what has none."""
     return next(iter(group.values()), {}) if isinstance(group, h5py.Group) else {}
 
 
@@ -36,13 +52,13 @@ class Conformers:
     """Structures of one composition, as such files store them.
 
     Attributes:
-        numbers: (N,) atomic numbers.
-        positions: (F, N, 3) Å.
-        energies: (F,) or (F, 1).
-        forces: (F, N, 3), or None.
+        numbers: Atomic numbers (N,).
+        positions: Positions (F, N, 3), Å.
+        energies: Energies (F,) or (F, 1), in the unit of the file.
+        forces: Forces (F, N, 3), in the unit of the file per Å, or None.
         name: Prefix of the frames' names.
-        smiles: The same for all, or None.
-        chosen: Which of them are wanted, ascending; None for all.
+        smiles: SMILES, the same for all, or None.
+        chosen: Places of those that are wanted, ascending; None for all.
     """
 
     numbers: Array
@@ -79,7 +95,7 @@ class Conformers:
                 )
 
     def _wanted(self, start: int, stop: int) -> range | Array:
-        """Of the rows from ``start`` to ``stop``, counted from ``start``."""
+        """Places of those wanted from ``start`` to ``stop``, counted from ``start``."""
         if self.chosen is None:
             return range(stop - start)
         first, last = np.searchsorted(self.chosen, [start, stop])
@@ -87,7 +103,7 @@ class Conformers:
 
 
 def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset of a group.
+    """Dataset of a group.
 
     Raises:
         DataError: It is not there; the message says what is.
@@ -101,3 +117,45 @@ def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
         )
     check_size(path, found)
     return found
+
+
+class OwnLayout(HDF5Importer):
+    """Files in the project's own layout: to convert units, or to restate metadata."""
+
+    name = "physml"
+    options = frozenset({"energy_unit", "forces_unit"})
+
+    def has_layout(self, file: h5py.File) -> bool:
+        """True if it has what the layout requires."""
+        return all(name in file for name in REQUIRED)
+
+    def metadata(self, path: Path, options: Options) -> Metadata:
+        """Metadata of the file."""
+        data = RaggedSet(path, any_units=True)
+        _factors(data, options)
+        return data.metadata
+
+    def count(self, path: Path, options: Options) -> int | None:
+        """Number of frames."""
+        return len(RaggedSet(path, any_units=True))
+
+    def read(self, path: Path, options: Options, notes: Notes) -> Iterator[Frame]:
+        """Stream the frames; units come from the options, else from the attributes."""
+        data = RaggedSet(path, any_units=True)
+        energy, forces, length = _factors(data, options)
+        for frame in data:
+            yield scaled(frame, energy, forces, length)
+
+
+def _factors(data: RaggedSet, options: Options) -> tuple[float, float, float]:
+    stated = data.attributes
+    length_unit = str(stated.get("length_unit", "angstrom"))
+    energy_unit = options.energy_unit or str(stated.get("energy_unit", "eV"))
+    forces_unit = options.forces_unit or str(
+        stated.get("forces_unit", f"{energy_unit}/{length_unit}")
+    )
+    return (
+        energy_factor(energy_unit),
+        forces_factor(forces_unit),
+        length_factor(length_unit),
+    )

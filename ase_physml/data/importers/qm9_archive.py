@@ -1,4 +1,4 @@
-"""The raw QM9 archive, ``dsgdb9nsd.xyz.tar.bz2`` (Ramakrishnan et al. 2014).
+"""Raw archive of QM9, ``dsgdb9nsd.xyz.tar.bz2`` (Ramakrishnan et al. 2014).
 
 Each member holds: number of atoms; identifier and 15 properties; atoms with Mulliken
 charges; frequencies; SMILES of GDB and of the relaxed geometry; InChI. Energies are in
@@ -15,7 +15,7 @@ from ase.data import atomic_numbers
 from ase.units import Hartree
 
 from ase_physml.data.frame import Frame
-from ase_physml.data.importers.source import Importer, Notes, Options
+from ase_physml.data.importers.importer import Importer, Notes, Options
 from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
 
@@ -31,13 +31,17 @@ _MEMBER = re.compile(r"dsgdb9nsd_(\d+)\.xyz$")
 
 
 class QM9Archive(Importer):
-    """All molecules, streamed without unpacking to disk."""
+    """Importer of all molecules, without unpacking to disk."""
 
     name = "qm9"
     options = frozenset({"energy", "exclude"})
 
+    def recognises(self, path: Path) -> bool:
+        """True if it is a tar archive."""
+        return tarfile.is_tarfile(path)
+
     def metadata(self, path: Path, options: Options) -> Metadata:
-        """Level of theory as published, and which energy was chosen."""
+        """Level of theory as published, and the energy that was chosen."""
         return Metadata(
             level_of_theory="B3LYP/6-31G(2df,p)",
             energy_kind=_KINDS[_energy(options)],
@@ -70,11 +74,11 @@ class QM9Archive(Importer):
 
 
 def parse(text: str, name: str, electronic: bool) -> Frame:
-    """One member of the archive.
+    """Frame of one member of the archive.
 
     Args:
-        text: Its content.
-        name: For the frame, and for errors.
+        text: Content of the member.
+        name: Name for the frame, and for errors.
         electronic: Take the zero-point energy off U0.
 
     Raises:

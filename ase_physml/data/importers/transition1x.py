@@ -21,7 +21,7 @@ from ase_physml.data.importers.hdf5 import (
     dataset,
     first_child,
 )
-from ase_physml.data.importers.source import Notes, Options
+from ase_physml.data.importers.importer import Notes, Options
 from ase_physml.data.layout import open_file
 from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
@@ -37,8 +37,8 @@ class Transition1x(HDF5Importer):
     name = "transition1x"
     options = frozenset({"part", "stationary", "per_reaction"})
 
-    def recognises(self, file: h5py.File) -> bool:
-        """Whether an HDF5 file has this layout."""
+    def has_layout(self, file: h5py.File) -> bool:
+        """True if its first reaction is of this layout."""
         part = next((file[p] for p in _PARTS if p in file), None)
         return f"{_LEVEL}.energy" in first_child(first_child(part))
 
@@ -54,7 +54,7 @@ class Transition1x(HDF5Importer):
         )
 
     def count(self, path: Path, options: Options) -> int | None:
-        """From the shapes of all groups."""
+        """Sum over the shapes of all groups."""
         with open_file(path) as file:
             return sum(len(c) for c in _groups(path, file, options))
 
@@ -93,7 +93,7 @@ def _sampled(options: Options) -> dict[str, int]:
 
 
 def _drawn(path: Conformers, count: int | None) -> Array | None:
-    """So many frames of a path, ascending; the same ones at every import.
+    """Places of some frames of a path, ascending; the same at every import.
 
     At random: frames lie image by image of one band after the other, and every tenth
     of them may be the same image.

@@ -1,4 +1,4 @@
-"""Reading pickles of arrays without running what else a pickle can run.
+"""Pickles of arrays, read without running what else a pickle can run.
 
 A pickle is a program. Those of torch_geometric's ``Data`` need a handful of functions,
 which put arrays and tensors together; anything else is refused by name.
@@ -13,10 +13,10 @@ from ase_physml.errors import DataError
 
 
 class Bag:
-    """Stands for an object of a class that is not loaded: its attributes, no methods.
+    """Attributes of an object whose class is not loaded, without its methods.
 
     Attributes:
-        values: As the pickle has them.
+        values: Attributes by name, as the pickle has them.
     """
 
     def __init__(self, *_arguments: object, **_keywords: object) -> None:
@@ -27,7 +27,7 @@ class Bag:
 
 
 def fields_of(bag: Bag) -> dict[str, Any]:
-    """What a ``Data`` holds: of version 1 as its attributes, of 2 in a store."""
+    """Fields of a ``Data``: of version 1 its attributes, of 2 those of a store."""
     store = bag.values.get("_store")
     if isinstance(store, Bag):
         content: dict[str, Any] = store.values.get("_mapping", {})
@@ -36,11 +36,11 @@ def fields_of(bag: Bag) -> dict[str, Any]:
 
 
 def unpickle(content: bytes, where: str, trust: bool) -> Any:
-    """The object of a pickle; its ``Data`` are `Bag`s.
+    """Object of a pickle; its ``Data`` are `Bag`s.
 
     Args:
-        content: The pickle.
-        where: It comes from, for messages.
+        content: Bytes of the pickle.
+        where: Origin, for messages.
         trust: Let it load and run whatever it names.
 
     Raises:

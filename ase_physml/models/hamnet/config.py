@@ -38,7 +38,7 @@ class HamNetConfig(BondedConfig):
         width: Atom and bond width of the fingerprint generator.
         layers: Message-passing layers L.
         readouts: Iterations M of the readout, which share their weights.
-        pooling: What the readout starts from, the "mean" over the atoms (paper), or
+        pooling: Start of the readout, the "mean" over the atoms (paper), or
             their "sum": a mean cannot count, and attention is one.
         fingerprint: Width of the molecular fingerprint.
         targets: Properties of a molecule; 0 for conformations alone.
@@ -46,7 +46,7 @@ class HamNetConfig(BondedConfig):
             "multiclass".
         classes: Classes of each target of a "multiclass" head.
         dropout: Between the layers of the generator; the engine has none.
-        conformation: What the fingerprint sees of space: the "engine"'s positions and
+        conformation: Geometry that the fingerprint sees: the "engine"'s positions and
             momenta, the molecule's "given" positions, or "none".
         frozen_engine: Second stage of training: the engine stays as it is.
     """

@@ -1,4 +1,4 @@
-"""Where positions and momenta start: graph convolutions, then an LSTM (HamNet Sec 3.1).
+"""First positions and momenta: graph convolutions, then an LSTM (HamNet Sec 3.1).
 
 The LSTM reads the atoms of each molecule in the order of the graph, which is the
 canonical one: it is what tells equivalent atoms apart. One that reads forward only
@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
     Args:
         config: Widths and switches.
-        width: Of the result.
+        width: Width of the result.
     """
 
     # Models without an LSTM used to have this bias; it never did anything.

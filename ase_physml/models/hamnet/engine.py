@@ -18,7 +18,7 @@ from ase_physml.models.hamnet.hamiltonian import EngineEnergies, Hamiltonian
 
 
 class EngineOutput(NamedTuple):
-    """Where the atoms end up, and how they got there.
+    """Conformation of a batch, and the way to it.
 
     Attributes:
         positions: Conformation, Å, shape (N, 3).
@@ -26,7 +26,7 @@ class EngineOutput(NamedTuple):
             (T + 1, N, 3).
         q: Last positions in the learned space, shape (N, d_f).
         p: Last momenta, shape (N, d_f).
-        energies: Of each molecule at the end.
+        energies: Energies of each molecule at the end.
     """
 
     positions: Tensor

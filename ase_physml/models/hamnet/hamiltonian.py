@@ -26,7 +26,7 @@ _KINETIC_WIDTH = 4  # rows of W_T, in units of d_f: 128 for 32
 
 
 class EngineEnergies(NamedTuple):
-    """Of each molecule, shape (M,), in units that the engine has made its own.
+    """Energies of each molecule, shape (M,), in units that the engine has made its own.
 
     Attributes:
         kinetic: T.

@@ -22,12 +22,12 @@ from ase_physml.models.property_head import PropertyHead
 
 
 class HamNetOutput(NamedTuple):
-    """What HamNet says of a batch of molecules.
+    """Output of HamNet for a batch of molecules.
 
     Attributes:
         positions: Conformation, Å, shape (N, 3): the engine's, the given one as it
             came, or None without any.
-        property: As `PropertyHead` gives it, or None without targets.
+        property: Output of `PropertyHead`, or None without targets.
         fingerprint: Shape (M, fingerprint).
     """
 

@@ -22,7 +22,7 @@ class ChemNet(nn.Module):
         bond_width: Width of bond states.
         receiver: "centre": the message of bond ij goes to i, whose neighbours k it has
             seen (paper). "outer": it goes to j (published code).
-        dropout: Of the messages.
+        dropout: Dropout of the messages, 0 to 1.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class PhysChemConfig(BondedConfig):
         steps: Euler steps in each block, S.
         time_step: tau.
         global_layers: Attention layers of the readout, T; 2 in the published code.
-        pooling: What the readout starts from, the "mean" over the atoms (paper), or
+        pooling: Start of the readout, the "mean" over the atoms (paper), or
             their "sum": a mean cannot count, and attention is one.
         shared: The blocks have their parameters in common, as in the published code.
         receiver: Who receives the message of a triplet: its "centre" (paper) or the
@@ -57,7 +57,7 @@ class PhysChemConfig(BondedConfig):
         head: "regression", "classification" (each target present or not) or
             "multiclass".
         classes: Classes of each target of a "multiclass" head.
-        dropout: Of messages and fingerprints.
+        dropout: Dropout of messages and fingerprints, 0 to 1.
     """
 
     model_name = "PhysChem"
@@ -103,10 +103,10 @@ class PhysChemConfig(BondedConfig):
 
     @property
     def moves(self) -> bool:
-        """Whether positions come from PhysNet."""
+        """Positions come from PhysNet."""
         return self.variant in ("physchem", "physnet")
 
     @property
     def passes_messages(self) -> bool:
-        """Whether ChemNet updates atom and bond states."""
+        """ChemNet updates atom and bond states."""
         return self.variant != "physnet"

@@ -31,11 +31,11 @@ class PhysChemOutput(NamedTuple):
         trajectory: Positions before the first and after each step, Å, (N, 3) each;
             empty where the model predicts none.
         positions: The last of them, or None. Frame and handedness are arbitrary.
-        property: In the units of the targets, or logits, (M, targets), or
+        property: Properties in the units of the targets, or logits, (M, targets), or
             (M, targets, classes) of a multiclass head; None without targets.
         atoms: Atom states, (N, atom_width).
         molecules: Fingerprints, (M, molecule_width), or None without targets.
-        forces: Of PhysNet in its last step, (N, space), or None.
+        forces: Forces of PhysNet in its last step, (N, space), or None.
         distances: Distances of the pairs that the springs aim at, Å, (P,), or None.
     """
 

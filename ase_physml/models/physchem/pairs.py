@@ -26,7 +26,7 @@ class PairIndex(NamedTuple):
         edges: Rows of the edges, (E,).
         receiver, sender: Rows {i, j} and {k, j} for each edge k to i and atom j of its
             molecule, (W,).
-        edge: That edge, (W,).
+        edge: Edge of each, (W,).
     """
 
     first: Tensor

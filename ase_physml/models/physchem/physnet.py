@@ -21,7 +21,7 @@ _REACH = 32  # width of the map whose norm is r
 
 
 class Law(NamedTuple):
-    """How the atoms of a batch move, with what does not depend on positions done once.
+    """Law of motion of a batch, with what does not depend on positions done once.
 
     Attributes:
         forces: From coordinates (N, s) to forces (N, s).
@@ -33,13 +33,13 @@ class Law(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """What the steps of a block did.
+    """Motion of the atoms in the steps of a block.
 
     Attributes:
         path: Coordinates after each step, (N, s) each.
         momenta: After the last step, (N, s).
-        forces: In the last step, (N, s).
-        distances: As of `Law`.
+        forces: Forces in the last step, (N, s).
+        distances: Distances of `Law`.
     """
 
     path: list[Tensor]

@@ -52,7 +52,7 @@ class AttentionBlock(nn.Module):
     Args:
         width: Feature width d.
         heads: Attention heads H; must divide ``width``.
-        cls: Whether [CLS] reads the atoms, and whether they read it.
+        cls: Messages between atoms and [CLS]: "none", "one-way" or "two-way".
         a_mask: Gate attention by the bond graph.
     """
 

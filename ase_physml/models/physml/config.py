@@ -1,13 +1,15 @@
 """Architecture of a PhysML model."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ase_physml.errors import PotentialError
 from ase_physml.models.architecture import Layers, Width
 from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.models.physml.attention import Cls
 from ase_physml.typed import Range
+
+PairTerms = Literal["paper", "physical"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class PhysMLConfig(EnergyConfig):
             read it too; then energies of distant molecules no longer add up).
         cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
         pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
+        pair_terms: "paper", whose charge products are free for each pair, or
+            "physical": charges of atoms that add up to zero, with 1/d of any reach
+            (Ewald's sum in cells), and wells that start at chemistry.
         pair_cutoff: Reach of the pair terms in Å; they fade over its last quarter. The
             learned charges of a molecule need not sum to zero, so that two of them far
             apart would repel or attract: farther than any pair of the training set the
@@ -45,6 +50,7 @@ class PhysMLConfig(EnergyConfig):
     cls: Cls = "none"
     cls_energy: bool = False
     pair_energy: bool = True
+    pair_terms: PairTerms = "paper"
     atom_energy: bool = True
     a_mask: bool = False
     mam: bool = True
@@ -63,7 +69,14 @@ class PhysMLConfig(EnergyConfig):
     @property
     def reach(self) -> float | None:
         """Distance in Å up to which atoms interact; None for any."""
-        return self.pair_cutoff if self.pair_energy else self.cutoff
+        if not self.pair_energy:
+            return self.cutoff
+        return None if self.has_charges else self.pair_cutoff
+
+    @property
+    def has_charges(self) -> bool:
+        """Atoms have charges, and structures dipoles."""
+        return self.pair_energy and self.pair_terms == "physical"
 
     @property
     def not_extensive(self) -> str:

@@ -1,10 +1,15 @@
-"""Element data that the model reads: electronegativity and covalent radius.
+"""Element data that the model reads: electronegativity, radii, depth of dispersion.
 
 Pauling electronegativities (CRC Handbook; missing ones are 0 *after* centring, never
 NaN) and single-bond covalent radii in Å (Cordero et al. 2008, doi 10.1039/b801115j).
 The radii are those of ``ase.data``, written out: models know nothing of ASE, and those
 that were trained with these keep them.
 """
+
+import math
+
+import torch
+from torch import Tensor
 
 _PAULING = {
     1: 2.20, 3: 0.98, 4: 1.57, 5: 2.04, 6: 2.55, 7: 3.04, 8: 3.44, 9: 3.98,
@@ -32,7 +37,19 @@ _COVALENT_RADIUS = [
     2.60, 2.21, 2.15, 2.06, 2.00, 1.96, 1.90, 1.87, 1.80, 1.69,
 ]  # fmt: skip
 
-MAX_ATOMIC_NUMBER = len(_COVALENT_RADIUS)
+# Distance in Å at the minimum between two atoms that are not bonded, and its depth in
+# kcal/mol, of the Universal Force Field (Rappé et al. 1992, doi 10.1021/ja00051a040).
+_CONTACT = {
+    1: (2.886, 0.044), 2: (2.362, 0.056), 3: (2.451, 0.025), 4: (2.745, 0.085),
+    5: (4.083, 0.180), 6: (3.851, 0.105), 7: (3.660, 0.069), 8: (3.500, 0.060),
+    9: (3.364, 0.050), 10: (3.243, 0.042), 11: (2.983, 0.030), 12: (3.021, 0.111),
+    13: (4.499, 0.505), 14: (4.295, 0.402), 15: (4.147, 0.305), 16: (4.035, 0.274),
+    17: (3.947, 0.227), 18: (3.868, 0.185), 35: (4.189, 0.251), 53: (4.500, 0.339),
+}  # fmt: skip
+# Others are as deep as a metal of that table, and as wide as most are.
+_METAL_DEPTH, _BEYOND_COVALENT = 0.1, 1.0
+_KCAL_PER_MOL = 0.0433641153
+
 _CENTRE = 2.5
 
 
@@ -44,3 +61,22 @@ def electronegativity(number: int) -> float:
 def covalent_radius(number: int) -> float:
     """Single-bond covalent radius in Å."""
     return _COVALENT_RADIUS[number - 1]
+
+
+def radii_of(numbers: Tensor) -> Tensor:
+    """Single-bond covalent radii in Å of atomic numbers, in float64."""
+    table = torch.tensor([math.nan, *_COVALENT_RADIUS], dtype=torch.float64)
+    return table.to(numbers.device)[numbers]
+
+
+def contact_radius(number: int) -> float:
+    """Half of the distance in Å at which two atoms touch that are not bonded."""
+    if number in _CONTACT:
+        return 0.5 * _CONTACT[number][0]
+    return covalent_radius(number) + _BEYOND_COVALENT
+
+
+def contact_depth(number: int) -> float:
+    """Depth in eV of the well between two atoms that are not bonded."""
+    depth = _CONTACT[number][1] if number in _CONTACT else _METAL_DEPTH
+    return depth * _KCAL_PER_MOL

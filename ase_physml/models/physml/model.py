@@ -11,16 +11,35 @@ from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
 from ase_physml.errors import PotentialError
-from ase_physml.graph import AtomGraph
+from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.architecture import Architecture
 from ase_physml.models.energy_model import Energies, EnergyModel
 from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.basis import RadialBasis, envelope
+from ase_physml.models.physml.charges import (
+    AtomicCharges,
+    reciprocal_energies,
+    screened,
+)
 from ase_physml.models.physml.config import PhysMLConfig
-from ase_physml.models.physml.elements import covalent_radius, electronegativity
-from ase_physml.models.physml.pair_energy import PairEnergy, PairParameters, taper
+from ase_physml.models.physml.elements import (
+    contact_depth,
+    contact_radius,
+    covalent_radius,
+    electronegativity,
+)
+from ase_physml.models.physml.pair_energy import (
+    COULOMB,
+    AtomData,
+    PairEnergy,
+    PairParameters,
+    coulomb_energy,
+    taper,
+)
 
 _MAM_CLASSES = 14  # at least z = 1..14, which the paper's Fig 5 scores
+# Ewald's splitting parameter times the cutoff: erfc(4) = 2e-8.
+_SPLIT = 4.0
 
 
 class PhysML(EnergyModel):
@@ -34,6 +53,8 @@ class PhysML(EnergyModel):
     config: PhysMLConfig
     electronegativities: Tensor
     radii: Tensor
+    contact_radii: Tensor
+    contact_depths: Tensor
 
     def __init__(self, config: PhysMLConfig) -> None:
         super().__init__(config)
@@ -55,7 +76,9 @@ class PhysML(EnergyModel):
         self.cls = nn.Parameter(torch.randn(d) * 0.1) if config.cls != "none" else None
         self.cls_head = _head(d + 1, d // 2, 1) if config.cls_energy else None
         self.atom_head = _head(d, d // 2, 1) if config.atom_energy else None
-        self.pair_energy = PairEnergy(d) if config.pair_energy else None
+        physical = config.has_charges
+        self.pair_energy = PairEnergy(d, physical) if config.pair_energy else None
+        self.charges = AtomicCharges(d) if physical else None
         self.element_bias = nn.Parameter(torch.zeros(n_species))
         n_classes = max(_MAM_CLASSES, config.elements[-1])
         self.mask_head = _head(d, d, n_classes) if config.mam else None
@@ -64,12 +87,17 @@ class PhysML(EnergyModel):
     def _register_element_data(self) -> None:
         elements = self.config.elements
         chi = [electronegativity(z) for z in elements] + [0.0]
-        radii = [covalent_radius(z) for z in elements]
-        radii.append(sum(radii) / len(radii))
+        tables = {
+            "radii": [covalent_radius(z) for z in elements],
+            "contact_radii": [contact_radius(z) for z in elements],
+            "contact_depths": [contact_depth(z) for z in elements],
+        }
+        for name, values in tables.items():
+            values.append(sum(values) / len(values))
+            self.register_buffer(name, _float32(values), persistent=False)
         self.register_buffer(
             "electronegativities", _float32(chi).unsqueeze(-1), persistent=False
         )
-        self.register_buffer("radii", _float32(radii), persistent=False)
 
     def _initialise(self) -> None:
         for linear in (
@@ -88,22 +116,25 @@ class PhysML(EnergyModel):
         distance = graph.edge_distances()
         x, x_cls = self.encode(graph, species, distance)
         atoms = self.element_bias[species]
-        pairs = None
+        pairs = charges = None
         if self.atom_head is not None:
             atoms = atoms + self.atom_head(x).squeeze(-1)
         if self.pair_energy is not None:
-            pairs, halves = self._all_pair_terms(
-                graph, x, self.radii[species], distance
-            )
+            data = self._atom_data(graph, species, x, distance)
+            pairs, halves = self._all_pair_terms(graph, x, data, distance)
             atoms = atoms + halves
+            if self.charges is not None:
+                charges = data.charges
+                if isinstance(graph, PeriodicEdgeList):
+                    atoms = atoms + self._reciprocal(graph, charges)
         molecules = graph.sum_atoms(atoms.unsqueeze(-1)).squeeze(-1)
         if self.cls_head is not None and x_cls is not None:
             size = graph.atom_counts().log().unsqueeze(-1)
             molecules = molecules + self.cls_head(torch.cat([x_cls, size], -1))[:, 0]
-        return Energies(molecules, atoms, pairs)
+        return Energies(molecules, atoms, pairs, charges)
 
     def _all_pair_terms(
-        self, graph: AtomGraph, x: Tensor, radii: Tensor, distance: Tensor
+        self, graph: AtomGraph, x: Tensor, data: AtomData, distance: Tensor
     ) -> tuple[Tensor, Tensor]:
         """As `_pair_terms`; of large molecules a part at a time.
 
@@ -112,10 +143,10 @@ class PhysML(EnergyModel):
         """
         parts = graph.pair_parts()
         if len(parts) == 1:
-            return self._pair_terms(graph, x, radii, distance)
+            return self._pair_terms(graph, x, data, distance)
         terms = [
             checkpoint(
-                self._pair_terms, part, x, radii, distance,
+                self._pair_terms, part, x, data, distance,
                 use_reentrant=False, preserve_rng_state=False,
             )
             for part in parts
@@ -124,16 +155,49 @@ class PhysML(EnergyModel):
         return pairs, torch.stack([halves for _, halves in terms]).sum(0)
 
     def _pair_terms(
-        self, graph: AtomGraph, x: Tensor, radii: Tensor, distance: Tensor
+        self, graph: AtomGraph, x: Tensor, data: AtomData, distance: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Energies of the pairs (*P), and halves of them on their atoms (*A)."""
         assert self.pair_energy is not None
-        betas = self.pair_energy.parameters_of(graph, x, radii)
         between = graph.pair_distances(distance)
-        pairs = self.pair_energy.energy(betas, between)
-        if self.config.pair_cutoff is not None:
-            pairs = pairs * taper(between, self.config.pair_cutoff)
+        cutoff = self.config.pair_cutoff
+        fading = 1.0 if cutoff is None else taper(between, cutoff)
+        if self.charges is None:
+            betas = self.pair_energy.parameters_of(graph, x, data.radii)
+            pairs = self.pair_energy.energy(betas, between) * fading
+            return pairs, graph.sum_pairs(pairs)
+        betas = self.pair_energy.physical_parameters_of(graph, x, data, between)
+        pairs = self.pair_energy.well(betas, between) * fading
+        pairs = pairs + coulomb_energy(betas, between, *graph.pair_atoms(data.radii))
+        if isinstance(graph, PeriodicEdgeList):
+            far = screened(between, self._splitting())
+            pairs = pairs - COULOMB * betas.charge_product * far
         return pairs, graph.sum_pairs(pairs)
+
+    def _atom_data(
+        self, graph: AtomGraph, species: Tensor, x: Tensor, distance: Tensor
+    ) -> AtomData:
+        radii = self.radii[species]
+        if self.charges is None:
+            # The paper's terms read nothing else.
+            return AtomData(radii, radii, radii, radii)
+        phi = envelope(distance, self.config.cutoff)
+        charges = self.charges(graph, x, self.electronegativities[species], phi)
+        contacts = self.contact_radii[species]
+        return AtomData(charges, radii, contacts, self.contact_depths[species])
+
+    def _splitting(self) -> float:
+        assert self.config.pair_cutoff is not None
+        return _SPLIT / self.config.pair_cutoff
+
+    def _reciprocal(self, graph: PeriodicEdgeList, charges: Tensor) -> Tensor:
+        """Energies of atoms (A,) in eV from Ewald's reciprocal sum."""
+        sizes = graph.counts.tolist()
+        parts = zip(
+            graph.positions.split(sizes), charges.split(sizes), graph.cell, strict=True
+        )
+        alpha = self._splitting()
+        return COULOMB * torch.cat([reciprocal_energies(*p, alpha) for p in parts])
 
     def encode(
         self, graph: AtomGraph, species: Tensor, distance: Tensor
@@ -182,8 +246,13 @@ class PhysML(EnergyModel):
         if self.pair_energy is None:
             raise PotentialError("this model has no pair terms (pair_energy=False)")
         species = self.species_of[graph.numbers]
-        x, _ = self.encode(graph, species, graph.edge_distances())
-        return self.pair_energy.parameters_of(graph, x, self.radii[species])
+        distance = graph.edge_distances()
+        x, _ = self.encode(graph, species, distance)
+        data = self._atom_data(graph, species, x, distance)
+        if self.charges is None:
+            return self.pair_energy.parameters_of(graph, x, data.radii)
+        between = graph.pair_distances(distance)
+        return self.pair_energy.physical_parameters_of(graph, x, data, between)
 
 
 def _float32(values: list[float]) -> Tensor:

@@ -5,6 +5,10 @@
 The five betas come from both atoms' features through an MLP that is averaged over both
 orders of the pair, so that E_ij = E_ji. At d = beta4 the Lennard-Jones part has its
 minimum -beta2 (not zero, as the paper's text has it).
+
+Beyond the paper, "physical" pair terms take charges of atoms (see `charges`) in place
+of beta0 beta1, and their other betas start at chemistry: covalent radii inside bonds,
+van der Waals radii and depths of dispersion between atoms that are not bonded.
 """
 
 import math
@@ -15,19 +19,26 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from ase_physml.graph import AtomGraph
+from ase_physml.models.physml.charges import charge_widths, coulomb_kernel
 
 COULOMB = 14.399645
 """e^2 / (4 pi eps0) in eV Å."""
 
 _SOFT_START, _SOFT_WIDTH = 0.3, 0.05  # Å
 _STEEPEST = 8.0
+# Of the sum of van der Waals radii: in one molecule up to the first (so far apart are
+# two neighbours of an atom), in contact from the second on.
+_BONDED, _LOOSE = 0.65, 0.9
+# Depth and exponent of a well at the start, eV and 1.
+_DEPTH, _EXPONENT = 0.05, 6.0
 
 
 class PairParameters(NamedTuple):
     """The betas of each pair, shape (*P) each.
 
     Attributes:
-        charge_product: -beta0 beta1 / (e^2/4 pi eps0) in e^2; positive repels.
+        charge_product: -beta0 beta1 / (e^2/4 pi eps0) in e^2, or the product of both
+            charges; positive repels.
         depth: beta2, eV.
         exponent: beta3.
         minimum: beta4, Å.
@@ -37,6 +48,30 @@ class PairParameters(NamedTuple):
     depth: Tensor
     exponent: Tensor
     minimum: Tensor
+
+
+class AtomData(NamedTuple):
+    """What physical pair terms know of atoms, shape (*A) each.
+
+    Attributes:
+        charges: e.
+        radii: Covalent radii, Å.
+        contact_radii: Van der Waals radii, Å.
+        depths: Depths of dispersion wells, eV.
+    """
+
+    charges: Tensor
+    radii: Tensor
+    contact_radii: Tensor
+    depths: Tensor
+
+
+def coulomb_energy(
+    betas: PairParameters, distance: Tensor, radius: Tensor, other: Tensor
+) -> Tensor:
+    """Energy in eV of the Gaussian charges of pairs, with covalent radii in Å."""
+    kernel = coulomb_kernel(distance, charge_widths(radius), charge_widths(other))
+    return COULOMB * betas.charge_product * kernel
 
 
 def _inverse_softplus(value: float) -> float:
@@ -49,21 +84,25 @@ class PairEnergy(nn.Module):
     Ranges: beta0 in (-1, 1), beta1 and beta2 positive, beta3 in (1, 12), beta4 within
     a factor exp(0.5) of the sum of covalent radii. They start at q_i q_j = 0, 0.05 eV,
     6 and that sum, so that training begins near ordinary chemistry.
+
+    Args:
+        width: Feature width d.
+        physical: Read charges of atoms; the other betas are positive and unbounded.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, physical: bool = False) -> None:
         super().__init__()
+        self.physical = physical
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width, bias=False)
-        self.betas = nn.Linear(width, 5)
+        self.betas = nn.Linear(width, 3 if physical else 5)
         with torch.no_grad():
             self.betas.weight.mul_(0.1)
             self.betas.bias.zero_()
-        strength, depth, exponent = 0.05, 0.05, 6.0
-        share = (exponent - 1.0) / 11.0
+        share = (_EXPONENT - 1.0) / 11.0
         self.start = (
-            _inverse_softplus(strength),
-            _inverse_softplus(depth),
+            _inverse_softplus(0.05),
+            _inverse_softplus(_DEPTH),
             math.log(share / (1.0 - share)),
         )
 
@@ -82,6 +121,28 @@ class PairEnergy(nn.Module):
             minimum=(first + second) * torch.exp(0.5 * torch.tanh(r4)),
         )
 
+    def physical_parameters_of(
+        self, graph: AtomGraph, x: Tensor, atoms: "AtomData", distance: Tensor
+    ) -> PairParameters:
+        """Betas of every pair for charges of atoms, at distances (*P) in Å."""
+        raw = 0.5 * graph.of_pairs(self._mlp, self.first(x), self.second(x))
+        r2, r3, r4 = raw.unbind(-1)
+        charge, other = graph.pair_atoms(atoms.charges)
+        radius, other_radius = graph.pair_atoms(atoms.radii)
+        contact, other_contact = graph.pair_atoms(atoms.contact_radii)
+        depth, other_depth = graph.pair_atoms(atoms.depths)
+        bond, contact = radius + other_radius, contact + other_contact
+        t = (distance / contact - _BONDED) / (_LOOSE - _BONDED)
+        t = torch.clamp(t, 0.0, 1.0)
+        loose = t**3 * (10.0 - 15.0 * t + 6.0 * t.square())
+        dispersion = (depth * other_depth).sqrt()
+        return PairParameters(
+            charge_product=charge * other,
+            depth=(_DEPTH + loose * (dispersion - _DEPTH)) * torch.exp(r2),
+            exponent=_EXPONENT * torch.exp(r3),
+            minimum=(bond + loose * (contact - bond)) * torch.exp(r4),
+        )
+
     def _mlp(self, hidden: Tensor) -> Tensor:
         result: Tensor = self.betas(silu(hidden))
         return result
@@ -91,6 +152,12 @@ class PairEnergy(nn.Module):
         """E_ij in eV for distances (*P) in Å; finite for every distance, smooth."""
         soft = soft_core(distance)
         coulomb = COULOMB * betas.charge_product / soft
+        return coulomb + PairEnergy.well(betas, distance)
+
+    @staticmethod
+    def well(betas: PairParameters, distance: Tensor) -> Tensor:
+        """Lennard-Jones part of E_ij in eV."""
+        soft = soft_core(distance)
         steep = betas.exponent * torch.log(betas.minimum / soft)
         capped = torch.clamp(steep, max=_STEEPEST)
         # (e^s - 1)^2 - 1 in s = beta3 ln(beta4/d), continued by its tangent so that
@@ -98,7 +165,7 @@ class PairEnergy(nn.Module):
         grown = torch.exp(capped)
         well = (grown - 1.0).square() - 1.0
         slope = 2.0 * (grown - 1.0) * grown
-        return coulomb + betas.depth * (well + slope * (steep - capped))
+        return betas.depth * (well + slope * (steep - capped))
 
 
 def taper(distance: Tensor, cutoff: float) -> Tensor:

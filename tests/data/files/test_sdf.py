@@ -9,7 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor, rdDistGeom
 
 from ase_physml.charges import multiplicity, total_charge
-from ase_physml.data.files.structures import read_structure_file
+from ase_physml.data.files.structure_file import read_structure_file
 from ase_physml.errors import DataError, StructureError
 
 

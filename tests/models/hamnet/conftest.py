@@ -5,8 +5,8 @@ import torch
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.chem.collate import collate
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import featurise
+from ase_physml.chem.molecules import MoleculeStore
 
 # A chain, one atom twice, two ions without a bond, a ring, a molecule that only the
 # order of its atoms can untangle, and one with different bonds at one atom.

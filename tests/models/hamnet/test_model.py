@@ -12,8 +12,8 @@ from torch.nn.functional import leaky_relu
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.chem.collate import collate, graph_of
-from ase_physml.chem.featurise import featurise
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.features import featurise
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.hamnet.config import HamNetConfig
 from ase_physml.models.hamnet.fingerprint import MessageLayer, Readout

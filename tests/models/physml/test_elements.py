@@ -2,7 +2,8 @@
 
 from ase.data import covalent_radii
 
-from ase_physml.models.physml.elements import MAX_ATOMIC_NUMBER, covalent_radius
+from ase_physml.models.energy_model import MAX_ATOMIC_NUMBER
+from ase_physml.models.physml.elements import covalent_radius
 
 
 def test_radii_are_those_of_ase_to_the_last_bit() -> None:

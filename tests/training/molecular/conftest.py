@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 import yaml
 
-from ase_physml.chem.conformers import featurise_with_conformer
-from ase_physml.chem.properties import PropertySet
-from ase_physml.chem.store import MoleculeStore
-from ase_physml.data.splits import Split
-from ase_physml.data.tables import Task
+from ase_physml.chem.initial_geometry import featurise_with_conformer
+from ase_physml.chem.molecules import MoleculeStore
+from ase_physml.chem.property_sets import PropertySet
+from ase_physml.data.index_split import Split
+from ase_physml.data.property_tables import Task
 from ase_physml.models.architecture import build_model
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
-from ase_physml.training.launch import fit, load
-from ase_physml.training.loop import Run
-from ase_physml.training.molecular.recipe import MolecularRecipe
+from ase_physml.training.fit import Run, fit, load_recipe
+from ase_physml.training.molecular_recipe import MolecularRecipe
 
 SMILES = (
     "C", "CC", "CCO", "CCN", "C=O", "C#N", "CC=O", "c1ccccc1", "CC(C)C", "OCCO",
@@ -109,7 +108,7 @@ def train(write_recipe: Callable[..., Path], tmp_path: Path) -> Callable[..., Pa
 
     def run(kind: str, out: str = "out", options: Any = None, **changes: Any) -> Path:
         path = write_recipe(kind, **changes)
-        recipe = load(path)
+        recipe = load_recipe(path)
         assert isinstance(recipe, MolecularRecipe)
         given = {"progress": False, "accelerator": "cpu", **(options or {})}
         return fit(recipe, path, Run(tmp_path / out, **given))

@@ -10,15 +10,15 @@ import torch
 from typer.testing import CliRunner
 
 from ase_physml import PhysChemCalculator, fingerprints, predict_properties
-from ase_physml.chem.properties import PropertySet, import_table
+from ase_physml.chem.property_sets import PropertySet, import_table
 from ase_physml.cli import app
-from ase_physml.data.tables import read_table
+from ase_physml.data.property_tables import read_table
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.models.architecture import build_model
 from ase_physml.models.ensemble import Ensemble
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular, save_model
-from ase_physml.training.molecular.calibration import calibrate, join_models
+from ase_physml.training.molecular_evaluation import calibrate, join_models
 
 SMILES = ["CCO", "C", "c1ccccc1O", "CC(C)(C)C", "CCN", "OCCO"]
 NARROW = {"atom_width": 16, "bond_width": 8, "molecule_width": 12, "steps": 2}

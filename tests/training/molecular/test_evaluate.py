@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from ase_physml.chem.collate import collate
-from ase_physml.chem.properties import PropertySet
-from ase_physml.data.splits import Split
+from ase_physml.chem.property_sets import PropertySet
+from ase_physml.data.index_split import Split
 from ase_physml.errors import DataError, PhysMLError
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular
-from ase_physml.training.molecular.data import Molecules
-from ase_physml.training.molecular.evaluate import (
+from ase_physml.training.molecular_data import Molecules
+from ase_physml.training.molecular_evaluation import (
     check_fits,
     evaluate,
     molecules_per_second,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ase_physml.errors import DataError, PhysMLError, PotentialError, RecipeError
-from ase_physml.training.launch import load
+from ase_physml.training.fit import load_recipe
 
 Train = Callable[..., Path]
 
@@ -36,20 +36,20 @@ def test_recipes(
     write_recipe: Callable[..., Path], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(PhysMLError, match=message):
-        load(write_recipe("physchem", **changes))
+        load_recipe(write_recipe("physchem", **changes))
 
 
 def test_no_such_kind(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("kind: gnn")
     with pytest.raises(RecipeError, match="'gnn' of model; there are physml, physchem"):
-        load(path)
+        load_recipe(path)
 
 
 def test_frozen_engine_needs_a_first_stage(write_recipe: Callable[..., Path]) -> None:
     path = write_recipe("hamnet", model={"frozen_engine": True}, losses=PROPERTIES)
     with pytest.raises(RecipeError, match="give start_from"):
-        load(path)
+        load_recipe(path)
 
 
 def test_split_of_another_set(train: Train) -> None:

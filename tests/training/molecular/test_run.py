@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from ase_physml.chem.collate import collate
-from ase_physml.chem.store import MoleculeStore
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.models.hamnet.engine import HamNetEngine
 from ase_physml.models.hamnet.model import HamNet
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular
-from ase_physml.training.curves import read_metrics
-from ase_physml.training.molecular.calibration import join_models
-from ase_physml.training.molecular.module import MolecularTraining
-from ase_physml.training.molecular.recipe import PhysChemRecipe
-from ase_physml.training.molecular.run import SaveMolecular
+from ase_physml.training.callbacks import read_metrics
+from ase_physml.training.molecular_evaluation import join_models
+from ase_physml.training.molecular_module import MolecularTraining
+from ase_physml.training.molecular_recipe import PhysChemRecipe
+from ase_physml.training.molecular_training import SaveMolecular
 
 Train = Callable[..., Path]
 
@@ -194,7 +194,7 @@ def saver(tmp_path: Path) -> Callable[[], SaveMolecular]:
 
 
 def test_the_best_is_kept(saver: Callable[[], SaveMolecular], tmp_path: Path) -> None:
-    recipe = PhysChemRecipe("best", "none", "none")
+    recipe = PhysChemRecipe(name="best", data="none", split="none")
     model = PhysChem(PhysChemConfig(variant="physnet"))
     module = MolecularTraining(model, recipe)
 

@@ -1,1 +1,0 @@
-"""Training of PhysChem and HamNet: conformations and properties of molecules."""

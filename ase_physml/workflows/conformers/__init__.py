@@ -1,0 +1,1 @@
+"""Conformers of molecules from their SMILES: predicted, embedded, relaxed, written."""

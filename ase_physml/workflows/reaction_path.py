@@ -1,0 +1,262 @@
+"""A searched reaction path: what its band is worth, and its files.
+
+What a band is worth is said in one place, for all who show it. A flaw means that its
+barrier is none; a remark is to be read beside the barrier.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
+from ase.io.ulm import InvalidULMFileError as UlmError
+
+from ase_physml.calculators.spread import energy_spread
+from ase_physml.jobs.disk import atomic_write, writing
+from ase_physml.jobs.identity import Identity
+from ase_physml.workflows.alignment import shifts
+from ase_physml.workflows.relax import AFRESH
+from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
+
+# Å; relaxations to one minimum end within this, and no reaction moves atoms so little.
+ONE_STRUCTURE = 0.2
+# eV; the same of their energies.
+_ONE_ENERGY = 0.02
+# Å; an atom that moves further between two images passes what neither of them sees.
+SPACING = 1.0
+# eV; less is the noise of relaxed ends.
+_TOP = 1e-4
+# eV; a well less deep is left at room temperature.
+_WELL = 0.02
+
+
+@dataclass(frozen=True)
+class ReactionPath:
+    """A band at the end of its optimisation.
+
+    Attributes:
+        images: Structures along the path, with energies and forces.
+        energies: Energies of the images, eV.
+        forces: Largest force on the band at the start and every step, eV/Å.
+        converged: Whether the last of them is below the threshold, the ends are two
+            structures and no atom jumps between images.
+        seconds: Wall time since the search began, of all bands together, s.
+        barrier_std: Calibrated standard deviation of the barrier, eV; None but for a
+            committee and a sound path.
+        doubt: Most doubtful image.
+        flaws: Reasons why the path gives no barrier; see `judge`.
+        remarks: Notes on the path: how its ends were brought together, a minimum
+            inside, ends that did not relax.
+    """
+
+    images: list[Atoms]
+    energies: npt.NDArray[np.float64]
+    forces: list[float]
+    converged: bool
+    seconds: float
+    barrier_std: float | None = None
+    doubt: Doubt | None = None
+    flaws: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether the path has converged over a maximum inside: its barrier is one."""
+        return not self.flaws
+
+    @property
+    def verdict(self) -> str:
+        """The flaws, or "converged"."""
+        return "; ".join(self.flaws) or "converged"
+
+    @property
+    def barrier(self) -> float:
+        """Energy of the highest image above the first, eV."""
+        return float(self.energies.max() - self.energies[0])
+
+    @property
+    def reaction_energy(self) -> float:
+        """Energy of the last image above the first, eV."""
+        return float(self.energies[-1] - self.energies[0])
+
+    @property
+    def saddle(self) -> int:
+        """Index of the highest image."""
+        return int(self.energies.argmax())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Judgement of a band.
+
+    Attributes:
+        flaws: Reasons why it gives no barrier; none of them, and it does.
+        remarks: Notes to read beside the barrier.
+        converged: Whether its forces are below the threshold, its ends are two
+            structures and no atom jumps between its images.
+    """
+
+    flaws: tuple[str, ...]
+    remarks: tuple[str, ...]
+    converged: bool
+
+
+def judge(
+    images: Sequence[Atoms],
+    energies: npt.NDArray[np.float64],
+    force: float,
+    fmax: float,
+    steps: int,
+) -> Verdict:
+    """Judge a band.
+
+    Args:
+        images: Structures along the band, ends included.
+        energies: Energies of the images, eV.
+        force: Largest force on the band, eV/Å.
+        fmax: Threshold that it was to fall below, eV/Å.
+        steps: Number of steps that were taken.
+    """
+    one = one_structure(images[0], images[-1], float(energies[-1] - energies[0]))
+    if one:
+        return Verdict((one,), (), converged=False)
+    flaws = []
+    if not force < fmax:
+        flaws.append(
+            f"not converged: {force:.3f} eV/Å after {steps} steps, {fmax:g} asked for"
+        )
+    flaws += _too_far(images)
+    converged = not flaws
+    inside, ends = energies[1:-1], energies[[0, -1]]
+    if inside.max() < ends.max() + _TOP:
+        end = "product" if ends[1] > ends[0] else "reactant"
+        flaws.append(f"no maximum inside: the highest image is the {end}")
+    return Verdict(tuple(flaws), tuple(_wells(energies)), converged)
+
+
+def one_structure(reactant: Atoms, product: Atoms, energy: float) -> str:
+    """Statement that two ends are one structure; "" if they are two.
+
+    Args:
+        reactant: Structure of one end.
+        product: Structure of the other, aligned with it.
+        energy: Energy difference between them, eV.
+    """
+    furthest = float(np.linalg.norm(shifts(reactant, product), axis=1).max())
+    if furthest > ONE_STRUCTURE or abs(energy) > _ONE_ENERGY:
+        return ""
+    return (
+        f"the ends are one structure: no atom moves further than {furthest:.2f} Å and "
+        f"the energies differ by {abs(energy):.3f} eV"
+    )
+
+
+def _too_far(images: Sequence[Atoms]) -> list[str]:
+    gaps = [
+        float(np.linalg.norm(shifts(one, other), axis=1).max())
+        for one, other in pairwise(images)
+    ]
+    worst = int(np.argmax(gaps))
+    if gaps[worst] <= SPACING:
+        return []
+    return [
+        f"images too far apart: an atom moves {gaps[worst]:.1f} Å from image {worst} "
+        f"to {worst + 1}, more than {SPACING:g}; search with more images"
+    ]
+
+
+def _wells(energies: npt.NDArray[np.float64]) -> list[str]:
+    """The lowest image inside, if it is a minimum of its own."""
+    depths = [
+        min(energies[:k].max(), energies[k + 1 :].max()) - energies[k]
+        for k in range(1, len(energies) - 1)
+    ]
+    k = int(np.argmax(depths)) + 1
+    if depths[k - 1] < _WELL:
+        return []
+    return [
+        f"a minimum inside at image {k}, {energies[k] - energies[0]:+.3f} eV: relax it "
+        "and search both halves"
+    ]
+
+
+def path_of(
+    images: list[Atoms],
+    forces: list[float],
+    fmax: float,
+    seconds: float,
+    remarks: tuple[str, ...],
+) -> ReactionPath:
+    """The path that the images of a band make, judged; each image says the verdict.
+
+    Args:
+        images: Structures along the path, with calculators.
+        forces: Largest force on the band at the start and every step, eV/Å.
+        fmax: Threshold that the last of them was to fall below, eV/Å.
+        seconds: Wall time, s.
+        remarks: Remarks to begin with.
+    """
+    energies = np.array([image.get_potential_energy() for image in images])
+    verdict = judge(images, energies, forces[-1], fmax, len(forces) - 1)
+    spread = _spread_of_barrier(images[0], images[int(energies.argmax())])
+    path = ReactionPath(
+        images,
+        energies,
+        forces,
+        verdict.converged,
+        seconds,
+        None if verdict.flaws else spread,
+        most_doubtful(map(doubt_about, images)),
+        verdict.flaws,
+        remarks + verdict.remarks,
+    )
+    for image in images:
+        image.info["verdict"] = path.verdict
+    return path
+
+
+def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
+    # Of the differences, member by member: much of what they err cancels.
+    if "energy_members" not in first.calc.results:
+        return None
+    members = [image.calc.results["energy_members"] for image in (first, saddle)]
+    return energy_spread(members[1] - members[0], first.calc.calibration)
+
+
+def write_images(
+    images: Sequence[Atoms], path: Path, made_of: Identity | None = None
+) -> None:
+    """An ASE trajectory of a path, in place once it is complete.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    with (
+        writing(path, "go on with --resume"),
+        atomic_write(path) as partial,
+        TrajectoryWriter(partial, "w") as out,
+    ):
+        if made_of is not None:
+            out.set_description({"made_of": dict(made_of.values)})
+        for image in images:
+            out.write(image)
+
+
+def read_images(path: Path, made_of: Identity | None = None) -> list[Atoms]:
+    """Images that `write_images` wrote; none where there is no file, or a broken one.
+
+    Raises:
+        DataError: They are of other work than ``made_of``.
+    """
+    try:
+        with TrajectoryReader(path) as frames:
+            stored, found = frames.description or {}, list(frames)
+    except (OSError, ValueError, UlmError):
+        return []
+    if made_of is not None:
+        made_of.check(stored.get("made_of"), path, AFRESH)
+    return found
