@@ -92,12 +92,12 @@ def total_charge(atoms: Atoms) -> Stated | None:
     stated = _agreed(_of_info(atoms, CHARGE_KEYS))
     if stated is not None:
         return stated
-    charges = atoms.arrays.get("initial_charges", np.zeros(0))
-    if charges.any():
-        largest = int(np.abs(charges).argmax())
+    initial = atoms.arrays.get("initial_charges", np.zeros(0))
+    if initial.any():
+        largest = int(np.abs(initial).argmax())
         return Stated(
-            float(charges.sum()),
-            f"the initial charges, {charges[largest]:+g} on atom "
+            float(initial.sum()),
+            f"the initial charges, {initial[largest]:+g} on atom "
             f"{_label(atoms, largest)}",
         )
     charges = _result(atoms, "charges")

@@ -21,14 +21,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from baseline import MOLECULES
 from structures import small_molecules
 
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.names import make_calculator
-from ase_physml.workflows.structures import from_smiles
+from ase_physml.workflows.inputs import from_smiles
 
 BASELINE = "tblite:GFN2-xTB"
+# Of 20, 52 and 101 atoms.
+MOLECULES = (
+    "CC(C)CC(=O)OC",
+    "CCOC(=O)c1ccc(NC(=O)CCCC2CCOCC2)cc1CO",
+    "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC",
+)
 FIRST = (
     "from ase.build import molecule; from ase_physml import PhysMLCalculator; "
     "atoms = molecule('CH3CH2OH'); atoms.calc = PhysMLCalculator({model!r}, "

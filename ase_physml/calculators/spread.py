@@ -112,7 +112,7 @@ def results_of(
 
 
 def _of_one(member: Prediction[Tensor] | Prediction[Array]) -> Results:
-    """Results of a single molecule from a single member: nothing to split or average."""
+    """Results of one molecule from one member: nothing to split or average."""
     energy = float(member.energies[0])
     per_atom, forces = _array(member.per_atom).copy(), _array(member.forces).copy()
     return {

@@ -3,7 +3,8 @@
 Small molecules are too little work for a framework, whose calls take longer than the
 arithmetic. Here each learned function of one distance is a table (`curves`), and the
 rest are loops forward and back (`gradient`), without torch. It applies to models
-without a [CLS] token, without the A-mask and with the paper's pair terms; results are those of the torch model.
+without a [CLS] token, without the A-mask and with the paper's pair terms; results are
+those of the torch model.
 
 Why numba: it needs no compiler, comes with pip on Linux, macOS and Windows, and
 compiles for the processor that it finds. A C++ extension would start at once, but needs
