@@ -84,6 +84,8 @@ def check_open(atoms: Atoms, name: str) -> None:
 
 
 def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
+    if set(elements).issuperset(atoms.numbers.tolist()):
+        return
     unknown = np.flatnonzero(~np.isin(atoms.numbers, elements))
     if len(unknown):
         # One atom of each element, so that none goes unnamed.

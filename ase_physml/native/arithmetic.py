@@ -33,6 +33,7 @@ OPTIONS = {"nogil": True, "fastmath": True, "error_model": "numpy"}
 _ALONE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 inline = jit(**OPTIONS, **_ALONE, forceinline=True)
 loops = jit(**OPTIONS, **_ALONE, pipeline_class=_Distinct)
+inner_loops = jit(**OPTIONS, **_ALONE, pipeline_class=_Distinct, forceinline=True)
 
 
 @inline
@@ -114,12 +115,16 @@ def add_product(x: Array, weight: Array, out: Array) -> None:
     for i in range(x.shape[0]):
         row, given = out[i], x[i]
         k = 0
-        while k + 4 <= n_in:
+        while k + 8 <= n_in:
             a, b, c, d = given[k], given[k + 1], given[k + 2], given[k + 3]
+            e, f, g, h = given[k + 4], given[k + 5], given[k + 6], given[k + 7]
             w0, w1, w2, w3 = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
+            w4, w5, w6, w7 = weight[k + 4], weight[k + 5], weight[k + 6], weight[k + 7]
             for j in range(n_out):
-                row[j] += a * w0[j] + b * w1[j] + c * w2[j] + d * w3[j]
-            k += 4
+                row[j] += (a * w0[j] + b * w1[j] + c * w2[j] + d * w3[j]) + (
+                    e * w4[j] + f * w5[j] + g * w6[j] + h * w7[j]
+                )
+            k += 8
         while k < n_in:
             a, w0 = given[k], weight[k]
             for j in range(n_out):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_physml.native.arithmetic import OPTIONS, Array, jit, loops
+from ase_physml.native.arithmetic import OPTIONS, Array, inner_loops, jit, loops
 
 TINY = 1e-16  # as in `graph.interface`
 NODE = 3  # rows of a curve's node
@@ -175,7 +175,7 @@ def _interpolate(distance: Array, step: float, nodes: int, edges: Edges) -> None
         v[5] = by * (1.5 * t2 - 4.0 * t3 + 2.5 * t4)
 
 
-@loops
+@inner_loops
 def curve(curve: Array, first: int, w: Array, out: Array) -> None:
     """Value of a curve's channels."""
     a, b, c, d, e, f = w[0], w[1], w[2], w[3], w[4], w[5]

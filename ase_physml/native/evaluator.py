@@ -173,14 +173,17 @@ class NativePhysML:
         def empty(*shape: int) -> Array:
             return np.empty(shape, dtype)
 
+        gate, rise = np.empty((2, depth, n_edges, config.heads))
         return Room(
             x=weights.base[species],
             around=zeros(atoms, width),
             hat=empty(depth + 1, atoms, width),
             scale=np.empty((depth + 1, atoms)),
             qkv=zeros(depth, 3, atoms, width),
-            gate=np.empty((depth, n_edges, config.heads)),
-            rise=np.empty((depth, n_edges, config.heads)),
+            gate=gate,
+            rise=rise,
+            all_gates=gate.reshape(depth, -1),
+            all_rises=rise.reshape(depth, -1),
             update=zeros(depth, atoms, width),
             atom_hidden=zeros(atoms, hidden),
             pair_hidden=zeros(2, atoms, width),

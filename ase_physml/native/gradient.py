@@ -26,9 +26,11 @@ from ase_physml.native.edges import (
 from ase_physml.native.messages import (
     Rows,
     attend,
-    attend_back,
     neighbours,
     neighbours_back,
+    open_gates,
+    send,
+    send_back,
 )
 from ase_physml.native.pair_terms import atom_terms, exponentials, pair_terms
 from ase_physml.native.weights import Weights
@@ -47,6 +49,8 @@ class Room(NamedTuple):
         qkv: Zeros, (L, 3, A, d).
         gate: Weights of attention, (L, E, H) float64.
         rise: Their slopes, (L, E, H) float64.
+        all_gates: The weights once more, (L, E H).
+        all_rises: The slopes once more, (L, E H).
         update: Zeros, (L, A, d).
         atom_hidden: Zeros, (A, h).
         pair_hidden: Zeros, (2, A, d).
@@ -72,6 +76,8 @@ class Room(NamedTuple):
     qkv: Array
     gate: Array
     rise: Array
+    all_gates: Array
+    all_rises: Array
     update: Array
     atom_hidden: Array
     pair_hidden: Array
@@ -137,10 +143,9 @@ def evaluate(
         for part in range(3):
             add_rows(weights.qkv_bias[i, part], qkv[part])
             add_product(hat, weights.qkv[i, part], qkv[part])
-        attend(
-            i, curves, edges, rows, qkv[0], qkv[1], qkv[2], room.gate[i], room.rise[i],
-            room.update[i],
-        )  # fmt: skip
+        attend(i, curves, edges, rows, qkv[0], qkv[1], room.rise[i])
+        open_gates(room.all_rises[i], room.all_gates[i])
+        send(i, curves, edges, rows, qkv[2], room.gate[i], room.update[i])
         add_rows(weights.out_bias[i], room.x)
         add_product(room.update[i], weights.out[i], room.x)
     normalise(room.x, room.hat[last], room.scale[last])
@@ -169,7 +174,7 @@ def evaluate(
     for i in range(depth - 1, -1, -1):
         qkv, by_qkv, by_hat = room.qkv[i], room.by_qkv[i], room.by_hat[i]
         add_product(room.by_x, weights.out_back[i], room.by_update[i])
-        attend_back(
+        send_back(
             i, curves, edges, rows, qkv[0], qkv[1], qkv[2], room.gate[i], room.rise[i],
             room.by_update[i], by_qkv[0], by_qkv[1], by_qkv[2], room.near_slope,
         )  # fmt: skip

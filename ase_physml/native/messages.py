@@ -6,7 +6,7 @@ before it gave, and adds those by what that one took.
 
 from typing import NamedTuple
 
-from ase_physml.native.arithmetic import Array, loops, sigmoid
+from ase_physml.native.arithmetic import Array, inner_loops, loops, sigmoid
 from ase_physml.native.edges import Edges, curve
 
 
@@ -59,39 +59,52 @@ def attend(
     rows: Rows,
     q: Array,
     k: Array,
-    v: Array,
-    gate: Array,
-    rise: Array,
-    update: Array,
+    logits: Array,
 ) -> None:
-    """Messages of a block by receiver (A, d); weights (E, H) and their slopes."""
-    keys, values, product, spread = rows.keys, rows.values, rows.product, rows.spread
-    for e in range(gate.shape[0]):
+    """Scores ``q k D^K`` of edges, by head (E, H)."""
+    keys, product = rows.keys, rows.product
+    for e in range(logits.shape[0]):
         i, j, n = edges.receiver[e], edges.sender[e], edges.near[e]
-        first, weight, filters = edges.node[n], edges.value[n], curves[edges.species[i]]
-        query, key, value, into = q[i], k[j], v[j], update[i]
-        curve(filters[2 * layer], first, weight, keys)
+        query, key, filters = q[i], k[j], curves[edges.species[i], 2 * layer]
+        curve(filters, edges.node[n], edges.value[n], keys)
         for c in range(keys.shape[0]):
             product[c] = query[c] * key[c] * keys[c]
-        _by_head(product, rise[e])
-        _gates(rise[e], gate[e])
+        _by_head(product, logits[e])
+
+
+@loops
+def open_gates(logits: Array, gate: Array) -> None:
+    """SiLU of scores, (E H,), and its slope in place of them."""
+    for e in range(gate.shape[0]):
+        x = logits[e]
+        s = sigmoid(x)
+        gate[e] = x * s
+        logits[e] = s * (1.0 + x * (1.0 - s))
+
+
+@loops
+def send(
+    layer: int,
+    curves: Array,
+    edges: Edges,
+    rows: Rows,
+    v: Array,
+    gate: Array,
+    update: Array,
+) -> None:
+    """Add messages ``gate v D^V`` to their receivers, (A, d)."""
+    values, spread = rows.values, rows.spread
+    for e in range(gate.shape[0]):
+        i, j, n = edges.receiver[e], edges.sender[e], edges.near[e]
+        value, into = v[j], update[i]
+        filters = curves[edges.species[i], 2 * layer + 1]
+        curve(filters, edges.node[n], edges.value[n], values)
         _to_channels(gate[e], spread)
-        curve(filters[2 * layer + 1], first, weight, values)
-        for c in range(keys.shape[0]):
+        for c in range(values.shape[0]):
             into[c] += spread[c] * value[c] * values[c]
 
 
-@loops
-def _gates(logits: Array, gate: Array) -> None:
-    """SiLU, and its slope in place of the logits."""
-    for h in range(gate.shape[0]):
-        x = logits[h]
-        s = sigmoid(x)
-        gate[h] = x * s
-        logits[h] = s * (1.0 + x * (1.0 - s))
-
-
-@loops
+@inner_loops
 def _by_head(product: Array, out: Array) -> None:
     """Sum over the channels of each head."""
     width = product.shape[0] // out.shape[0]
@@ -102,7 +115,7 @@ def _by_head(product: Array, out: Array) -> None:
         out[h] = total
 
 
-@loops
+@inner_loops
 def _to_channels(of_heads: Array, out: Array) -> None:
     """Each head's weight on all its channels."""
     width = out.shape[0] // of_heads.shape[0]
@@ -112,7 +125,7 @@ def _to_channels(of_heads: Array, out: Array) -> None:
 
 
 @loops
-def attend_back(
+def send_back(
     layer: int,
     curves: Array,
     edges: Edges,
