@@ -185,6 +185,21 @@ def curve(curve: Array, first: int, w: Array, out: Array) -> None:
         out[k] = a * r0[k] + b * r1[k] + c * r2[k] + d * r3[k] + e * r4[k] + f * r5[k]
 
 
+@inner_loops
+def curve_and_slope(
+    nodes: Array, first: int, w: Array, v: Array, out: Array, slope: Array
+) -> None:
+    """Value and slope of a curve's channels."""
+    a, b, c, d, e, f = w[0], w[1], w[2], w[3], w[4], w[5]
+    g, h, i, j, m, n = v[0], v[1], v[2], v[3], v[4], v[5]
+    r0, r1, r2 = nodes[first], nodes[first + 1], nodes[first + 2]
+    r3, r4, r5 = nodes[first + 3], nodes[first + 4], nodes[first + 5]
+    for k in range(out.shape[0]):
+        x0, x1, x2, x3, x4, x5 = r0[k], r1[k], r2[k], r3[k], r4[k], r5[k]
+        out[k] = a * x0 + b * x1 + c * x2 + d * x3 + e * x4 + f * x5
+        slope[k] = g * x0 + h * x1 + i * x2 + j * x3 + m * x4 + n * x5
+
+
 @loops
 def unlinked(edges: Edges, starts: Array, parent: Array) -> Array:
     """Place in its molecule of an atom that no chain of edges links to the first.

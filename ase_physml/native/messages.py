@@ -7,7 +7,7 @@ before it gave, and adds those by what that one took.
 from typing import NamedTuple
 
 from ase_physml.native.arithmetic import Array, inner_loops, loops, sigmoid
-from ase_physml.native.edges import Edges, curve
+from ase_physml.native.edges import Edges, curve, curve_and_slope
 
 
 class Rows(NamedTuple):
@@ -152,8 +152,8 @@ def send_back(
         first, filters = edges.node[n], curves[edges.species[i]]
         given, value, by_value = by_update[i], v[j], by_v[j]
         _to_channels(gate[e], spread)
-        curve(filters[2 * layer + 1], first, edges.value[n], values)
-        curve(filters[2 * layer + 1], first, edges.slope[n], values_slope)
+        weight, by = edges.value[n], edges.slope[n]
+        curve_and_slope(filters[2 * layer + 1], first, weight, by, values, values_slope)
         total = product[0] * 0
         for c in range(keys.shape[0]):
             passed = given[c] * value[c]
@@ -165,8 +165,7 @@ def send_back(
             gate[e, h] *= rise[e, h]
         query, by_query, key, by_key = q[i], by_q[i], k[j], by_k[j]
         _to_channels(gate[e], spread)
-        curve(filters[2 * layer], first, edges.value[n], keys)
-        curve(filters[2 * layer], first, edges.slope[n], keys_slope)
+        curve_and_slope(filters[2 * layer], first, weight, by, keys, keys_slope)
         for c in range(keys.shape[0]):
             by_query[c] += spread[c] * key[c] * keys[c]
             by_key[c] += spread[c] * query[c] * keys[c]
