@@ -92,12 +92,12 @@ def total_charge(atoms: Atoms) -> Stated | None:
     stated = _agreed(_of_info(atoms, CHARGE_KEYS))
     if stated is not None:
         return stated
-    charges = atoms.get_initial_charges()
-    if charges.any():
-        largest = int(np.abs(charges).argmax())
+    initial = atoms.arrays.get("initial_charges", np.zeros(0))
+    if initial.any():
+        largest = int(np.abs(initial).argmax())
         return Stated(
-            float(charges.sum()),
-            f"the initial charges, {charges[largest]:+g} on atom "
+            float(initial.sum()),
+            f"the initial charges, {initial[largest]:+g} on atom "
             f"{_label(atoms, largest)}",
         )
     charges = _result(atoms, "charges")
@@ -128,7 +128,7 @@ def multiplicity(atoms: Atoms) -> Stated | None:
     if stated is not None:
         return stated
     # One moment per atom, or a vector where the spins are not collinear.
-    moments = atoms.get_initial_magnetic_moments()
+    moments = atoms.arrays.get("initial_magmoms", np.zeros(0))
     moments = moments[:, None] if moments.ndim == 1 else moments
     if moments.any():
         sizes = np.linalg.norm(moments, axis=1)
@@ -162,6 +162,8 @@ def state(atoms: Atoms) -> None:
 
 def _of_info(atoms: Atoms, keys: Iterable[str]) -> list[Stated]:
     """Value of ``info`` under any of these names; None is as good as nothing."""
+    if not atoms.info:
+        return []
     by_lower = {key.lower(): key for key in atoms.info if isinstance(key, str)}
     return [
         Stated(_number(key, atoms.info[key]), f"atoms.info[{key!r}]")

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +26,16 @@ from ase_physml.models.energy_model import (
     energy_and_forces,
     energy_forces_and_strain,
 )
+from ase_physml.models.physml.model import PhysML
 from ase_physml.models.traced import compiled_forces
+from ase_physml.native import (
+    check_able,
+    evaluate_graph,
+    failure,
+    native_of,
+    obstacle,
+    warn_of_failure,
+)
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import build_empty, load_potentials
@@ -37,6 +48,12 @@ _DENSE_ATOMS = 100
 
 Model = str | Path | EnergyModel
 """Shipped name or path of a potential, or the module itself."""
+
+BACKENDS = ("auto", "native", "torch")
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Values = TypeVar("Values", Tensor, Array)
 
 
 class Structures(NamedTuple):
@@ -57,8 +74,10 @@ class Structures(NamedTuple):
     pbc: Tensor | None = None
 
 
-class Prediction(NamedTuple):
+class Prediction(NamedTuple, Generic[Values]):
     """Output of one member for a batch of M structures with A atoms.
+
+    In tensors, or in arrays where torch had no part in it.
 
     Attributes:
         energies: Total energies, (M,) float64, eV.
@@ -69,11 +88,26 @@ class Prediction(NamedTuple):
         charges: Charges of atoms, (A,) e; None of a model without them.
     """
 
-    energies: Tensor
-    per_atom: Tensor
-    forces: Tensor
-    by_strain: Tensor | None
-    charges: Tensor | None = None
+    energies: Values
+    per_atom: Values
+    forces: Values
+    by_strain: Values | None
+    charges: Values | None = None
+
+
+class MoleculesFound(NamedTuple):
+    """Output for a batch of molecules, and what was seen of their distances.
+
+    Attributes:
+        members: Output of each member.
+        shortest: Distance of the nearest pair of atoms, Å.
+        alone: Place in its molecule of an atom that no chain of neighbours links to the
+            first atom; -1 if there is none.
+    """
+
+    members: list[Prediction[Array]]
+    shortest: float
+    alone: int
 
 
 @dataclass(frozen=True)
@@ -91,6 +125,7 @@ class LoadedPotential:
         hashes: SHA-256 of each file.
         device: Device of the weights.
         dtype: "float32" or "float64".
+        backend: What evaluates: "native", "torch", or "auto", the first where it can.
     """
 
     members: tuple[EnergyModel, ...]
@@ -100,10 +135,15 @@ class LoadedPotential:
     hashes: tuple[str, ...]
     device: torch.device
     dtype: str
+    backend: str = "auto"
 
     @classmethod
     def open(
-        cls, model: Model | Sequence[Model], device: str, dtype: str
+        cls,
+        model: Model | Sequence[Model],
+        device: str,
+        dtype: str,
+        backend: str = "auto",
     ) -> "LoadedPotential":
         """Load files, or take over copies of modules.
 
@@ -111,12 +151,17 @@ class LoadedPotential:
             model: One, or several as an ensemble.
             device: "auto" (CUDA where there is one), or a torch device.
             dtype: "float32" or "float64".
+            backend: "auto", "native" or "torch"; see `ase_physml.native`.
 
         Raises:
             PotentialError: A file cannot be used, the members do not belong together,
-                or the device cannot do dtype.
+                the device cannot do dtype, or the backend not the members.
         """
         where = pick_device(device, dtype)
+        if backend not in BACKENDS:
+            raise PotentialError(
+                f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
+            )
         single = isinstance(model, str | Path | EnergyModel)
         given = [model] if single else list(model)  # type: ignore[arg-type]
         files = [one for one in given if isinstance(one, str | Path)]
@@ -126,13 +171,18 @@ class LoadedPotential:
         if not files:
             _check_alike(modules)
             members = tuple(_prepared(_copy_of(m), where, dtype) for m in modules)
-            return cls(members, None, "this potential", (), (), where, dtype)
+            name = "this potential"
+            if backend == "native":
+                check_able(members, where, dtype, name)
+            return cls(members, None, name, (), (), where, dtype, backend)
         # Absolute: a pickle may be opened in another folder.
         sources = tuple(resolve(one).absolute() for one in files)
         name = " + ".join(source.name for source in sources)
         loaded, card = _load_all(sources, where, dtype)
         hashes = tuple(map(sha256, sources))
-        return cls(loaded, card, name, sources, hashes, where, dtype)
+        if backend == "native":
+            check_able(loaded, where, dtype, name)
+        return cls(loaded, card, name, sources, hashes, where, dtype, backend)
 
     @property
     def config(self) -> Any:
@@ -150,9 +200,55 @@ class LoadedPotential:
         """
         return graph_of(structures, self.config, search)
 
-    def evaluate(self, graph: AtomGraph, compiled: bool = False) -> list[Prediction]:
-        """Output of each member for a batch; by compiled kernels, where there are."""
-        return [_evaluate(member, graph, compiled) for member in self.members]
+    @property
+    def is_native(self) -> bool:
+        """Whether compiled loops evaluate it, and not torch."""
+        if self.backend == "torch" or self.device.type != "cpu":
+            return False
+        if any(map(obstacle, self.members)):
+            return False
+        if reason := failure(self.dtype):
+            warn_of_failure(reason)
+        return not reason
+
+    def evaluate(
+        self, graph: AtomGraph, compiled: bool = False
+    ) -> list[Prediction[Tensor]]:
+        """Output of each member for a batch.
+
+        Args:
+            graph: The batch.
+            compiled: By torch's compiled kernels, where there are.
+        """
+        native = self.is_native and not compiled and graph.bonded is None
+        return [_evaluate(member, graph, compiled, native) for member in self.members]
+
+    def evaluate_molecules(
+        self, numbers: Integers, positions: Array, n_atoms: Integers
+    ) -> MoleculesFound | None:
+        """Output of each member for molecules, without torch.
+
+        Args:
+            numbers: Atomic numbers, (A,).
+            positions: (A, 3) Å.
+            n_atoms: Atoms of each molecule, (M,); all distances are measured.
+
+        Returns:
+            None for models whose numbers are out of range: torch evaluates them.
+        """
+        starts = np.cumsum(n_atoms) - n_atoms
+        members, shortest, alone = [], np.inf, -1
+        for member in self.members:
+            assert isinstance(member, PhysML)
+            native = native_of(member)
+            found = native.of_molecules(numbers, positions, n_atoms)
+            if not found.exact:
+                return None
+            per_atom = found.energies + native.reference(numbers)
+            totals = np.add.reduceat(per_atom, starts)
+            members.append(Prediction(totals, per_atom, found.forces, None))
+            shortest, alone = found.shortest, found.alone
+        return MoleculesFound(members, shortest, alone)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -185,9 +281,17 @@ def graph_of(
     return EdgeList.build(numbers, positions, n_atoms, config.cutoff, config.reach)
 
 
-def _evaluate(member: EnergyModel, graph: AtomGraph, compiled: bool) -> Prediction:
+def _evaluate(
+    member: EnergyModel, graph: AtomGraph, compiled: bool, native: bool
+) -> Prediction[Tensor]:
+    found = (
+        evaluate_graph(member, graph) if native and isinstance(member, PhysML) else None
+    )
     by_strain = None
-    if isinstance(graph, PeriodicEdgeList):
+    if found is not None:
+        molecules, atoms, forces, by_strain = found
+        energies = Energies(molecules, atoms)
+    elif isinstance(graph, PeriodicEdgeList):
         energies, forces, by_strain = energy_forces_and_strain(member, graph)
     # Kernels know no charges. Sizes of 0 and 1 are never symbolic: each would be
     # compiled for on its own.

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "ase_physml"
 GRAPH = {"errors", "graph", "bonded_graph", "neighbours", "segment", "torch_state"}
 MODELS = GRAPH | {"models", "typed"}
 STORE = MODELS | {"store", "jobs"}
-POTENTIALS = STORE | {"potential", "predictor"}
+NATIVE = MODELS | {"native"}
+POTENTIALS = STORE | NATIVE | {"potential", "predictor"}
 CALCULATORS = POTENTIALS | {"calculators", "charges", "data", "chem"}
 WORKFLOWS = CALCULATORS | {"workflows"}
 ENGINES = CALCULATORS | {"engines"}
@@ -30,7 +31,8 @@ ALLOWED = {
     "chem": {"errors", "data", "jobs", "bonded_graph", "chem", "segment"},
     "models": MODELS,
     "store": STORE,
-    "potential": STORE | {"potential"},
+    "native": NATIVE,
+    "potential": STORE | NATIVE | {"potential"},
     "predictor": STORE | {"predictor"},
     "calculators": CALCULATORS,
     "engines": ENGINES,

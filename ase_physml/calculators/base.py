@@ -7,6 +7,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any, Generic, TypeVar, overload
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.outputs import Properties, all_outputs
@@ -15,6 +16,8 @@ from ase_physml.charges import multiplicity, total_charge
 from ase_physml.errors import PotentialError
 
 T = TypeVar("T")
+
+_NOTHING = np.zeros(0)
 
 
 class Parameter(Generic[T]):
@@ -86,11 +89,33 @@ class ParametricCalculator(Calculator):
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """ASE's comparison, and what the structure states of its electrons."""
-        changes: list[str] = super().check_state(atoms, tol=tol)
+        changes = self._moves(atoms)
+        if changes is None:
+            changes = list(super().check_state(atoms, tol=tol))
         if self.atoms is not None:
             stated = (total_charge, multiplicity)
             changes += [s.__name__ for s in stated if s(self.atoms) != s(atoms)]
         return changes
+
+    def _moves(self, atoms: Atoms) -> list[str] | None:
+        """Change of the positions alone, the most frequent one; None: ASE shall look.
+
+        ASE compares within a tolerance, which takes as long as a small evaluation.
+        """
+        if self.atoms is None or len(self.atoms) != len(atoms):
+            return None
+        ours, theirs = self.atoms.arrays, atoms.arrays
+        for name in ("numbers", "initial_charges", "initial_magmoms"):
+            if not np.array_equal(ours.get(name, _NOTHING), theirs.get(name, _NOTHING)):
+                return None
+        for one, other in (
+            (self.atoms.cell.array, atoms.cell.array),
+            (self.atoms.pbc, atoms.pbc),
+        ):
+            if not np.array_equal(one, other):
+                return None
+        same = np.array_equal(ours["positions"], theirs["positions"])
+        return [] if same else ["positions"]
 
     def export_properties(self) -> Properties:
         """ASE's export, of what ASE knows: it stumbles over anything else."""

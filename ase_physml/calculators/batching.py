@@ -8,12 +8,15 @@ import torch
 from ase import Atoms
 
 from ase_physml.calculators.spread import Array
-from ase_physml.potential import Structures
+from ase_physml.potential import Integers, Structures
 
 # Features of so many edges stay in the cache of a CPU core: a larger pass is slower.
 # Compiled kernels have less to do between two of them.
 _EDGES = 3000
 _EDGES_COMPILED = 1500
+
+# Atoms that compiled loops take at once; molecules up to here are told no neighbours.
+ATOMS_NATIVE = 300
 
 # Cells away from which atoms come back, and a fraction of a cell where no lattice has
 # its sites: an atom that vibrates about one stays on one side of it.
@@ -47,6 +50,47 @@ def batches_of(
         step = max(1, edges // size**2)
         yield from (some[i : i + step] for i in range(0, len(some), step))
     yield from ([k] for k in cells)
+
+
+def native_batches_of(
+    structures: Sequence[Atoms], threads: int
+) -> tuple[list[list[int]], list[int]]:
+    """Indices of the molecules of each pass of compiled loops, and those of the rest.
+
+    Args:
+        structures: Molecules and cells.
+        threads: Passes at a time; there are as many, if there are molecules enough.
+
+    Returns:
+        Passes of molecules of any sizes; and cells and large molecules, which need a
+        list of neighbours and are on their own.
+    """
+    small: list[int] = []
+    rest: list[int] = []
+    for index, atoms in enumerate(structures):
+        alone = len(atoms) > ATOMS_NATIVE or bool(atoms.pbc.any())
+        (rest if alone else small).append(index)
+    total = sum(len(structures[index]) for index in small)
+    most = min(ATOMS_NATIVE, -(-total // threads))
+    passes: list[list[int]] = []
+    size = most
+    for index in small:
+        size += len(structures[index])
+        if size > most:
+            passes.append([])
+            size = len(structures[index])
+        passes[-1].append(index)
+    return passes, rest
+
+
+def arrays_of(structures: Sequence[Atoms]) -> tuple[Integers, Array, Integers]:
+    """Atomic numbers (A,), positions (A, 3) in Å and sizes (M,) of molecules."""
+    if len(structures) == 1:
+        (atoms,) = structures
+        return atoms.numbers, atoms.positions, np.array([len(atoms)])
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    positions = np.concatenate([atoms.positions for atoms in structures])
+    return numbers, positions, np.array([len(atoms) for atoms in structures])
 
 
 def tensors_of(

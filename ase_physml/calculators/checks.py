@@ -27,13 +27,17 @@ COINCIDENT = 1e-2
 _FLAT = 1e-6
 
 
-def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
+def check_structure(
+    atoms: Atoms, elements: Sequence[int], name: str, distances: bool = True
+) -> None:
     """Refuse what no potential can treat.
 
     Args:
         atoms: Structure.
         elements: Atomic numbers that the potential knows.
         name: Of the potential, for messages.
+        distances: Look for atoms of a molecule in one place, which an evaluation that
+            lists all pairs finds by itself.
 
     Raises:
         StructureError: No atoms, unknown elements, positions that are not finite, a
@@ -46,8 +50,8 @@ def check_structure(atoms: Atoms, elements: Sequence[int], name: str) -> None:
     check_finite(atoms)
     if atoms.pbc.any():
         _check_cell(atoms)
-    else:
-        _check_distances(atoms)
+    elif distances:
+        check_distances(atoms)
 
 
 def check_finite(atoms: Atoms) -> None:
@@ -56,8 +60,8 @@ def check_finite(atoms: Atoms) -> None:
     Raises:
         StructureError: Naming the atom.
     """
-    wrong = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-    if len(wrong):
+    if not np.isfinite(atoms.positions).all():
+        wrong = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
         raise StructureError(
             f"the position of atom {_label(atoms, wrong[0])} is "
             f"{atoms.positions[wrong[0]]}; an earlier step went wrong (too large a "
@@ -80,6 +84,8 @@ def check_open(atoms: Atoms, name: str) -> None:
 
 
 def _check_elements(atoms: Atoms, elements: Sequence[int], name: str) -> None:
+    if set(elements).issuperset(atoms.numbers.tolist()):
+        return
     unknown = np.flatnonzero(~np.isin(atoms.numbers, elements))
     if len(unknown):
         # One atom of each element, so that none goes unnamed.
@@ -106,7 +112,12 @@ def _known_to(atoms: Atoms) -> str:
     return f"shipped and trained with all of its elements: {names}"
 
 
-def _check_distances(atoms: Atoms) -> None:
+def check_distances(atoms: Atoms) -> None:
+    """Refuse molecules with two atoms in one place.
+
+    Raises:
+        StructureError: Naming the atoms.
+    """
     if len(atoms) < 2:
         return
     pairs = cKDTree(atoms.positions).query_pairs(COINCIDENT, output_type="ndarray")
@@ -144,7 +155,7 @@ def _check_cell(atoms: Atoms) -> None:
 
 
 def check_apart(graph: PeriodicEdgeList, structures: Sequence[Atoms]) -> None:
-    """Like `_check_distances`, across the faces of cells, from the pairs of a batch.
+    """Like `check_distances`, across the faces of cells, from the pairs of a batch.
 
     Raises:
         StructureError: Naming the atoms of the first structure.

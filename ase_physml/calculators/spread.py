@@ -50,7 +50,7 @@ class Calibration:
 
 def results_of(
     structures: Sequence[Atoms],
-    members: Sequence[Prediction],
+    members: Sequence[Prediction[Tensor]] | Sequence[Prediction[Array]],
     calibration: Calibration,
 ) -> list[Results]:
     """Results of each structure of a batch, none a view of the batch.
@@ -68,6 +68,8 @@ def results_of(
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
+    if len(structures) == len(members) == 1 and members[0].by_strain is None:
+        return [_of_one(members[0])]
     cuts = np.cumsum([len(atoms) for atoms in structures])[:-1]
     energies = np.stack([_array(member.energies) for member in members])
     forces = np.stack([_array(member.forces) for member in members])
@@ -109,6 +111,15 @@ def results_of(
     return results
 
 
+def _of_one(member: Prediction[Tensor] | Prediction[Array]) -> Results:
+    """Results of one molecule from one member: nothing to split or average."""
+    energy = float(member.energies[0])
+    per_atom, forces = _array(member.per_atom).copy(), _array(member.forces).copy()
+    return {
+        "energy": energy, "free_energy": energy, "energies": per_atom, "forces": forces
+    }  # fmt: skip
+
+
 def _add_charges(
     results: Sequence[Results], structures: Sequence[Atoms], charges: Sequence[Array]
 ) -> None:
@@ -119,7 +130,9 @@ def _add_charges(
             result["dipole"] = some @ atoms.positions
 
 
-def _array(values: Tensor) -> Array:
+def _array(values: Tensor | Array) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
     found: Array = values.double().cpu().numpy()
     return found
 
