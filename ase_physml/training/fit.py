@@ -342,4 +342,4 @@ def _callbacks(
     if run.max_time is not None:
         callbacks.append(Budget(run.max_time))
     # Last: the state of all the others goes into the checkpoint it writes.
-    return [*callbacks, StopOnSignal(run.last), *run.callbacks]
+    return [*callbacks, StopOnSignal(run.last)]

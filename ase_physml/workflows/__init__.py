@@ -1,1 +1,1 @@
-"""What people do with a calculator."""
+"""Workflows: relaxations, bands, pathways, conformers, properties."""
