@@ -90,7 +90,8 @@ class PhysMLCalculator(ParametricCalculator):
         backend: "auto" evaluates on a CPU by compiled loops, several times faster for
             small molecules and equal to torch within 1e-6 eV and eV/Å, where the
             potential is one that they know; "native" by them or not at all, "torch"
-            without them. The first evaluation on a machine compiles for some seconds.
+            without them. The first evaluation on a machine compiles for ten
+            seconds or more.
 
     Raises:
         PotentialError: The potential cannot be loaded, the device cannot do dtype, or

@@ -10,8 +10,8 @@ Why numba: it needs no compiler, comes with pip on Linux, macOS and Windows, and
 compiles for the processor that it finds. A C++ extension would start at once, but needs
 wheels for each platform, or a compiler where there is none, and code for each kind of
 vector unit; AOTInductor packages hold one processor's code and need torch's dispatch
-around them. The price is the first evaluation on a machine, which compiles for some
-seconds; later processes find the loops on disk.
+around them. The price is the first evaluation on a machine, which compiles for ten
+seconds or more; later processes find the loops on disk, half a second with numba.
 
 Tables are quintic, with 18 nodes or more in the narrowest radial basis function. For
 the potentials that are shipped their error is 1e-11 of the filters' values and 4e-9 per
