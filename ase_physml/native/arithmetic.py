@@ -36,6 +36,15 @@ loops = jit(**OPTIONS, **_ALONE, pipeline_class=_Distinct)
 inner_loops = jit(**OPTIONS, **_ALONE, pipeline_class=_Distinct, forceinline=True)
 
 
+def entry(function: Any) -> Any:
+    """Compile a function that Python calls, and keep it on disk if there is room."""
+    try:
+        return jit(cache=True, **OPTIONS)(function)
+    except RuntimeError:
+        # No folder may be written to: each process compiles anew.
+        return jit(**OPTIONS)(function)
+
+
 @inline
 def _bits(x: Array) -> Array:
     return np.float64(x).view(np.int64)

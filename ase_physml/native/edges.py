@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_physml.native.arithmetic import OPTIONS, Array, inner_loops, jit, loops
+from ase_physml.native.arithmetic import Array, entry, inner_loops, loops
 
 TINY = 1e-16  # as in `graph.interface`
 NODE = 3  # rows of a curve's node
@@ -73,7 +73,7 @@ def _all_pairs(positions: Array, starts: Array, reach: float, pairs: Pairs) -> i
     return count
 
 
-@jit(cache=True, **OPTIONS)
+@entry
 def find_pairs(
     positions: Array,
     starts: Array,

@@ -124,7 +124,7 @@ class NativePhysML:
         energies = self._weights.constants[species].astype(np.float64)
         forces = np.zeros((len(numbers), 3))
         by_strain = np.zeros((len(n_atoms), 3, 3))
-        alone, largest = evaluate(
+        alone, largest, _ = evaluate(
             self._weights, self._terms, self._cutoffs, self._step, starts, pairs,
             self._edges(species, near), self._room(species, n_atoms, count, near),
             self._rows(), energies, forces, by_strain,
