@@ -68,7 +68,7 @@ def results_of(
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
-    if len(structures) == len(members) == 1 and members[0].by_strain is None:
+    if len(structures) == len(members) == 1 and members[0][3:] == (None, None):
         return [_of_one(members[0])]
     cuts = np.cumsum([len(atoms) for atoms in structures])[:-1]
     energies = np.stack([_array(member.energies) for member in members])
@@ -112,7 +112,7 @@ def results_of(
 
 
 def _of_one(member: Prediction[Tensor] | Prediction[Array]) -> Results:
-    """Results of one molecule from one member: nothing to split or average."""
+    """Results of one molecule without charges: nothing to split or average."""
     energy = float(member.energies[0])
     per_atom, forces = _array(member.per_atom).copy(), _array(member.forces).copy()
     return {

@@ -43,8 +43,9 @@ def trace(
 
     Returns:
         ``f(parameters, buffers, parts)`` with the parts of a graph, giving energies of
-        molecules (M,) and atoms (*A) in eV and forces (*A, 3) in eV/Å, differentiable
-        in the weights; for graphs of any size whose `pair_parts` are one.
+        molecules (M,) and atoms (*A) in eV, forces (*A, 3) in eV/Å and, if the model
+        has them, charges (*A) in e, differentiable in the weights; for graphs of any
+        size whose `pair_parts` are one.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -52,14 +53,16 @@ def trace(
         parameters: dict[str, Tensor],
         buffers: dict[str, Tensor],
         parts: Parts,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         positions = parts["positions"].detach().requires_grad_()
         graph = kind(**{**parts, "positions": positions})
         found = functional_call(model, (parameters, buffers), (graph,))
         (gradient,) = torch.autograd.grad(
             found.molecules.sum(), positions, create_graph=True
         )
-        return found.molecules, found.atoms, -gradient
+        if found.charges is None:
+            return found.molecules, found.atoms, -gradient
+        return found.molecules, found.atoms, -gradient, found.charges
 
     # Equal sizes are taken for one symbol: trace with some that no weight has.
     taken = {n for p in model.parameters() for n in p.shape}

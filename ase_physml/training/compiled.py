@@ -33,8 +33,13 @@ class Evaluator:
 
     def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
         """Energies (M,), eV, and forces (*A, 3), eV/Å; both have gradients."""
+        energies, forces, _ = self.with_charges(graph)
+        return energies, forces
+
+    def with_charges(self, graph: AtomGraph) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Energies, forces and, if the model has them, charges (*A), e."""
         energies, forces = energy_and_forces(self.model, graph, create_graph=True)
-        return energies.molecules, forces
+        return energies.molecules, forces, energies.charges
 
     def energies_forces_and_stress(
         self, graph: PeriodicEdgeList
@@ -80,17 +85,21 @@ class CompiledEvaluator(Evaluator):
             return super().mask_logits(graph)
         return self._mask_logits(type(graph), parts_of(graph))
 
-    def energies_and_forces(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:
-        """Energies (M,), eV, and forces (*A, 3), eV/Å; both have gradients."""
+    def with_charges(self, graph: AtomGraph) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Energies, forces and, if the model has them, charges (*A), e."""
         kind = type(graph)
-        if _awkward(graph) or not issubclass(kind, AllPairs | PeriodicEdgeList):
-            return super().energies_and_forces(graph)
+        has_charges = self.model.config.has_charges
+        # Ewald's sum has as many terms as a cell wants, which no trace knows.
+        kinds = AllPairs if has_charges else AllPairs | PeriodicEdgeList
+        if _awkward(graph) or not issubclass(kind, kinds):
+            return super().with_charges(graph)
         if kind not in self._traced:
             traced = trace(self.model, graph.positions, kind)
             self._traced[kind] = torch.compile(traced, dynamic=True)
         compiled = self._traced[kind]
-        energies, _, forces = compiled(*weights_of(self.model), parts_of(graph))
-        return energies, forces
+        found = compiled(*weights_of(self.model), parts_of(graph))
+        energies, _, forces, *charges = found
+        return energies, forces, charges[0] if charges else None
 
     def _energies_of(self, kind: type[AtomGraph], parts: Parts) -> Tensor:
         return super().energies(kind(**parts))

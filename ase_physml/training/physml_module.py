@@ -29,12 +29,14 @@ class _Answer:
         energies: Energies (M,), eV.
         forces: Forces (M, N, 3), eV/Å; None if they are not read.
         stress: Stress (M, 3, 3), eV/Å^3; None if it is not read.
+        charges: Charges (M, N), e; None if the model has none.
     """
 
     at_rest: Tensor | None
     energies: Tensor
     forces: Tensor | None
     stress: Tensor | None
+    charges: Tensor | None = None
 
 
 class FrameContext:
@@ -129,6 +131,11 @@ class FrameContext:
         """Stress, of the first where they were displaced to, (M, 3, 3) eV/Å^3."""
         return self._given(self._answer.stress, "stress")
 
+    @property
+    def charges(self) -> Tensor:
+        """Charges, of the first where they were displaced to, (M, N) e."""
+        return self._given(self._answer.charges, "charges")
+
     def mask_logits(self, numbers: Tensor) -> Tensor:
         """Scores of elements of atoms, some of whose numbers (M, N) are hidden."""
         hidden = replace(self.batch, numbers=numbers)
@@ -168,9 +175,11 @@ class FrameContext:
             assert isinstance(graph, PeriodicEdgeList)
             energies, forces, stress = self.evaluator.energies_forces_and_stress(graph)
             return _Answer(at_rest, energies, forces.reshape(shape), stress)
-        if "forces" in self._read:
-            energies, forces = self.evaluator.energies_and_forces(graph)
-            return _Answer(at_rest, energies, forces.reshape(shape), None)
+        if self._read & {"forces", "charges"}:
+            energies, forces, charges = self.evaluator.with_charges(graph)
+            if charges is not None:
+                charges = charges.reshape(shape[:-1])
+            return _Answer(at_rest, energies, forces.reshape(shape), None, charges)
         return _Answer(at_rest, self.evaluator.energies(graph), None, None)
 
 

@@ -206,4 +206,5 @@ def test_a_recipe_tells_all_losses_of_this_package() -> None:
     assert FrameLosses.from_weights(forces=2).to_dict() == {
         "energy": 1.0, "forces": 2.0, "stress": 0.0, "difference": 0.0,
         "zero_force": 0.0, "bound": 0.0, "mask": 0.0, "denoise": 0.0,
+        "charges": 0.0, "dipole": 0.0,
     }  # fmt: skip

@@ -78,7 +78,7 @@ class Loss(ABC):
 class FrameLoss(Loss):
     """Base of losses of potentials: of structures, their energies and forces.
 
-    What it reads is any of "energies", "forces" and "stress".
+    What it reads is any of "energies", "forces", "stress" and "charges".
 
     Attributes:
         displaces: It looks at structures that noise has displaced.
