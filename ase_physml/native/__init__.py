@@ -13,10 +13,11 @@ vector unit; AOTInductor packages hold one processor's code and need torch's dis
 around them. The price is the first evaluation on a machine, which compiles for ten
 seconds or more; later processes find the loops on disk, half a second with numba.
 
-Tables are quintic, with 18 nodes or more in the narrowest radial basis function. For
-the potentials that are shipped their error is 1e-11 of the filters' values and 4e-9 per
-Å of their slopes; energies differ from the torch model's by less than 1e-9 eV, forces
-by less than 1e-8 eV/Å in float64.
+Tables are quintic, with 18 nodes or more in the narrowest radial basis function: of
+`qm9.pt` and `reactions.pt` their error is 3e-11 of the filters' values and 2e-8 per Å
+of their slopes at most, a fifth of it beyond 0.7 Å. Energies of structures up to 240
+atoms differ from the torch model's by less than 1e-8 eV, forces by less than 1e-8 eV/Å,
+in float64.
 """
 
 import warnings
