@@ -1,6 +1,7 @@
 """Batches of structures, and the tensors of a batch."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 import numpy as np
@@ -8,7 +9,12 @@ import torch
 from ase import Atoms
 
 from ase_physml.calculators.spread import Array
-from ase_physml.potential import Integers, Structures
+from ase_physml.potential import (
+    Integers,
+    LoadedPotential,
+    MoleculesFound,
+    Structures,
+)
 
 # Features of so many edges stay in the cache of a CPU core: a larger pass is slower.
 # Compiled kernels have less to do between two of them.
@@ -81,6 +87,17 @@ def native_batches_of(
             size = len(structures[index])
         passes[-1].append(index)
     return passes, rest
+
+
+def evaluate_in_threads(
+    loaded: LoadedPotential, batches: Sequence[Sequence[Atoms]], threads: int
+) -> list[MoleculesFound | None]:
+    """Output of compiled loops for batches of molecules, in threads of a core each."""
+    given = [arrays_of(some) for some in batches]
+    if len(given) < 2 or threads < 2:
+        return [loaded.evaluate_molecules(*arrays) for arrays in given]
+    with ThreadPoolExecutor(min(threads, len(given))) as pool:
+        return list(pool.map(lambda a: loaded.evaluate_molecules(*a), given))
 
 
 def arrays_of(structures: Sequence[Atoms]) -> tuple[Integers, Array, Integers]:

@@ -1,7 +1,6 @@
 """PhysML as an ASE calculator."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 from time import perf_counter
@@ -17,8 +16,8 @@ from ase_physml.calculators.base import Parameter, ParametricCalculator, number
 from ase_physml.calculators.baseline import Baseline
 from ase_physml.calculators.batching import (
     ATOMS_NATIVE,
-    arrays_of,
     batches_of,
+    evaluate_in_threads,
     native_batches_of,
     tensors_of,
 )
@@ -42,7 +41,7 @@ from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import PairParameters
 from ase_physml.neighbours import Search, VerletList, images_within
-from ase_physml.potential import LoadedPotential, Model, MoleculesFound
+from ase_physml.potential import LoadedPotential, Model
 from ase_physml.store.card import ModelCard
 from ase_physml.torch_state import plain_torch
 
@@ -313,9 +312,8 @@ class PhysMLCalculator(ParametricCalculator):
         threads = torch.get_num_threads()
         passes, rest = native_batches_of(structures, threads)
         batches = [[structures[index] for index in some] for some in passes]
-        for indices, some, found in zip(
-            passes, batches, self._loops(batches, threads), strict=True
-        ):
+        answers = evaluate_in_threads(self.loaded, batches, threads)
+        for indices, some, found in zip(passes, batches, answers, strict=True):
             if found is None:
                 rest += indices
                 continue
@@ -328,16 +326,6 @@ class PhysMLCalculator(ParametricCalculator):
             for index, result in zip(indices, said, strict=True):
                 results[index] = result
         return [[index] for index in rest]
-
-    def _loops(
-        self, batches: Sequence[Sequence[Atoms]], threads: int
-    ) -> list[MoleculesFound | None]:
-        """Output for batches of molecules, in threads of a core each."""
-        given = [arrays_of(some) for some in batches]
-        if len(given) < 2 or threads < 2:
-            return [self.loaded.evaluate_molecules(*arrays) for arrays in given]
-        with ThreadPoolExecutor(min(threads, len(given))) as pool:
-            return list(pool.map(lambda a: self.loaded.evaluate_molecules(*a), given))
 
     @plain_torch()
     def _evaluate_pass(

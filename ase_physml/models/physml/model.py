@@ -16,12 +16,12 @@ from ase_physml.models.architecture import Architecture
 from ase_physml.models.energy_model import Energies, EnergyModel
 from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.basis import RadialBasis, envelope
-from ase_physml.models.physml.charges import (
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.coulomb import (
     AtomicCharges,
     reciprocal_energies,
     screened,
 )
-from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.elements import (
     contact_depth,
     contact_radius,

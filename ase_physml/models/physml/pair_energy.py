@@ -6,7 +6,7 @@ The five betas come from both atoms' features through an MLP that is averaged ov
 orders of the pair, so that E_ij = E_ji. At d = beta4 the Lennard-Jones part has its
 minimum -beta2 (not zero, as the paper's text has it).
 
-Beyond the paper, "physical" pair terms take charges of atoms (see `charges`) in place
+Beyond the paper, "physical" pair terms take charges of atoms (see `coulomb`) in place
 of beta0 beta1, and their other betas start at chemistry: covalent radii inside bonds,
 van der Waals radii and depths of dispersion between atoms that are not bonded.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from ase_physml.graph import AtomGraph
-from ase_physml.models.physml.charges import charge_widths, coulomb_kernel
+from ase_physml.models.physml.coulomb import charge_widths, coulomb_kernel
 
 COULOMB = 14.399645
 """e^2 / (4 pi eps0) in eV Å."""

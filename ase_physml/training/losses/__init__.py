@@ -24,15 +24,15 @@ has, a metric for validations, recipes that make no sense with it.
 """
 
 # In one order, in which losses are registered and summed.
-from ase_physml.training.losses import charges, conformation, frames, targets
+from ase_physml.training.losses import conformation, electrostatics, frames, targets
 from ase_physml.training.losses.loss import FrameLoss, Loss, MoleculeLoss, register
 
 __all__ = [
     "FrameLoss",
     "Loss",
     "MoleculeLoss",
-    "charges",
     "conformation",
+    "electrostatics",
     "frames",
     "register",
     "targets",

@@ -13,12 +13,12 @@ from ase_physml import PhysMLCalculator
 from ase_physml.errors import StructureError
 from ase_physml.graph import AllPairs
 from ase_physml.models.energy_model import energy_and_forces
-from ase_physml.models.physml.charges import (
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.coulomb import (
     coulomb_kernel,
     reciprocal_energies,
     screened,
 )
-from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 
 SMALL = PhysMLConfig(
