@@ -23,6 +23,7 @@ in float64.
 import warnings
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,9 @@ from ase_physml.graph import AtomGraph, EdgeList, PeriodicEdgeList
 from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
+
+# Seconds after which somebody wonders what is going on.
+_LONG = 4.0
 
 if TYPE_CHECKING:
     from ase_physml.native.evaluator import NativePhysML
@@ -65,6 +69,9 @@ def failure(dtype: str) -> str:
     Args:
         dtype: "float32" or "float64"; loops are compiled for each of them.
     """
+    told = Timer(_LONG, warn_of_compilation)
+    told.daemon = True
+    told.start()
     try:
         config = PhysMLConfig(elements=(1,), width=2, depth=1, heads=1, n_basis=2)
         positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.74]])
@@ -75,7 +82,18 @@ def failure(dtype: str) -> str:
     except Exception as error:
         # Whatever a compiler, its libraries and its cache on disk raise.
         return f"{type(error).__name__}: {error}".splitlines()[0]
+    finally:
+        told.cancel()
     return ""
+
+
+def warn_of_compilation() -> None:
+    """Say why the first evaluation on a machine takes so long."""
+    warnings.warn(
+        "numba compiles the loops that evaluate PhysML for this processor, once: some "
+        "twenty seconds; backend='torch' does without",
+        stacklevel=2,
+    )
 
 
 @cache
