@@ -7,6 +7,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ase_physml import moved
+
 if TYPE_CHECKING:
     from ase_physml.calculators.molecular import HamNetCalculator, PhysChemCalculator
     from ase_physml.calculators.names import make_calculator
@@ -105,6 +107,8 @@ _LAZY = {
     "write_conformers": "ase_physml.workflows.conformers.library",
     "write_relaxed": "ase_physml.workflows.relax_many",
 }
+
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ EVALUATION = WORKFLOWS | {"evaluation"}
 # Room to the rooms it may import; a room that is not here fails the test.
 ALLOWED = {
     "errors": {"errors"},
+    "moved": {"moved"},
     "typed": {"errors", "typed"},
     "charges": {"errors", "charges"},
     "segment": {"errors", "segment"},

@@ -84,14 +84,14 @@ def test_structures_that_collapse_on_the_way(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    check = PhysMLCalculator.check
+    check = PhysMLCalculator._check
 
-    def strict(self: PhysMLCalculator, atoms: Atoms) -> None:
-        check(self, atoms)
+    def strict(self: PhysMLCalculator, atoms: Atoms, distances: bool = True) -> None:
+        check(self, atoms, distances)
         if len(atoms) == 5 and self.evaluations > 1:
             raise StructureError("atoms coincide")
 
-    monkeypatch.setattr(PhysMLCalculator, "check", strict)
+    monkeypatch.setattr(PhysMLCalculator, "_check", strict)
     paths = [tmp_path / f"{i}.traj" for i in range(3)]
     done = relax_many(structures[:3], calculator, steps=5, trajectories=paths)
     assert [type(one) for one in done] == [Relaxed, StructureError, Relaxed]
