@@ -9,7 +9,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 # Tests whose numbers another processor may round otherwise.
 NUMERIC := --ignore-glob="*_scripts.py" $(addprefix tests/, models calculators engines \
-	store workflows training test_graph.py test_neighbours.py test_segment.py)
+	native store workflows training test_graph.py test_neighbours.py test_segment.py)
 
 # A kind of torch's kernels that this machine has, but would not choose.
 OTHER := import torch; own = torch.backends.cpu.get_cpu_capability(); \
