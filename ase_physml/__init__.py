@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase_physml.workflows.alignment import mean_displacement, rmsd
     from ase_physml.workflows.band import BatchedNEB
     from ase_physml.workflows.conformers.generate import generate_conformers
-    from ase_physml.workflows.conformers.library import write_conformers
+    from ase_physml.workflows.conformers.runs import write_conformers
     from ase_physml.workflows.inputs import from_smiles, read_inputs
     from ase_physml.workflows.molecular_properties import (
         MolecularFingerprint,
@@ -104,7 +104,7 @@ _LAZY = {
     "relax_many": "ase_physml.workflows.relax_many",
     "relax_on": "ase_physml.workflows.relax_many",
     "rmsd": "ase_physml.workflows.alignment",
-    "write_conformers": "ase_physml.workflows.conformers.library",
+    "write_conformers": "ase_physml.workflows.conformers.runs",
     "write_relaxed": "ase_physml.workflows.relax_many",
 }
 

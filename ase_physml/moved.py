@@ -105,8 +105,8 @@ tasks.calibration: workflows.uncertainty
 tasks.committee: workflows.uncertainty
 tasks.conformer_choice: workflows.conformers.selection
 tasks.conformer_ensemble: workflows.conformers.embedding workflows.conformers.generate
-tasks.conformer_files: workflows.conformers.library
-tasks.conformer_runs: workflows.conformers.library data.files.text_table
+tasks.conformer_files: workflows.conformers.runs
+tasks.conformer_runs: workflows.conformers.runs data.files.text_table
 tasks.conformer_starts: workflows.conformers.embedding
 tasks.conformer_targets: workflows.conformers.embedding
 tasks.conformers: workflows.conformers.generate
@@ -154,8 +154,8 @@ training.yaml_recipe: training.recipe
 workflows.calibration: workflows.uncertainty
 workflows.conformer_choice: workflows.conformers.selection
 workflows.conformer_ensemble: workflows.conformers.embedding
-workflows.conformer_files: workflows.conformers.library
-workflows.conformer_runs: workflows.conformers.library data.files.text_table
+workflows.conformer_files: workflows.conformers.runs
+workflows.conformer_runs: workflows.conformers.runs data.files.text_table
 workflows.conformer_starts: workflows.conformers.embedding
 workflows.conformer_targets: workflows.conformers.embedding
 workflows.ends: workflows.alignment workflows.band

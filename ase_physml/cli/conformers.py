@@ -20,7 +20,7 @@ from ase_physml.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.conformers.library import LibraryReport
+    from ase_physml.workflows.conformers.runs import LibraryReport
 
 # With more molecules than this, only totals are printed.
 _LISTED = 50
@@ -67,7 +67,7 @@ def conformers(
     Exit code 1 if a molecule failed; the others are written all the same.
     """
     from ase_physml.workflows.conformers.embedding import ConformerSettings
-    from ase_physml.workflows.conformers.library import read_molecules, run_conformers
+    from ase_physml.workflows.conformers.runs import read_molecules, run_conformers
 
     check_file(out, overwrite=overwrite, resume=resume)
     settings = ConformerSettings(

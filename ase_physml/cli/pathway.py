@@ -167,7 +167,7 @@ def _read(
     inputs: list[str], column: str | None
 ) -> "tuple[dict[str, str | Ends], dict[str, DataError]]":
     """Reactions by unique names that can be names of folders, and bad rows."""
-    from ase_physml.workflows.conformers.library import read_molecules
+    from ase_physml.workflows.conformers.runs import read_molecules
     from ase_physml.workflows.inputs import file_safe, read_structures
     from ase_physml.workflows.pathway_ends import Ends
 

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from ase_physml.jobs.disk import write_json, writing
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.conformers.library import write_conformers
+from ase_physml.workflows.conformers.runs import write_conformers
 from ase_physml.workflows.pathway_ends import Ends
 from ase_physml.workflows.reaction_path import ReactionPath, write_images
 

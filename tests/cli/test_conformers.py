@@ -18,7 +18,7 @@ from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import save_model
-from ase_physml.workflows.conformers import library
+from ase_physml.workflows.conformers import runs
 
 Run = Callable[..., Result]
 LINES = ["C[C@H](O)C#N lactonitrile", "not-one bad", "", "C/C=C\\C", "OCCO glycol"]
@@ -88,7 +88,7 @@ def test_a_killed_run_is_resumed(
     whole, out = tmp_path / "whole.sdf", tmp_path / "out.sdf"
     arguments = (*molecules, "-n", "2", "-o")
     assert run(*arguments, whole).exit_code == 1
-    original = library.conformers_of
+    original = runs.conformers_of
     asked: list[str] = []
 
     def dies(smiles: Sequence[str], *rest: Any) -> Any:
@@ -98,7 +98,7 @@ def test_a_killed_run_is_resumed(
         return original(smiles, *rest)
 
     with monkeypatch.context() as kept:
-        kept.setattr(library, "conformers_of", dies)
+        kept.setattr(runs, "conformers_of", dies)
         assert run(*arguments, out).exit_code == 130
     assert not out.exists()
     other = run(*arguments, out, "--resume", "--seed", "1")
@@ -110,7 +110,7 @@ def test_a_killed_run_is_resumed(
         asked.extend(smiles)
         return original(smiles, *rest)
 
-    monkeypatch.setattr(library, "conformers_of", counts)
+    monkeypatch.setattr(runs, "conformers_of", counts)
     # Of the same work, it need not be asked for.
     assert run(*arguments, out).exit_code == 1
     assert asked == ["C[C@H](O)C#N", "CCCO"]

@@ -23,7 +23,7 @@ from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.store.checkpoint import load_potentials, save_model
 from ase_physml.workflows import prediction_tables, reaction_path, relax
-from ase_physml.workflows.conformers import library
+from ase_physml.workflows.conformers import runs
 
 NAMES = ("H2O", "CH4", "NH3")
 
@@ -185,7 +185,7 @@ def test_conformers_of_another_model_of_the_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(library, "join_libraries", dies)
+        patch.setattr(runs, "join_libraries", dies)
         assert call(*line).exit_code == 130
     content = bytearray(Path("c.pt").read_bytes())
     Path("c.pt").write_bytes(bytes(content))  # the same: it is no matter when
@@ -307,7 +307,7 @@ def test_folders_on_a_full_disk(
 @pytest.mark.parametrize(
     ("patched", "line"),
     [
-        ((library, "write_conformers"), ["conformers", "O"]),
+        ((runs, "write_conformers"), ["conformers", "O"]),
         ((prediction_tables.np, "save"), ["predict", "logs.pt", "in.smi"]),
     ],
 )

@@ -33,7 +33,7 @@ from ase_physml.chem.smiles import with_hydrogens, with_positions
 from ase_physml.data.files.smiles_file import read_smiles
 from ase_physml.errors import DataError
 from ase_physml.workflows.conformers.embedding import ConformerSettings
-from ase_physml.workflows.conformers.library import NamedSmiles, run_conformers
+from ase_physml.workflows.conformers.runs import NamedSmiles, run_conformers
 
 UNKNOWN = ("CHI_UNSPECIFIED", "STEREONONE")
 # SMILES speak of tetrahedra; RDKit reads a bent one, of phosphorus, as something else.
