@@ -169,18 +169,23 @@ KINDS: dict[str, tuple[Move, float]] = {
     "pulled": (pulled, 0.15),
     "rotated": (rotated, 0.15),
 }
-DIMERS, REACTIONS = 0.15, 0.15
+SHARES = {**{kind: share for kind, (_, share) in KINDS.items()}, "dimer": 0.15}
+REACTIONS = 0.15
 
 
 def frames(
-    data: RaggedSet, part: np.ndarray, paths: list[Reaction], seed: int
+    data: RaggedSet,
+    part: np.ndarray,
+    paths: list[Reaction],
+    kinds: list[str],
+    seed: int,
 ) -> Iterator[Frame]:
     """Frames without end, of one molecule after the other, each moved in some way."""
     random = np.random.default_rng(seed)
-    shares = np.array([*(s for _, s in KINDS.values()), DIMERS, REACTIONS])
-    if not paths:
-        shares[-1] = 0.0
-    names = [*KINDS, "dimer", "reaction"]
+    wanted = {kind: share for kind, share in SHARES.items() if kind in kinds}
+    if paths:
+        wanted["reaction"] = REACTIONS
+    names, shares = list(wanted), np.array(list(wanted.values()))
     for index in cycle(random.permutation(part)):
         kind = names[random.choice(len(names), p=shares / shares.sum())]
         frame = data[int(index)]
@@ -216,6 +221,7 @@ def main() -> None:
     parser.add_argument("--reactions", type=Path)
     parser.add_argument("--reactions-split", type=Path)
     parser.add_argument("--part", choices=("train", "val", "test"), default="train")
+    parser.add_argument("--kinds", nargs="*", choices=SHARES, default=list(SHARES))
     parser.add_argument("--count", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -231,10 +237,9 @@ def main() -> None:
         paths = [r for r in found if r.index[0] in chosen]
     metadata = Metadata(
         equilibrium=False,
-        source=f"training/delta/make_frames.py, {options.part} part of \
-        {data.path.name}",
+        source=f"training/delta/make_frames.py, {options.part} part of {data.path.name}",
     )
-    made = frames(data, part, paths, options.seed)
+    made = frames(data, part, paths, options.kinds, options.seed)
     with RaggedWriter(options.out, metadata, "f4") as out:
         for _ in track(range(options.count), "frames"):
             out.append(next(made))
