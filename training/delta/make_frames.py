@@ -127,8 +127,11 @@ def jittered(atoms: Atoms, random: Random) -> Atoms:
     return moved
 
 
-def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms:
-    """Two molecules, turned at random, so that their nearest atoms are so far apart."""
+def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms | None:
+    """Two molecules, turned at random, so that their nearest atoms are so far apart.
+
+    None if so little is a bond between two of their atoms.
+    """
     first, second = jittered(one, random), jittered(other, random)
     for molecule in (first, second):
         molecule.positions -= molecule.positions.mean(axis=0)
@@ -145,7 +148,8 @@ def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms:
             far = middle
     second.positions += far * axis
     both: Atoms = first + second
-    return both
+    n = len(first)
+    return None if any(i < n <= j for i, j in bonded_pairs(both)) else both
 
 
 def along(reaction: Reaction, random: Random) -> Atoms | None:
@@ -193,7 +197,7 @@ def frames(
         atoms = to_atoms(frame, labels=False)
         if kind == "dimer":
             other = data[int(random.choice(part))]
-            moved: Atoms | None = dimer(atoms, to_atoms(other, labels=False), random)
+            moved = dimer(atoms, to_atoms(other, labels=False), random)
         elif kind == "reaction":
             reaction = paths[random.integers(len(paths))]
             moved = along(reaction, random)
