@@ -239,10 +239,8 @@ def main() -> None:
         )
         found = reactions(RaggedSet(options.reactions))
         paths = [r for r in found if r.index[0] in chosen]
-    metadata = Metadata(
-        equilibrium=False,
-        source=f"training/delta/make_frames.py, {options.part} part of {data.path.name}",
-    )
+    origin = f"training/delta/make_frames.py, {options.part} part of {data.path.name}"
+    metadata = Metadata(equilibrium=False, source=origin)
     made = frames(data, part, paths, options.kinds, options.seed)
     with RaggedWriter(options.out, metadata, "f4") as out:
         for _ in track(range(options.count), "frames"):

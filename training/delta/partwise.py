@@ -8,7 +8,7 @@ Charges and dipoles are the baseline's, too. Run from this folder, or with it in
 PYTHONPATH.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -29,12 +29,13 @@ class Partwise(Calculator):
         potential: Potential on a baseline.
     """
 
-    implemented_properties: ClassVar = ["energy", "forces", "charges", "dipole"]
+    implemented_properties = ["energy", "forces", "charges", "dipole"]  # noqa: RUF012
 
     def __init__(self, potential: str) -> None:
         super().__init__(potential=potential)
         whole = PhysMLCalculator(potential)
-        assert whole.card is not None and whole.card.baseline
+        assert whole.card is not None
+        assert whole.card.baseline
         self.baseline = make_calculator(whole.card.baseline)
         # Of modules nobody knows that they are corrections: nothing is added to them.
         self.correction = PhysMLCalculator(list(whole.members))
@@ -47,7 +48,8 @@ class Partwise(Calculator):
     ) -> None:
         """Compute energy in eV, forces in eV/Å, charges in e, dipole in e Å."""
         super().calculate(atoms, properties, system_changes)
-        both: Atoms = self.atoms
+        assert self.atoms is not None
+        both = self.atoms
         whole = compute_one(self.baseline, both, self.implemented_properties)
         energy, forces = whole["energy"], np.array(whole["forces"])
         for part in molecules_of(both):

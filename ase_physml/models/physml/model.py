@@ -254,7 +254,6 @@ class PhysML(EnergyModel):
         between = graph.pair_distances(distance)
         return self.pair_energy.physical_parameters_of(graph, x, data, between)
 
-
     def pair_deviations(self, graph: AtomGraph) -> Tensor:
         """Logarithms of depth, exponent and distance over chemistry's, (*P, 3).
 

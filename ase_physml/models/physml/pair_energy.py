@@ -122,7 +122,7 @@ class PairEnergy(nn.Module):
         )
 
     def deviations_of(self, graph: AtomGraph, x: Tensor) -> Tensor:
-        """Logarithms of physical depth, exponent and distance over their start, (*P, 3).
+        """Logarithms of depth, exponent and distance over their start, (*P, 3).
 
         What a regulariser towards chemistry keeps small.
         """
