@@ -131,8 +131,8 @@ def _rows(records: Records) -> dict[str, Row]:
 
 def _badness(record: Record) -> float:
     """Largest error in units of its limit."""
-    height = float(record.get("height", 0.0))
-    return max(record["length"] / LENGTH, record["angle"] / ANGLE, height / FLAT, 0.0)
+    limits = {"length": LENGTH, "angle": ANGLE, "height": FLAT}
+    return max(float(record.get(k, 0.0)) / limit for k, limit in limits.items())
 
 
 TEXTBOOK = Suite(
