@@ -18,6 +18,7 @@ with its spread: large ones mark frames that it does not know.
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -54,13 +55,15 @@ CLOSEST = 0.65  # of the sum of covalent radii: what is nearer is left out
 ALONG_SADDLE = (0.6, 1.4)  # of the way from an end to the saddle, and beyond
 
 
-def thermal(atoms: Atoms, random: Random) -> Atoms:
+def thermal(
+    atoms: Atoms, random: Random, temperatures: tuple[float, float] = TEMPERATURES
+) -> Atoms:
     """Displaced in the modes of a generic force field, classically."""
     positions = torch.tensor(atoms.positions)[None]
     radii = torch.tensor(covalent_radii[atoms.numbers])[None]
     field = ValenceField(positions, torch.tensor(atoms.numbers)[None], radii)
     stiffness, modes = np.linalg.eigh(field.hessian()[0].numpy())
-    energy = units.kB * random.uniform(*TEMPERATURES)
+    energy = units.kB * random.uniform(*temperatures)
     # The six lowest move the molecule as a whole.
     sizes = np.sqrt(energy / np.maximum(stiffness[6:], 0.3))
     moved: Atoms = atoms.copy()
@@ -168,12 +171,8 @@ def along(reaction: Reaction, random: Random) -> Atoms | None:
     return jittered(images[random.integers(1, 5)], random)
 
 
-KINDS: dict[str, tuple[Move, float]] = {
-    "thermal": (thermal, 0.40),
-    "pulled": (pulled, 0.15),
-    "rotated": (rotated, 0.15),
-}
-SHARES = {**{kind: share for kind, (_, share) in KINDS.items()}, "dimer": 0.15}
+MOVES: dict[str, Move] = {"thermal": thermal, "pulled": pulled, "rotated": rotated}
+SHARES = {"thermal": 0.40, "pulled": 0.15, "rotated": 0.15, "dimer": 0.15}
 REACTIONS = 0.15
 
 
@@ -183,12 +182,14 @@ def frames(
     paths: list[Reaction],
     kinds: list[str],
     seed: int,
+    temperatures: tuple[float, float] = TEMPERATURES,
 ) -> Iterator[Frame]:
     """Frames without end, of one molecule after the other, each moved in some way."""
     random = np.random.default_rng(seed)
     wanted = {kind: share for kind, share in SHARES.items() if kind in kinds}
     if paths:
         wanted["reaction"] = REACTIONS
+    moves = {**MOVES, "thermal": partial(thermal, temperatures=temperatures)}
     names, shares = list(wanted), np.array(list(wanted.values()))
     for index in cycle(random.permutation(part)):
         kind = names[random.choice(len(names), p=shares / shares.sum())]
@@ -203,7 +204,7 @@ def frames(
             moved = along(reaction, random)
             label = reaction.reactant.smiles or reaction.name
         else:
-            moved = KINDS[kind][0](atoms, random)
+            moved = moves[kind](atoms, random)
         if moved is not None and sound(moved):
             bare = from_atoms(Atoms(moved.numbers, moved.positions))
             yield replace(bare, name=f"{kind}/{index}", smiles=label)
@@ -226,6 +227,9 @@ def main() -> None:
     parser.add_argument("--reactions-split", type=Path)
     parser.add_argument("--part", choices=("train", "val", "test"), default="train")
     parser.add_argument("--kinds", nargs="*", choices=SHARES, default=list(SHARES))
+    parser.add_argument(
+        "--temperatures", nargs=2, type=float, default=TEMPERATURES, metavar="K"
+    )
     parser.add_argument("--count", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -241,7 +245,8 @@ def main() -> None:
         paths = [r for r in found if r.index[0] in chosen]
     origin = f"training/delta/make_frames.py, {options.part} part of {data.path.name}"
     metadata = Metadata(equilibrium=False, source=origin)
-    made = frames(data, part, paths, options.kinds, options.seed)
+    kinds, between = options.kinds, tuple(options.temperatures)
+    made = frames(data, part, paths, kinds, options.seed, between)
     with RaggedWriter(options.out, metadata, "f4") as out:
         for _ in track(range(options.count), "frames"):
             out.append(next(made))
