@@ -30,6 +30,7 @@ from ase_physml.calculators.checks import (
     check_neutral_singlet,
     check_open,
     check_structure,
+    check_whole,
     warn_of_cells,
 )
 from ase_physml.calculators.coverage import unseen_distance
@@ -356,10 +357,13 @@ class PhysMLCalculator(ParametricCalculator):
     def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
         # The parts of a cell are what they were while its neighbours are.
         known = isinstance(search, VerletList) and not search.fresh
-        if self.advice.of_parts and not (known and isinstance(graph, PeriodicEdgeList)):
-            config = self.model.config
+        if known and isinstance(graph, PeriodicEdgeList):
+            return
+        config = self.model.config
+        if config.reads_whole or self.advice.of_parts:
             apart = unlinked_atoms(graph, config)
             if apart is not None:
+                check_whole(config, apart, self.potential)
                 self._warn_of_parts(*apart)
 
     def _warn_of_parts(self, i: int, j: int) -> None:
