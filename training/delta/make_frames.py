@@ -189,7 +189,10 @@ def frames(
     wanted = {kind: share for kind, share in SHARES.items() if kind in kinds}
     if paths:
         wanted["reaction"] = REACTIONS
-    moves = {**MOVES, "thermal": partial(thermal, temperatures=temperatures)}
+    moves: dict[str, Move] = {
+        **MOVES,
+        "thermal": partial(thermal, temperatures=temperatures),
+    }
     names, shares = list(wanted), np.array(list(wanted.values()))
     for index in cycle(random.permutation(part)):
         kind = names[random.choice(len(names), p=shares / shares.sum())]
