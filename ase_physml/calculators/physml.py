@@ -88,11 +88,10 @@ class PhysMLCalculator(ParametricCalculator):
         skin: How far in Å beyond the cutoffs neighbours of a periodic structure are
             listed, to find them again only when atoms have moved by half as much. It
             changes no result.
-        backend: "auto" evaluates on a CPU by compiled loops, several times faster for
+        backend: "auto" evaluates on a CPU by native code, several times faster for
             small molecules and equal to torch within 1e-6 eV and eV/Å, where the
-            potential is one that they know; "native" by them or not at all, "torch"
-            without them. The first evaluation on a machine compiles for ten
-            seconds or more.
+            potential is one that it knows; "native" by it or not at all, "torch"
+            without it.
 
     Raises:
         PotentialError: The potential cannot be loaded, the device cannot do dtype, or

@@ -170,7 +170,7 @@ class PhysML(EnergyModel):
         pairs = self.pair_energy.well(betas, between) * fading
         pairs = pairs + coulomb_energy(betas, between, *graph.pair_atoms(data.radii))
         if isinstance(graph, PeriodicEdgeList):
-            far = screened(between, self._splitting())
+            far = screened(between, self.splitting())
             pairs = pairs - COULOMB * betas.charge_product * far
         return pairs, graph.sum_pairs(pairs)
 
@@ -186,7 +186,8 @@ class PhysML(EnergyModel):
         contacts = self.contact_radii[species]
         return AtomData(charges, radii, contacts, self.contact_depths[species])
 
-    def _splitting(self) -> float:
+    def splitting(self) -> float:
+        """Ewald's splitting parameter of models with charges, 1/Å."""
         assert self.config.pair_cutoff is not None
         return _SPLIT / self.config.pair_cutoff
 
@@ -196,7 +197,7 @@ class PhysML(EnergyModel):
         parts = zip(
             graph.positions.split(sizes), charges.split(sizes), graph.cell, strict=True
         )
-        alpha = self._splitting()
+        alpha = self.splitting()
         return COULOMB * torch.cat([reciprocal_energies(*p, alpha) for p in parts])
 
     def encode(
