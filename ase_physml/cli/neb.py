@@ -16,6 +16,7 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    Jobs,
     Optimizer,
     beside,
     check_export,
@@ -50,7 +51,7 @@ def neb(
         str,
         typer.Option(
             help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite, emt."
+            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
         ),
     ] = "reactions.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
@@ -79,6 +80,7 @@ def neb(
     overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    jobs: Jobs = 1,
 ) -> None:
     """Find minimum energy paths; write path, barrier and a plot of each.
 
@@ -94,7 +96,7 @@ def neb(
         )
     check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
-    calculator = make_calculator_for(model, device, dtype)
+    calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
         fmax=fmax,

@@ -17,6 +17,7 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    Jobs,
     Optimizer,
     SmilesColumn,
     check_export,
@@ -66,7 +67,7 @@ def pathway(
         str,
         typer.Option(
             help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite, emt."
+            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
         ),
     ] = "reactions.pt",
     conformations: Annotated[
@@ -103,6 +104,7 @@ def pathway(
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    jobs: Jobs = 1,
 ) -> None:
     """Find reaction paths from SMILES: conformers of both sides, ends, path, barrier.
 
@@ -116,7 +118,7 @@ def pathway(
 
     check_file(uncertain, overwrite=True, option="--uncertain")
     reactions, unread = _read(inputs, smiles_column)
-    calculator = make_calculator_for(model, device, dtype)
+    calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
         fmax=fmax,
