@@ -19,11 +19,10 @@ from ase_physml.calculators.names import CalculatorLike
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.data.frame import Array
 from ase_physml.errors import StructureError
+from ase_physml.workflows.alignment import n_rotations
 from ase_physml.workflows.relax import check_is_atoms
 from ase_physml.workflows.together import Task, run_together
 
-# amu Å^2; a smaller moment of inertia is that of a line: an H 0.14 Å off it.
-_LINE = 0.02
 # What single points keep, and what a committee adds.
 _KEPT = ("energy", "free_energy", "forces", "dipole", "charges")
 
@@ -189,12 +188,6 @@ def rigid_motions(atoms: Atoms, free: npt.NDArray[np.int64], masses: Array) -> A
         moves += [np.cross(axis, atoms.positions - centre) for axis in turning]
     columns = np.stack([(root * move).ravel() for move in moves], axis=1)
     return np.linalg.qr(columns)[0]
-
-
-def n_rotations(atoms: Atoms) -> int:
-    """Number of rotations of a molecule: 3, of a line 2, of an atom 0."""
-    moments = atoms.get_moments_of_inertia()
-    return 0 if moments[-1] < _LINE else 2 if moments[0] < _LINE else 3
 
 
 def inner_basis(atoms: Atoms, free: npt.NDArray[np.int64], masses: Array) -> Array:

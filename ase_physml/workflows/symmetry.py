@@ -8,8 +8,7 @@ from ase import Atoms
 from scipy.spatial.distance import cdist
 
 from ase_physml.data.frame import Array
-from ase_physml.workflows.alignment import superpose
-from ase_physml.workflows.hessian import n_rotations
+from ase_physml.workflows.alignment import n_rotations, superpose
 
 TOLERANCE = 0.1
 """Distance, Å, within which atoms count as brought onto each other: relaxed structures

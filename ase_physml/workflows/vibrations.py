@@ -9,7 +9,8 @@ from ase import Atoms, units
 
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.data.frame import Array
-from ase_physml.workflows.hessian import Hessian, hessians, inner_basis, n_rotations
+from ase_physml.workflows.alignment import n_rotations
+from ase_physml.workflows.hessian import Hessian, hessians, inner_basis
 
 Shape = Literal["monatomic", "linear", "nonlinear", "held", "periodic"]
 """Shape of what vibrates, as ASE names those of molecules: which motions are none."""
@@ -142,6 +143,11 @@ def vibrations_of(hessian: Hessian) -> Vibrations:
     return Vibrations(
         hessian, shape_of(hessian), frequencies, modes, 1.0 / squares, intensities
     )
+
+
+def curvature(frequency: float) -> float:
+    """Curvature, eV/Å^2/amu, that a frequency in cm-1 is of."""
+    return float((frequency / _TO_CM) ** 2)
 
 
 def shape_of(hessian: Hessian) -> Shape:

@@ -11,11 +11,11 @@ from surfaces import Quadratic
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError, StructureError
+from ase_physml.workflows.alignment import n_rotations
 from ase_physml.workflows.hessian import (
     Hessian,
     hessians,
     inner_basis,
-    n_rotations,
     rigid_motions,
 )
 
