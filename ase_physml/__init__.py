@@ -40,10 +40,13 @@ if TYPE_CHECKING:
         relax_on,
         write_relaxed,
     )
+    from ase_physml.workflows.thermochemistry import Conditions, thermochemistry
+    from ase_physml.workflows.vibrations import Vibrations, vibrations_many
 
 __version__ = "0.1.0"
 __all__ = [
     "BatchedNEB",
+    "Conditions",
     "DaskWorkers",
     "HamNetCalculator",
     "MolecularFingerprint",
@@ -56,6 +59,7 @@ __all__ = [
     "ReactionPath",
     "Relaxed",
     "Search",
+    "Vibrations",
     "__version__",
     "find_paths",
     "find_pathway",
@@ -71,6 +75,8 @@ __all__ = [
     "relax_many",
     "relax_on",
     "rmsd",
+    "thermochemistry",
+    "vibrations_many",
     "write_conformers",
     "write_relaxed",
 ]
@@ -78,6 +84,7 @@ __all__ = [
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
+    "Conditions": "ase_physml.workflows.thermochemistry",
     "DaskWorkers": "ase_physml.jobs.dask",
     "HamNetCalculator": "ase_physml.calculators.molecular",
     "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
@@ -90,6 +97,7 @@ _LAZY = {
     "ReactionPath": "ase_physml.workflows.reaction_path",
     "Relaxed": "ase_physml.workflows.relax",
     "Search": "ase_physml.workflows.neb",
+    "Vibrations": "ase_physml.workflows.vibrations",
     "find_paths": "ase_physml.workflows.neb",
     "find_pathway": "ase_physml.workflows.pathway",
     "find_pathways": "ase_physml.workflows.pathway",
@@ -104,6 +112,8 @@ _LAZY = {
     "relax_many": "ase_physml.workflows.relax_many",
     "relax_on": "ase_physml.workflows.relax_many",
     "rmsd": "ase_physml.workflows.alignment",
+    "thermochemistry": "ase_physml.workflows.thermochemistry",
+    "vibrations_many": "ase_physml.workflows.vibrations",
     "write_conformers": "ase_physml.workflows.conformers.runs",
     "write_relaxed": "ase_physml.workflows.relax_many",
 }

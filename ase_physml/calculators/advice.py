@@ -62,15 +62,20 @@ class Advice:
             "0.4 eV): compute each part on its own and add up their energies",
         )
 
-    def warn_of_vibrations(self) -> None:
+    def warn_of_vibrations(self, *, asked: bool = False) -> None:
         """Say that vibrations are badly off, if ASE is about to compute some.
 
         ASE's `Vibrations`, `Infrared`, `Phonons` and whatever is derived from them tell
         a calculator nothing: they ask for forces of displaced structures, as a check of
         forces by finite differences does. Who asks is read off the call stack, which
         tells both apart and misses only displacements that are computed by hand.
+
+        Args:
+            asked: Whether the caller is, so that nobody need be looked for.
         """
-        if VIBRATIONS not in self._open or not _called_from(_SECOND_DERIVATIVES):
+        if VIBRATIONS not in self._open:
+            return
+        if not asked and not _called_from(_SECOND_DERIVATIVES):
             return
         self._say(
             VIBRATIONS,

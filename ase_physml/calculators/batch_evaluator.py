@@ -1,11 +1,16 @@
 """Results of many structures at once, as many as fit into memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from ase import Atoms
 
-from ase_physml.calculators.many import NEEDED, SharedCalculator, compute_each
+from ase_physml.calculators.many import (
+    NEEDED,
+    Results,
+    SharedCalculator,
+    compute_each,
+)
 from ase_physml.calculators.names import CalculatorLike, as_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 
@@ -60,11 +65,33 @@ class BatchEvaluator:
             StructureError: Naming the first structure that cannot be treated.
             MemoryError: One structure alone is too large.
         """
+        self._in_batches(self._compute, structures)
+
+    def results(self, structures: Sequence[Atoms]) -> list[Results]:
+        """Results of structures, which need no calculator from here.
+
+        Raises:
+            StructureError: Naming the first structure that cannot be treated.
+            MemoryError: One structure alone is too large.
+        """
+        found: list[Results] = []
+
+        def compute(some: Sequence[Atoms]) -> None:
+            found.extend(list(compute_each(self.calculator, some)))
+
+        self._in_batches(compute, structures)
+        return found
+
+    def _in_batches(
+        self,
+        compute: Callable[[Sequence[Atoms]], None],
+        structures: Sequence[Atoms],
+    ) -> None:
         start = 0
         while start < len(structures):
             some = structures[start : start + self.batch_size]
             try:
-                self._compute(some)
+                compute(some)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise

@@ -15,6 +15,7 @@ from torch import nn
 from ase_physml.calculators.molecular import ConformationCalculator
 from ase_physml.calculators.names import factory_of, make_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
+from ase_physml.calculators.processes import ProcessesCalculator
 from ase_physml.jobs.file_hash import cached_sha256
 from ase_physml.jobs.identity import CALLED, canonical, digest
 from ase_physml.store.registry import resolve
@@ -39,6 +40,8 @@ def identity_of(calculator: Calculator | str) -> dict[str, Any]:
         return {**about, CALLED: calculator, **made}
     if isinstance(calculator, PhysMLCalculator):
         return _potential(calculator)
+    if isinstance(calculator, ProcessesCalculator):
+        return identity_of(calculator.made_of)
     parts: dict[str, Any] = {CALLED: type(calculator).__name__}
     parts.update(_code(type(calculator)))
     if isinstance(calculator, ConformationCalculator):

@@ -16,6 +16,7 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    Jobs,
     Optimizer,
     beside,
     check_export,
@@ -36,7 +37,17 @@ if TYPE_CHECKING:
     from ase_physml.workflows.neb import PathOutcome, Search
     from ase_physml.workflows.reaction_path import ReactionPath
 
-_WRITTEN = (".traj", ".png", ".state.traj")
+_WRITTEN = (
+    ".traj",
+    ".png",
+    ".state.traj",
+    ".saddle.json",
+    ".saddle.xyz",
+    ".saddle.traj",
+    ".saddle.molden",
+)
+
+_COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
 EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
@@ -50,7 +61,7 @@ def neb(
         str,
         typer.Option(
             help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite, emt."
+            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
         ),
     ] = "reactions.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
@@ -64,6 +75,12 @@ def neb(
     relax_ends: Annotated[bool, typer.Option(help="Relax the ends first.")] = True,
     match: Annotated[
         bool, typer.Option(help="Reorder atoms of the product to those near.")
+    ] = False,
+    saddles: Annotated[
+        bool, typer.Option(help="Go on to the saddle, and certify it.")
+    ] = True,
+    zpe: Annotated[
+        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
     ] = False,
     any_domain: Annotated[
         bool, typer.Option(help="Even with a potential that has seen minima only.")
@@ -79,11 +96,13 @@ def neb(
     overwrite: Overwrite = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    jobs: Jobs = 1,
 ) -> None:
-    """Find minimum energy paths; write path, barrier and a plot of each.
+    """Find paths and their saddles; write path, barrier and certificate of each.
 
-    Exit code 1 if a reaction failed or its path gives no barrier: not converged, no
-    maximum inside, both ends one structure. The others are searched all the same.
+    Each gets PASS, WARN or FAIL: forces, one imaginary mode, both ends reached
+    downhill. Exit code 1 if a reaction failed or its path gives no barrier; the others
+    are searched all the same.
     """
     from ase_physml.workflows.neb import Search
     from ase_physml.workflows.reaction_path import ReactionPath
@@ -94,7 +113,7 @@ def neb(
         )
     check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
-    calculator = make_calculator_for(model, device, dtype)
+    calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
         fmax=fmax,
@@ -104,6 +123,8 @@ def neb(
         relax_ends=relax_ends,
         match=match,
         any_domain=any_domain,
+        certify=saddles,
+        zero_point=zpe,
     )
     check_export(calculator, uncertain)
     console = make_console()
@@ -187,12 +208,14 @@ def _write(
     from ase_physml.jobs.disk import writing
     from ase_physml.workflows.plots import plot_path
     from ase_physml.workflows.reaction_path import write_images
+    from ase_physml.workflows.saddle_files import write_certificate
 
     if isinstance(outcome, Exception):
         return outcome
     try:
         with writing(stem.parent, "go on with --resume"):
             plot_path(outcome, beside(stem, ".png"), fmax)
+        write_certificate(stem, outcome)
         write_images(outcome.images, beside(stem, ".traj"), made_of)
     except WriteError:
         raise
@@ -213,30 +236,55 @@ def print_paths(
 
     table = make_table(f"paths on the surface of {potential}")
     table.add_column("reaction", overflow="fold")
-    for column in ("barrier (eV)", "reaction (eV)", "saddle", "fmax (eV/Å)", "steps"):
+    table.add_column("verdict")
+    for column in ("barrier (eV)", "back (eV)", "reaction (eV)"):
         table.add_column(column, justify="right")
-    table.add_column("converged")
+    for column in ("mode (cm-1)", "band fmax (eV/Å)", "steps"):
+        table.add_column(column, justify="right")
     for name, result in results.items():
         if isinstance(result, Exception):
-            table.add_row(escape(name), "", "", "", "", "", "[red]failed[/]")
+            table.add_row(escape(name), "[red]failed[/]")
             continue
         table.add_row(
             escape(name),
+            f"[{_COLOURS[result.grade]}]{result.grade}[/]",
             _barrier(result),
+            f"{result.barrier_back:.3f}" if result.sound else "none",
             f"{result.reaction_energy:+.3f}",
-            f"image {result.saddle}" if result.sound else "none",
+            _mode(result),
             f"{result.forces[-1]:.3f}",
             str(len(result.forces) - 1),
-            "yes" if result.converged else "[yellow]no[/]",
         )
     console.print(table)
     paths = {n: r for n, r in results.items() if not isinstance(r, Exception)}
     for name, path in paths.items():
-        for flaw in path.flaws:
-            console.print(f"[yellow]{escape(f'{name}: {flaw}')}[/]", soft_wrap=True)
+        for line in _lines(path):
+            colour = _COLOURS[path.grade]
+            console.print(f"[{colour}]{escape(f'{name}: {line}')}[/]", soft_wrap=True)
         for remark in path.remarks:
             console.print(f"{name}: {remark}", markup=False, soft_wrap=True)
     return not all(path.sound for path in paths.values())
+
+
+def _lines(path: "ReactionPath") -> list[str]:
+    """Reasons of the verdict, and barriers with zero-point energies."""
+    said = list(path.flaws)
+    if path.certificate is not None:
+        said = list(path.certificate.reasons)
+    if path.sound and path.top is not None and path.top.zero_point is not None:
+        forward, back = path.top.zero_point
+        said.append(
+            f"with zero-point energies {path.barrier + forward:.3f} eV, back "
+            f"{path.barrier_back + back:.3f} eV"
+        )
+    return said
+
+
+def _mode(path: "ReactionPath") -> str:
+    """Frequency of the imaginary mode of the saddle."""
+    if path.top is None or not len(path.top.vibrations.imaginary):
+        return ""
+    return f"{-path.top.vibrations.imaginary[0]:.0f}i"
 
 
 def _barrier(path: "ReactionPath") -> str:

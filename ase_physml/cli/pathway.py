@@ -17,6 +17,7 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    Jobs,
     Optimizer,
     SmilesColumn,
     check_export,
@@ -43,6 +44,10 @@ _WRITTEN = (
     "path.traj",
     "path.state.traj",
     "path.png",
+    "path.saddle.json",
+    "path.saddle.xyz",
+    "path.saddle.traj",
+    "path.saddle.molden",
 )
 
 
@@ -66,7 +71,7 @@ def pathway(
         str,
         typer.Option(
             help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite, emt."
+            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
         ),
     ] = "reactions.pt",
     conformations: Annotated[
@@ -89,6 +94,12 @@ def pathway(
     match: Annotated[
         bool, typer.Option(help="Of files: reorder atoms of the product to those near.")
     ] = False,
+    saddles: Annotated[
+        bool, typer.Option(help="Go on to the saddle, and certify it.")
+    ] = True,
+    zpe: Annotated[
+        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
+    ] = False,
     any_domain: Annotated[
         bool, typer.Option(help="Even with a potential that has seen minima only.")
     ] = False,
@@ -103,12 +114,13 @@ def pathway(
     seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    jobs: Jobs = 1,
 ) -> None:
-    """Find reaction paths from SMILES: conformers of both sides, ends, path, barrier.
+    """Find reaction paths from SMILES: conformers of both sides, ends, path, saddle.
 
-    Each step leaves its files: reactant.xyz and product.xyz, ends.traj, path.traj and
-    path.png. Exit code 1 if a reaction failed or its path gives no barrier; the others
-    are searched all the same.
+    Each step leaves its files: reactant.xyz and product.xyz, ends.traj, path.traj,
+    path.png and path.saddle.*, with PASS, WARN or FAIL. Exit code 1 if a reaction
+    failed or its path gives no barrier; the others are searched all the same.
     """
     from ase_physml.workflows.conformers.embedding import ConformerSettings
     from ase_physml.workflows.neb import Search
@@ -116,7 +128,7 @@ def pathway(
 
     check_file(uncertain, overwrite=True, option="--uncertain")
     reactions, unread = _read(inputs, smiles_column)
-    calculator = make_calculator_for(model, device, dtype)
+    calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
         fmax=fmax,
@@ -125,6 +137,8 @@ def pathway(
         optimizer=optimizer.value,
         end_fmax=end_fmax,
         any_domain=any_domain,
+        certify=saddles,
+        zero_point=zpe,
     )
     settings = PathwaySettings(ConformerSettings(n, seed), conformations, match, search)
     check_export(calculator, uncertain)
@@ -195,6 +209,7 @@ def _read(
 def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOutcome":
     """Plot the path, unless an earlier run, which saw all steps, has plotted it."""
     from ase_physml.workflows.plots import plot_path
+    from ase_physml.workflows.saddle_files import write_certificate
 
     if isinstance(outcome, Exception) or outcome.path is None:
         return outcome
@@ -202,6 +217,7 @@ def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOu
     try:
         if len(outcome.path.forces) > 1 or not plot.exists():
             plot_path(outcome.path, plot, fmax)
+        write_certificate(folder / "path", outcome.path)
     except Exception as error:
         return error
     return outcome

@@ -17,25 +17,27 @@ from ase_physml.cli.outputs import (
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
     Dtype,
+    Jobs,
     MaxAtoms,
     Optimizer,
     Scheduler,
     SmilesColumn,
     beside,
     check_export,
+    make_calculator_for,
     make_console,
     make_table,
     open_workers,
     print_doubts,
     print_errors,
 )
-from ase_physml.errors import PhysMLError, StructureError, WriteError
+from ase_physml.errors import PhysMLError, PotentialError, StructureError, WriteError
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
 
-    from ase_physml.calculators.physml import PhysMLCalculator
     from ase_physml.workflows.relax import Relaxed
     from ase_physml.workflows.relax_many import Outcome, PotentialOptions
 
@@ -57,7 +59,8 @@ def relax(
         str,
         typer.Option(
             help="Shipped name or path: qm9.pt (H C N O, fast), qm9_delta.pt (H C N O, "
-            "accurate), organic_delta.pt (and F P S Cl Br, accurate); physml list."
+            "accurate), organic_delta.pt (and F P S Cl Br, accurate), physml list; or "
+            "a calculator: tblite:GFN2-xTB, emt, module:factory."
         ),
     ] = "qm9.pt",
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("relaxed"),
@@ -85,6 +88,7 @@ def relax(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
     compiled: Annotated[bool, typer.Option(help="Compile first; for many.")] = False,
+    jobs: Jobs = 1,
     scheduler: Scheduler = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
 ) -> None:
@@ -92,6 +96,7 @@ def relax(
 
     Exit code 1 if an input failed; the others are relaxed all the same.
     """
+    from ase_physml.calculators.names import name_of
     from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.inputs import read_inputs
     from ase_physml.workflows.relax import Relaxed
@@ -106,7 +111,9 @@ def relax(
     check_file(uncertain, overwrite=True, option="--uncertain")
     check_file(collect, overwrite=True, option="--collect")
     potential = PotentialOptions(model, device, dtype.value, compiled)
-    calculator = potential.calculator()
+    if scheduler is not None and jobs > 1:
+        raise PotentialError("--jobs is of this machine, --scheduler has its own: one")
+    calculator = make_calculator_for(model, device, dtype, jobs, compiled)
     check_export(calculator, uncertain)
     console = make_console()
     results: dict[str, Outcome | None] = {}
@@ -128,13 +135,13 @@ def relax(
         place.begin()
         missing = {n: start for n, start in starts.items() if results[n] is None}
         _relax(missing, out, potential, calculator, options, results, place.going_on)
-    _print_table(console, results, calculator.potential)
+    _print_table(console, results, name_of(calculator))
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
     doubts = {name: one.doubt for name, one in relaxed.items()}
     print_doubts(console, doubts, calculator, uncertain)
     if collect is not None and relaxed:
-        write_relaxed(collect, relaxed, calculator.potential)
+        write_relaxed(collect, relaxed, name_of(calculator))
     if print_errors(results):
         raise typer.Exit(1)
 
@@ -155,7 +162,7 @@ def _relax(
     starts: "dict[str, Atoms]",
     out: Path,
     potential: "PotentialOptions",
-    calculator: "PhysMLCalculator",
+    calculator: "Calculator",
     options: _Options,
     results: "dict[str, Outcome | None]",
     resume: bool,
@@ -198,7 +205,7 @@ def _relax(
 def _earlier(
     starts: "dict[str, Atoms]",
     out: Path,
-    calculator: "PhysMLCalculator",
+    calculator: "Calculator",
     options: _Options,
 ) -> "dict[str, Relaxed]":
     """Results of an earlier run, each with its last file: the final structure.

@@ -43,6 +43,11 @@ MaxAtoms = Annotated[
     typer.Option(min=1, help="Without hydrogens, that a SMILES may have [200]."),
 ]
 
+Jobs = Annotated[
+    int,
+    typer.Option(min=1, help="Processes, of a calculator that is no potential."),
+]
+
 
 class Optimizer(StrEnum):
     """Optimizers of ASE."""
@@ -135,11 +140,14 @@ def open_workers(scheduler: str | None, processes: int = 1) -> "Iterator[Workers
         yield workers
 
 
-def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
-    """Calculator of a name; device and precision are of potentials, not of others.
+def make_calculator_for(
+    model: str, device: str, dtype: Dtype, jobs: int = 1, compiled: bool = False
+) -> "Calculator":
+    """Calculator of a name; some options are of potentials, one of all others.
 
     Raises:
-        PotentialError: No such calculator, or one without forces.
+        PotentialError: No such calculator, one without forces, or an option that is not
+            for it.
     """
     from ase_physml.calculators.names import (
         as_calculator,
@@ -147,9 +155,25 @@ def make_calculator_for(model: str, device: str, dtype: Dtype) -> "Calculator":
         make_calculator,
     )
 
-    if not is_potential(model):
-        return as_calculator(model)
-    return make_calculator(model, device=device, dtype=dtype.value)
+    if is_potential(model):
+        if jobs > 1:
+            raise PotentialError(
+                f"--jobs {jobs}: {model} computes batches, in as many threads as "
+                "OMP_NUM_THREADS says; processes are for calculators that compute one "
+                "structure at a time, such as tblite"
+            )
+        return make_calculator(
+            model, device=device, dtype=dtype.value, compiled=compiled
+        )
+    given = {"--device": device != "auto", "--dtype": dtype != "float64"}
+    for option, asked in {**given, "--compiled": compiled}.items():
+        if asked:
+            raise PotentialError(f"{option} is of potentials, and {model} is none")
+    if jobs > 1:
+        from ase_physml.calculators.processes import ProcessesCalculator
+
+        return ProcessesCalculator(model, jobs)
+    return as_calculator(model)
 
 
 def _threshold(calculator: "Calculator") -> float | None:

@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ase_physml.errors import DataError
 
@@ -87,6 +87,46 @@ class Processes:
             return
         with _single_threaded():
             yield from _in_processes(units, work, self.count)
+
+
+class StandingPool:
+    """Processes of this machine for many short batches of work, one thread each.
+
+    They start at the first batch and end with this process.
+
+    Args:
+        count: Number of processes.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
+        """Results in the order of the jobs.
+
+        Args:
+            work: Function at the top level of a module, or a partial of one.
+            jobs: Jobs; they and results travel between processes.
+
+        Raises:
+            DataError: A process died.
+        """
+        with _single_threaded():  # read when a process starts, at the first jobs
+            if self._pool is None:
+                context = mp.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self.count, context, _end_with_parent)
+            try:
+                return list(self._pool.map(work, jobs))
+            except BrokenProcessPool as error:
+                self._pool = None
+                raise DataError(
+                    "a process died at its work (killed, out of memory, or a crash); "
+                    "run again with fewer processes if memory was short"
+                ) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"count": self.count, "_pool": None}
 
 
 def _in_processes(

@@ -30,6 +30,8 @@ from ase_physml.workflows.constraints import (
 # Å; cells that differ by less were rounded by a file.
 _ROUNDED = 1e-4
 _ROUNDS = 20
+# amu Å^2; a smaller moment of inertia is that of a line: an H 0.14 Å off it.
+_LINE = 0.02
 
 
 def mean_displacement(positions: Array, reference: Array) -> float:
@@ -72,6 +74,12 @@ def superpose(
     turn = _best_rotation(positions[some] - centre, reference[some] - goal)
     turned: Array = turn.apply(positions - centre) + goal
     return turned
+
+
+def n_rotations(atoms: Atoms) -> int:
+    """Number of rotations of a molecule: 3, of a line 2, of an atom 0."""
+    moments = atoms.get_moments_of_inertia()
+    return 0 if moments[-1] < _LINE else 2 if moments[0] < _LINE else 3
 
 
 def _best_rotation(vectors: Array, onto: Array) -> Rotation:
@@ -152,8 +160,16 @@ def align_ends(reactant: Atoms, product: Atoms, match: bool = False) -> Atoms:
     check_same_constraints(reactant, aligned)
     if placement.aligned:
         turn_onto(reactant, aligned)
+        _keep_heavy(reactant, aligned)
     check_allowed(reactant, shifts(reactant, aligned))
     return aligned
+
+
+def _keep_heavy(reactant: Atoms, product: Atoms) -> None:
+    """Turn a line so that its heavy atoms meet: HCN and HNC else exchange C and N."""
+    heavy = np.flatnonzero(reactant.numbers != 1)
+    if len(heavy) > 1 and n_rotations(reactant) == n_rotations(product) == 2:
+        product.positions = superpose(product.positions, reactant.positions, heavy)
 
 
 def turn_onto(target: Atoms, atoms: Atoms) -> None:

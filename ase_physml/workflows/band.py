@@ -14,7 +14,7 @@ from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.calculators.many import NEEDED
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
-from ase_physml.workflows.alignment import distances, turn_onto
+from ase_physml.workflows.alignment import distances, n_rotations, turn_onto
 from ase_physml.workflows.constraints import holds_in_space, names_of
 from ase_physml.workflows.relax import check_is_atoms
 
@@ -22,6 +22,8 @@ from ase_physml.workflows.relax import check_is_atoms
 _COLLISION = 0.4
 # Å; two atoms that trade places meet in the middle.
 _MEETING = 0.05
+# Å; on a line, what moves further passes another atom, and how far around it.
+_PASSING, _AROUND = 1.5, 1.2
 
 
 class BatchedNEB(NEB):
@@ -166,10 +168,30 @@ def interpolate(
         mic = bool(images[0].pbc.any())
     band = NEB(images, method="improvedtangent")
     band.interpolate("linear", mic, apply_constraint)
+    _leave_the_line(images)
     check_meeting(images)
     if method == "idpp":
         idpp_interpolate(band, traj=None, log=None, mic=mic)
         check_path(images)
+
+
+def _leave_the_line(images: list[Atoms]) -> None:
+    """Lead the atom that moves furthest around the others, where all lie on a line.
+
+    On a line atoms can only run through each other, and no force leads off it.
+    """
+    first, last = images[0], images[-1]
+    free = not first.pbc.any() and not first.constraints
+    if not free or len(first) < 3 or not (n_rotations(first) == n_rotations(last) == 2):
+        return
+    moves = np.linalg.norm(last.positions - first.positions, axis=1)
+    moves[first.get_masses() > first.get_masses().min()] *= 0.5
+    mover = int(moves.argmax())
+    if moves[mover] < _PASSING:
+        return
+    _, axes = first.get_moments_of_inertia(vectors=True)
+    for image, share in zip(images, np.linspace(0.0, np.pi, len(images)), strict=True):
+        image.positions[mover] += _AROUND * np.sin(share) * axes[-1]
 
 
 def check_meeting(images: list[Atoms]) -> None:

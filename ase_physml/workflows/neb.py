@@ -1,6 +1,6 @@
 """Minimum energy paths of reactions: relaxed ends, interpolation, bands in batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +14,7 @@ from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends, placement_of
 from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
+from ase_physml.workflows.certified import certified
 from ase_physml.workflows.reaction_path import (
     ReactionPath,
     one_structure,
@@ -49,6 +50,9 @@ class Search:
         end_fmax: Threshold of the largest force on these, eV/Å.
         match: Whether to reorder the product's atoms; see `align_ends`.
         any_domain: Whether to search with a potential that has seen minima only.
+        certify: Whether to go on from the highest image to the saddle, and to certify
+            that; see `find_saddles`.
+        zero_point: Whether to compute zero-point energies of saddle and ends.
     """
 
     images: int = 9
@@ -60,6 +64,8 @@ class Search:
     end_fmax: float = 0.01
     match: bool = False
     any_domain: bool = False
+    certify: bool = True
+    zero_point: bool = False
 
 
 PathOutcome = ReactionPath | Exception
@@ -109,15 +115,19 @@ def find_paths(
     bands: dict[int, BatchedNEB] = {}
     about: dict[int, tuple[str, ...]] = {}
     outcomes: dict[int, PathOutcome] = {}
-    for index, pair in enumerate(_relaxed_ends(ends, calculator, search)):
+    earlier: dict[int, list[Atoms]] = {}
+    for index, state in enumerate(states or ()) if resume else ():
         made = None if made_of is None else made_of[index]
         try:
-            earlier = (
-                read_images(states[index], made)
-                if states is not None and resume
-                else []
-            )
-            images = earlier or _interpolated(pair, search)
+            earlier[index] = read_images(state, made)
+        except Exception as error:
+            outcomes[index] = error
+    begun = {index for index, images in earlier.items() if images}
+    for index, pair in enumerate(_relaxed_ends(ends, calculator, search, begun)):
+        if index in outcomes:
+            continue
+        try:
+            images = earlier.get(index) or _interpolated(pair, search)
             bands[index] = _band(images, calculator)
             about[index] = _about(pair, images)
         except Exception as error:
@@ -142,7 +152,10 @@ def find_paths(
             seconds,
             about[index],
         )
-    return [outcomes[index] for index in range(len(ends))]
+    found = [outcomes[index] for index in range(len(ends))]
+    if search.certify:
+        found = certified(found, calculator, search.zero_point)
+    return found
 
 
 def _run(
@@ -228,16 +241,25 @@ def check_search(search: Search, calculator: Calculator) -> None:
 
 
 def _relaxed_ends(
-    ends: Sequence[tuple[Atoms, Atoms]], calculator: Calculator, search: Search
+    ends: Sequence[tuple[Atoms, Atoms]],
+    calculator: Calculator,
+    search: Search,
+    begun: Collection[int],
 ) -> list[tuple[Atoms, Atoms] | Exception]:
+    """Ends of each reaction; those of bands that are begun are relaxed already."""
     pairs = [_checked(pair, index) for index, pair in enumerate(ends)]
     if not search.relax_ends:
         return pairs
-    flat = [end for pair in pairs if isinstance(pair, tuple) for end in pair]
+    raw = {
+        index: pair
+        for index, pair in enumerate(pairs)
+        if isinstance(pair, tuple) and index not in begun
+    }
+    flat = [end for pair in raw.values() for end in pair]
     found = iter(relax_many(flat, calculator, fmax=search.end_fmax))
     return [
-        pair if isinstance(pair, Exception) else _relaxed(next(found), next(found))
-        for pair in pairs
+        _relaxed(next(found), next(found)) if index in raw else pair
+        for index, pair in enumerate(pairs)
     ]
 
 

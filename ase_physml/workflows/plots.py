@@ -1,4 +1,4 @@
-"""Plots of relaxations and of reaction paths."""
+"""Plots of relaxations, of reaction paths and of spectra."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from ase_physml.errors import PhysMLError
 from ase_physml.jobs.disk import atomic_write
 from ase_physml.workflows.reaction_path import ReactionPath
 from ase_physml.workflows.relax import Relaxed
+from ase_physml.workflows.vibrations import Vibrations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,8 +77,37 @@ def plot_path(path: ReactionPath, out: Path, fmax: float) -> None:
     save_figure(figure, out, f"reaction energy {path.reaction_energy:+.3f} eV{verdict}")
 
 
+def plot_spectrum(vibrations: Vibrations, out: Path, width: float = 20.0) -> None:
+    """Infrared spectrum of a structure, or its density of modes, as a PNG.
+
+    Args:
+        vibrations: Vibrations of one structure.
+        out: File to write, replaced if it exists.
+        width: Width of a line at half its height, cm-1.
+
+    Raises:
+        PhysMLError: matplotlib is missing.
+    """
+    figure = new_figure()
+    axes = figure.subplots()
+    found, heights = vibrations.frequencies, vibrations.intensities
+    about = "IR intensity (km/mol)"
+    if heights is None:
+        heights, about = np.ones(len(found)), "modes (no dipoles, no intensities)"
+    real = found > 0.0
+    grid = np.linspace(0.0, 1.05 * max(found.max(initial=0.0), 1000.0), 2000)
+    lines = 1.0 / (1.0 + ((grid[:, None] - found[real]) / (0.5 * width)) ** 2)
+    axes.plot(grid, lines @ heights[real], color="tab:blue", lw=1)
+    axes.vlines(found[real], 0.0, heights[real], color="tab:red", lw=0.8)
+    axes.invert_xaxis()
+    axes.set(xlabel="wavenumber (cm⁻¹)", ylabel=about)
+    wrong = len(vibrations.imaginary)
+    said = f"{len(found)} modes" + (f", {wrong} of them imaginary" if wrong else "")
+    save_figure(figure, out, said)
+
+
 def new_figure() -> "Figure":
-    """A figure of two panels.
+    """A figure, wide enough for two panels.
 
     Raises:
         PhysMLError: matplotlib is missing.

@@ -19,7 +19,9 @@ from ase_physml.calculators.spread import energy_spread
 from ase_physml.jobs.disk import atomic_write, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import shifts
+from ase_physml.workflows.certificate import Certificate, Grade
 from ase_physml.workflows.relax import AFRESH
+from ase_physml.workflows.saddles import Saddle
 from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
 
 # Å; relaxations to one minimum end within this, and no reaction moves atoms so little.
@@ -51,6 +53,9 @@ class ReactionPath:
         flaws: Reasons why the path gives no barrier; see `judge`.
         remarks: Notes on the path: how its ends were brought together, a minimum
             inside, ends that did not relax.
+        certificate: Certificate of the saddle found from its highest image; None where
+            that was not asked for.
+        top: That saddle; None where there is none.
     """
 
     images: list[Atoms]
@@ -62,21 +67,52 @@ class ReactionPath:
     doubt: Doubt | None = None
     flaws: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    certificate: Certificate | None = None
+    top: Saddle | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether the path has converged over a maximum inside: its barrier is one."""
+        """Whether its barrier is one.
+
+        With a certificate, whether the saddle joins the ends; without, whether the band
+        has converged over a maximum inside.
+        """
+        if self.certificate is not None:
+            return self.certificate.joins
         return not self.flaws
 
     @property
+    def grade(self) -> Grade:
+        """PASS, WARN or FAIL; without a certificate no path is a PASS."""
+        if self.certificate is not None:
+            return self.certificate.grade
+        return "FAIL" if self.flaws else "WARN"
+
+    @property
     def verdict(self) -> str:
-        """The flaws, or "converged"."""
+        """Grade and reasons of the certificate; without one the band's flaws."""
+        if self.certificate is not None:
+            return f"{self.grade}: {self.certificate.reason}"
         return "; ".join(self.flaws) or "converged"
 
     @property
     def barrier(self) -> float:
-        """Energy of the highest image above the first, eV."""
+        """Energy of the saddle above the first image, eV; else of the highest image."""
+        if self.sound and self.top is not None and self.top.barriers is not None:
+            return self.top.barriers[0]
         return float(self.energies.max() - self.energies[0])
+
+    @property
+    def barrier_back(self) -> float:
+        """Energy of the same above the last image, eV."""
+        return self.barrier - self.reaction_energy
+
+    @property
+    def transition_state(self) -> Atoms:
+        """The saddle, with energy and forces; the highest image where there is none."""
+        if self.sound and self.top is not None:
+            return self.top.atoms
+        return self.images[self.saddle]
 
     @property
     def reaction_energy(self) -> float:

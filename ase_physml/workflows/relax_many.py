@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from ase import Atoms
-from ase.calculators.calculator import all_properties
+from ase.calculators.calculator import Calculator, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
-from ase_physml.calculators.names import CalculatorLike
+from ase_physml.calculators.names import CalculatorLike, as_calculator, is_potential
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.calculators.provenance import identity_of, model_identity
 from ase_physml.data.conversion import from_atoms
@@ -201,10 +201,11 @@ def write_relaxed(path: Path, done: Mapping[str, Relaxed], potential: str) -> No
 
 @dataclass(frozen=True)
 class PotentialOptions:
-    """A potential by name, as it travels to workers; see `PhysMLCalculator`.
+    """A calculator by name, as it travels to workers; see `make_calculator`.
 
     Attributes:
-        model: Shipped name, or a path that workers find too.
+        model: Shipped name, or a path that workers find too; or another calculator,
+            such as "tblite:GFN2-xTB", which has no other options.
         device: Device of the workers: "auto", "cpu" or "cuda".
         dtype: Precision of the calculation.
         compiled: Whether to compile it first.
@@ -217,12 +218,14 @@ class PotentialOptions:
     compiled: bool = False
     version: str = ""
 
-    def calculator(self) -> PhysMLCalculator:
+    def calculator(self) -> Calculator:
         """A new calculator.
 
         Raises:
-            PotentialError: See `PhysMLCalculator`.
+            PotentialError: See `PhysMLCalculator` and `make_calculator`.
         """
+        if not is_potential(self.model):
+            return as_calculator(self.model)
         return PhysMLCalculator(
             self.model, device=self.device, dtype=self.dtype, compiled=self.compiled
         )
@@ -301,6 +304,8 @@ def _units(structures: Sequence[Atoms]) -> Iterator[tuple[int, Sequence[Atoms]]]
 
 def _located(potential: PotentialOptions) -> PotentialOptions:
     """The same, a file by its whole path: workers are in folders of their own."""
+    if not is_potential(potential.model):
+        return potential
     version = model_identity(potential.model)["sha256"]
     path = Path(potential.model)
     model = str(path.resolve()) if path.is_file() else potential.model
@@ -329,7 +334,7 @@ def _relax_unit(
 
 
 @lru_cache(maxsize=1)
-def _calculator(potential: PotentialOptions) -> PhysMLCalculator:
+def _calculator(potential: PotentialOptions) -> Calculator:
     return potential.calculator()
 
 

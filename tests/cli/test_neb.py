@@ -1,5 +1,6 @@
 """`physml neb`, end to end with a small random potential."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def two(tmp_path: Path) -> list[Path]:
 def test_two_files_to_a_path(run: Run, two: list[Path], tmp_path: Path) -> None:
     result = run(*two, "--any-domain", "--fmax", 1e3)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"r-p.traj", "r-p.png"}
+    assert names == {"r-p.traj", "r-p.png", "r-p.saddle.json"}
     assert "r-p: product aligned with reactant" in result.stdout
     images = read(tmp_path / "out" / "r-p.traj", ":")
     barrier = max(i.get_potential_energy() for i in images)
@@ -58,7 +59,7 @@ def test_two_files_to_a_path(run: Run, two: list[Path], tmp_path: Path) -> None:
 def test_a_band_that_has_not_converged_is_no_success(
     run: Run, two: list[Path], tmp_path: Path
 ) -> None:
-    result = run(*two, "--any-domain")
+    result = run(*two, "--any-domain", "--no-saddles")
     assert result.exit_code == 1
     assert "r-p: not converged" in result.stdout and "±" not in result.stdout
     (image, *_) = read(tmp_path / "out" / "r-p.traj", ":")
@@ -89,7 +90,16 @@ def test_a_slab_with_a_calculator_of_ase(tmp_path: Path) -> None:
     assert "a-b: not aligned: periodic" in result.stdout
     assert "FixAtoms kept" in result.stdout
     images = read(out / "a-b.traj", ":")
-    assert {image.info["verdict"] for image in images} == {"converged"}
+    assert {image.info["verdict"] for image in images} == {
+        "PASS: joins reactant and product"
+    }
+    stored = json.loads((out / "a-b.saddle.json").read_text())
+    assert stored["grade"] == "PASS" and "PASS" in result.stdout
+    # What holds the slab holds the saddle too, and energy and forces are kept with it.
+    saddle = read(out / "a-b.saddle.xyz")
+    assert saddle.get_potential_energy() == pytest.approx(stored["energy"])
+    assert stored["barrier"] == pytest.approx(stored["barrier_back"], abs=1e-3)
+    assert stored["frequencies_per_cm"][0] < 0.0 and saddle.constraints
     # Up over the bridge, not through the cell.
     heights = [image.positions[-1, 2] for image in images]
     assert heights[2] > heights[0] + 0.1
@@ -114,7 +124,9 @@ def test_a_set_of_reactions(run: Run, tmp_path: Path) -> None:
     result = run(path, "--any-domain")
     assert result.exit_code == 1
     assert "b: the ends are different molecules" in result.stderr
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.traj", "a.png"}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"a.traj", "a.png", "a.saddle.json"}
+    assert not any(name.startswith("b") for name in names)
 
 
 def test_inputs_that_are_no_reactions(

@@ -16,6 +16,7 @@ Run = Callable[..., Result]
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
 FILES = {
     "reactant.xyz", "product.xyz", "ends.traj", "path.traj", "path.png", "steps.json",
+    "path.saddle.json",
 }  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def test_smiles_to_a_barrier(run: Run, tmp_path: Path) -> None:
     result = run(ENOL)
     # Two steps are no converged band.
     assert result.exit_code == 1, result.output
-    assert "reaction: not converged" in result.stdout
+    assert "not converged" in result.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     images = read(tmp_path / "out" / "path.traj", ":")
     assert len(images) == 4

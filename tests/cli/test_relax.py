@@ -178,3 +178,19 @@ def test_the_bar_fills_as_the_force_falls() -> None:
     assert share_of_the_way(1.0, 0.01, 0.01) == 1.0
     assert share_of_the_way(1.0, 7.0, 0.01) == 0.0
     assert share_of_the_way(0.005, 0.02, 0.01) == 1.0
+
+
+def test_a_calculator_of_ase_and_options_that_are_not_for_it(tmp_path: Path) -> None:
+    write(tmp_path / "cu.xyz", [Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]])] * 2)
+    line = ["relax", str(tmp_path / "cu.xyz"), "--model", "emt", "--jobs", "2"]
+    result = CliRunner().invoke(app, [*line, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "relaxed with emt" in result.stdout
+    final = read(tmp_path / "out" / "cu-1.xyz")
+    assert np.linalg.norm(final.get_forces(), axis=1).max() < 0.01
+    for option in (["--dtype", "float32"], ["--compiled"], ["--device", "cuda"]):
+        refused = CliRunner().invoke(app, [*line, *option])
+        assert isinstance(refused.exception, PotentialError)
+        assert option[0] in str(refused.exception)
+    refused = CliRunner().invoke(app, [*line[:2], "--jobs", "2"])
+    assert "computes batches" in str(refused.exception)

@@ -139,7 +139,7 @@ def test_ends_that_are_one_structure(calculator: PhysMLCalculator) -> None:
     assert one.images[0].info["verdict"] == one.verdict
     # Nothing is searched between them.
     assert seen.count(0) == 1 and seen.count(1) == 5
-    assert other.verdict.startswith("not converged")
+    assert "not converged" in other.verdict
 
 
 def test_a_committee_states_no_sigma_of_what_is_no_barrier(

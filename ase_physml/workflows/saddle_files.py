@@ -1,0 +1,71 @@
+"""Files of saddles: structure, way down to both sides, modes, certificate."""
+
+from pathlib import Path
+from typing import Any
+
+from ase_physml.data.files.xyz import write_xyz
+from ase_physml.jobs.disk import write_json, writing
+from ase_physml.workflows.certificate import Certificate
+from ase_physml.workflows.reaction_path import ReactionPath, write_images
+from ase_physml.workflows.saddles import Saddle
+from ase_physml.workflows.vibration_files import labelled, write_molden
+
+SUFFIXES = (".saddle.json", ".saddle.xyz", ".saddle.traj", ".saddle.molden")
+"""Endings of the files of `write_saddle`."""
+
+
+def write_saddle(stem: Path, certificate: Certificate, saddle: Saddle | None) -> None:
+    """Write ``STEM.saddle.json`` and, where there is a saddle, its structures.
+
+    ``.xyz`` is the saddle, ``.traj`` the steepest descents through it, from the minimum
+    of the reactant's side to the other, ``.molden`` its modes.
+
+    Args:
+        stem: Path without an ending.
+        certificate: Certificate of the search.
+        saddle: Saddle, or where its search has ended.
+
+    Raises:
+        WriteError: They cannot be written.
+    """
+    json, xyz, traj, molden = (stem.with_name(stem.name + end) for end in SUFFIXES)
+    for path in (xyz, traj, molden):
+        path.unlink(missing_ok=True)
+    if saddle is not None:
+        write_xyz(xyz, [labelled(saddle.vibrations)])
+        write_molden(molden, saddle.vibrations)
+        if saddle.path:
+            for image, energy in zip(saddle.path, saddle.energies, strict=True):
+                image.info["energy_eV"] = float(energy)
+            write_images(saddle.path, traj)
+    with writing(json):
+        write_json(json, about_saddle(certificate, saddle), indent=1)
+
+
+def about_saddle(certificate: Certificate, saddle: Saddle | None) -> dict[str, Any]:
+    """What there is to say of a saddle, as JSON holds it; energies in eV."""
+    about: dict[str, Any] = {
+        "grade": certificate.grade,
+        "reasons": list(certificate.reasons),
+        "minima": list(certificate.minima),
+    }
+    if saddle is None:
+        return about
+    forward, back = saddle.barriers or (None, None)
+    return about | {
+        "energy": saddle.energy,
+        "barrier": forward,
+        "barrier_back": back,
+        "barrier_std": saddle.barrier_std,
+        "zero_point": saddle.zero_point and list(saddle.zero_point),
+        "largest_force_eV_per_A": saddle.vibrations.hessian.largest_force,
+        "frequencies_per_cm": saddle.vibrations.frequencies.tolist(),
+        "steps": len(saddle.forces) - 1,
+        "evaluations": saddle.evaluations,
+    }
+
+
+def write_certificate(stem: Path, path: ReactionPath) -> None:
+    """Write what `write_saddle` does of a path; nothing where none was asked for."""
+    if path.certificate is not None:
+        write_saddle(stem, path.certificate, path.top)
