@@ -63,7 +63,7 @@ $(STAMPS)/dev: $(STAMPS)/torch pyproject.toml
 	touch $@ $(STAMPS)/core
 
 $(STAMPS)/docs: $(STAMPS)/torch pyproject.toml
-	$(INSTALL) --editable '.[docs,train]'
+	$(INSTALL) --editable '.[docs]'
 	touch $@ $(STAMPS)/core
 
 clean:
