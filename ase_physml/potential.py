@@ -174,6 +174,7 @@ class LoadedPotential:
             raise PotentialError("a committee is of files or of modules, not of both")
         if not files:
             check_alike(modules)
+            check_supplied(modules, "this potential")
             members = tuple(prepared(copy_of(m), where, dtype) for m in modules)
             name = "this potential"
             if backend == "native":
@@ -183,6 +184,7 @@ class LoadedPotential:
         sources = tuple(resolve(one).absolute() for one in files)
         name = " + ".join(source.name for source in sources)
         loaded, card = load_all(sources, where, dtype)
+        check_supplied(loaded, name)
         hashes = tuple(map(sha256, sources))
         if backend == "native":
             check_able(loaded, where, dtype, name)
@@ -266,6 +268,19 @@ class LoadedPotential:
             check_unchanged(self.sources, self.hashes)
             members, _ = load_all(self.sources, self.device, self.dtype)
             self.__dict__["members"] = members
+
+
+def check_supplied(members: Sequence[EnergyModel], name: str) -> None:
+    """Refuse models that read what no structure says.
+
+    Raises:
+        PotentialError: One has the A-mask.
+    """
+    if any(getattr(member.config, "a_mask", False) for member in members):
+        raise PotentialError(
+            f"{name} has the A-mask (a_mask=True): it reads a bond graph, which "
+            "structures do not have; call the model with AllPairs(..., bonded=...)"
+        )
 
 
 def graph_of(

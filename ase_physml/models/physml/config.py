@@ -36,7 +36,8 @@ class PhysMLConfig(EnergyConfig):
             apart would repel or attract: farther than any pair of the training set the
             terms mean nothing. None for the paper's endless reach.
         atom_energy: Self-energies f_atom.
-        a_mask: Gate attention by a bond graph that the caller supplies.
+        a_mask: Gate attention by a bond graph, ``graph.bonded``, which who calls the
+            model supplies: calculators and recipes have none, and refuse it.
         mam: Head for masked atomic modelling.
     """
 
@@ -79,9 +80,14 @@ class PhysMLConfig(EnergyConfig):
         return self.pair_energy and self.pair_terms == "physical"
 
     @property
+    def reads_whole(self) -> bool:
+        """Every atom counts for every other, through the [CLS] token."""
+        return self.cls == "two-way" or self.cls_energy
+
+    @property
     def not_extensive(self) -> str:
         """Reason why energies do not add up over the cells of a crystal, or ""."""
-        if self.cls == "two-way" or self.cls_energy:
+        if self.reads_whole:
             return (
                 "reads the whole structure through its [CLS] token: the energy of a "
                 "crystal would depend on the choice of its cell; use a potential "

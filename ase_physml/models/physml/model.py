@@ -254,6 +254,18 @@ class PhysML(EnergyModel):
         between = graph.pair_distances(distance)
         return self.pair_energy.physical_parameters_of(graph, x, data, between)
 
+    def pair_deviations(self, graph: AtomGraph) -> Tensor:
+        """Logarithms of depth, exponent and distance over chemistry's, (*P, 3).
+
+        Raises:
+            PotentialError: The model's pair terms do not start at chemistry.
+        """
+        if self.pair_energy is None or not self.config.has_charges:
+            raise PotentialError("only physical pair terms start at chemistry")
+        species = self.species_of[graph.numbers]
+        x, _ = self.encode(graph, species, graph.edge_distances())
+        return self.pair_energy.deviations_of(graph, x)
+
 
 def _float32(values: list[float]) -> Tensor:
     """Element data, whatever torch's default dtype: a model is trained with these."""

@@ -121,12 +121,18 @@ class PairEnergy(nn.Module):
             minimum=(first + second) * torch.exp(0.5 * torch.tanh(r4)),
         )
 
+    def deviations_of(self, graph: AtomGraph, x: Tensor) -> Tensor:
+        """Logarithms of depth, exponent and distance over their start, (*P, 3).
+
+        What a regulariser towards chemistry keeps small.
+        """
+        return 0.5 * graph.of_pairs(self._mlp, self.first(x), self.second(x))
+
     def physical_parameters_of(
         self, graph: AtomGraph, x: Tensor, atoms: "AtomData", distance: Tensor
     ) -> PairParameters:
         """Betas of every pair for charges of atoms, at distances (*P) in Å."""
-        raw = 0.5 * graph.of_pairs(self._mlp, self.first(x), self.second(x))
-        r2, r3, r4 = raw.unbind(-1)
+        r2, r3, r4 = self.deviations_of(graph, x).unbind(-1)
         charge, other = graph.pair_atoms(atoms.charges)
         radius, other_radius = graph.pair_atoms(atoms.radii)
         contact, other_contact = graph.pair_atoms(atoms.contact_radii)
