@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`.
+# Two commands on a fresh machine: `make demo` and `make test`; `make docs` for the site.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,10 +15,15 @@ NUMERIC := --ignore-glob="*_scripts.py" $(addprefix tests/, models calculators e
 OTHER := import torch; own = torch.backends.cpu.get_cpu_capability(); \
 	print("avx2" if own == "AVX512" else "default")
 
-.PHONY: demo test test-portable test-scatter test-slow lint clean
+.PHONY: demo docs test test-portable test-scatter test-slow lint clean
 
 demo: $(STAMPS)/core
 	$(BIN)/physml relax "CC(=O)NC1CC1" --model qm9.pt --out demo
+
+# Examples are run for what they print and draw; those that are newer stay.
+docs: $(STAMPS)/docs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/scripts/gallery.py
+	$(BIN)/mkdocs build --strict --quiet
 
 test: lint
 	$(TEST) -m "not slow and not scatter"
@@ -57,5 +62,9 @@ $(STAMPS)/dev: $(STAMPS)/torch pyproject.toml
 	$(INSTALL) --editable '.[dev]'
 	touch $@ $(STAMPS)/core
 
+$(STAMPS)/docs: $(STAMPS)/torch pyproject.toml
+	$(INSTALL) --editable '.[docs]'
+	touch $@ $(STAMPS)/core
+
 clean:
-	rm -rf $(VENV) demo relaxed dist build
+	rm -rf $(VENV) demo relaxed dist build docs/made

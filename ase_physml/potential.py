@@ -29,11 +29,11 @@ from ase_physml.models.traced import compiled_forces
 from ase_physml.native import (
     check_able,
     evaluate_graph,
-    failure,
     native_of,
     obstacle,
     warn_of_failure,
 )
+from ase_physml.native.library import failure
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.loading import (
@@ -174,18 +174,20 @@ class LoadedPotential:
             raise PotentialError("a committee is of files or of modules, not of both")
         if not files:
             check_alike(modules)
+            check_supplied(modules, "this potential")
             members = tuple(prepared(copy_of(m), where, dtype) for m in modules)
             name = "this potential"
             if backend == "native":
-                check_able(members, where, dtype, name)
+                check_able(members, where, name)
             return cls(members, None, name, (), (), where, dtype, backend)
         # Absolute: a pickle may be opened in another folder.
         sources = tuple(resolve(one).absolute() for one in files)
         name = " + ".join(source.name for source in sources)
         loaded, card = load_all(sources, where, dtype)
+        check_supplied(loaded, name)
         hashes = tuple(map(sha256, sources))
         if backend == "native":
-            check_able(loaded, where, dtype, name)
+            check_able(loaded, where, name)
         return cls(loaded, card, name, sources, hashes, where, dtype, backend)
 
     @property
@@ -206,12 +208,12 @@ class LoadedPotential:
 
     @property
     def is_native(self) -> bool:
-        """Whether compiled loops evaluate it, and not torch."""
+        """Whether native code evaluates it, and not torch."""
         if self.backend == "torch" or self.device.type != "cpu":
             return False
         if any(map(obstacle, self.members)):
             return False
-        if reason := failure(self.dtype):
+        if reason := failure():
             warn_of_failure(reason)
         return not reason
 
@@ -245,12 +247,14 @@ class LoadedPotential:
         for member in self.members:
             assert isinstance(member, PhysML)
             native = native_of(member)
-            found = native.of_molecules(numbers, positions, n_atoms)
+            found = native.evaluate(numbers, positions, n_atoms)
             if not found.exact:
                 return None
             per_atom = found.energies + native.reference(numbers)
             totals = np.add.reduceat(per_atom, starts)
-            members.append(Prediction(totals, per_atom, found.forces, None))
+            charges = found.charges if member.config.has_charges else None
+            one = Prediction(totals, per_atom, found.forces, None, charges)
+            members.append(one)
             shortest, alone = found.shortest, found.alone
         return MoleculesFound(members, shortest, alone)
 
@@ -266,6 +270,19 @@ class LoadedPotential:
             check_unchanged(self.sources, self.hashes)
             members, _ = load_all(self.sources, self.device, self.dtype)
             self.__dict__["members"] = members
+
+
+def check_supplied(members: Sequence[EnergyModel], name: str) -> None:
+    """Refuse models that read what no structure says.
+
+    Raises:
+        PotentialError: One has the A-mask.
+    """
+    if any(getattr(member.config, "a_mask", False) for member in members):
+        raise PotentialError(
+            f"{name} has the A-mask (a_mask=True): it reads a bond graph, which "
+            "structures do not have; call the model with AllPairs(..., bonded=...)"
+        )
 
 
 def graph_of(
@@ -293,8 +310,7 @@ def _evaluate(
     )
     by_strain = None
     if found is not None:
-        molecules, atoms, forces, by_strain = found
-        energies = Energies(molecules, atoms)
+        energies, forces, by_strain = found
     elif isinstance(graph, PeriodicEdgeList):
         energies, forces, by_strain = energy_forces_and_strain(member, graph)
     # Kernels know no charges. Sizes of 0 and 1 are never symbolic: each would be

@@ -1,11 +1,11 @@
-"""Time of a call on a CPU as users make it: loops, torch, and GFN2-xTB, call by call.
+"""Time of a call on a CPU as users make it: native code, torch, GFN2-xTB, in turn.
 
     OMP_NUM_THREADS=1 python benchmarks/latency.py --out benchmarks/results
 
 Energy and forces of molecules that move a little between calls, each calculator in
-turn; batches, relaxations, and the first result of a fresh process, with an empty cache
-of compiled loops and with a full one. Medians, and the median of the ratios of calls
-that follow each other: machines are noisy, read the ratios. Writes ``latency.json``.
+turn; batches, relaxations, and the first result of a fresh process, the very first one
+with native code still to be built. Medians, and the median of the ratios of calls that
+follow each other: machines are noisy, read the ratios. Writes ``latency.json``.
 """
 
 import argparse
@@ -113,9 +113,9 @@ def first_results(model: str) -> dict[str, dict[str, float]]:
     """Seconds of a fresh process and of a processor, imports included."""
     found = {}
     with TemporaryDirectory() as folder:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        environment = {**os.environ, "ASE_PHYSML_CACHE": folder}
         for name, backend in (
-            ("native, nothing compiled", "native"),
+            ("native, nothing built", "native"),
             ("native", "native"),
             ("torch", "torch"),
         ):

@@ -6,6 +6,7 @@ python examples/fingerprints.py --model runs/esol/esol.pt
 import argparse
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ase_physml import fingerprints, predict_properties
 
@@ -28,6 +29,20 @@ def main() -> None:
         )
         nearest = options.smiles[int(distances[k].argmin())]
         print(f"{one:12} {values}; nearest fingerprint: {nearest}")
+    # A map of two dimensions: the directions in which they differ most.
+    centred = found - found.mean(0)
+    at = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    dots = axes.scatter(at[:, 0], at[:, 1], c=predicted.values[:, 0], s=40)
+    for one, point in zip(options.smiles, at, strict=True):
+        axes.annotate(one, point, xytext=(5, 4), textcoords="offset points")
+    label = f"{predicted.names[0]} ({predicted.unit})" if predicted.unit else ""
+    figure.colorbar(dots, label=label or predicted.names[0])
+    axes.margins(0.15)
+    axes.set(xlabel="first component", ylabel="second component")
+    figure.savefig("fingerprints.png", dpi=120)
+    print("drawn in fingerprints.png")
 
 
 if __name__ == "__main__":

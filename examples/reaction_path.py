@@ -10,6 +10,8 @@ import argparse
 from ase import Atoms
 from ase.build import molecule
 from ase.optimize import BFGS, FIRE
+from ase.utils.forcecurve import fit_images
+from matplotlib.figure import Figure
 
 from ase_physml import BatchedNEB, PhysMLCalculator
 
@@ -28,6 +30,19 @@ def ends(calculator: PhysMLCalculator) -> tuple[Atoms, Atoms]:
     return first, last
 
 
+def draw(images: list[Atoms], barrier: float) -> None:
+    """Energies of the images; the curve has their forces for slopes."""
+    fit = fit_images(images)
+    figure = Figure(figsize=(5.5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(fit.fit_path, fit.fit_energies)
+    axes.plot(fit.path, fit.energies, "o", color="C0")
+    axes.axhline(0.125, color="black", lw=0.8, ls="--", label="barrier by experiment")
+    axes.set(xlabel="path (Å)", ylabel="energy (eV)", title=f"barrier {barrier:.3f} eV")
+    axes.legend(frameon=False)
+    figure.savefig("reaction_path.png", dpi=120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="reactions.pt")
@@ -44,6 +59,8 @@ def main() -> None:
     for index, image in enumerate(images):
         print(f"image {index}: {image.get_potential_energy() - start:+.3f} eV")
     print(f"barrier {path.barrier:.3f} eV (experiment: 0.125 eV)")
+    draw(images, path.barrier)
+    print("drawn in reaction_path.png")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from ase_physml import native
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
 from ase_physml.models.physml.config import PhysMLConfig
@@ -18,9 +17,6 @@ from ase_physml.store.card import Domain, ModelCard
 from ase_physml.store.checkpoint import load_potentials, save_model
 
 CONFIG = PhysMLConfig(elements=(1, 6, 7, 8), width=16, depth=2, heads=2, n_basis=8)
-
-# A word on the first compilation would be one warning too many in some test.
-native._LONG = 3600.0
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,30 @@ class Advice:
 
     def __init__(self, name: str, not_for: tuple[str, ...] = ()) -> None:
         self.name = name
-        self._open = {"parts", *not_for}
+        self._open = {"parts", "distances", *not_for}
 
     @property
     def of_parts(self) -> bool:
         """Nothing has been said of separate parts yet."""
         return "parts" in self._open
+
+    @property
+    def of_distances(self) -> bool:
+        """Nothing has been said of distances yet."""
+        return "distances" in self._open
+
+    def warn_of_distances(self, what: str, instead: str) -> None:
+        """Say that a structure is farther from the training than its potential knows.
+
+        Args:
+            what: Sentence on the atoms.
+            instead: What would serve.
+        """
+        self._say(
+            "distances",
+            f"{self.name}: {what}. Energies and forces there are guesses; use "
+            f"{instead}, or relax the structure first",
+        )
 
     def warn_of_parts(self, i: int, j: int, cutoff: float, reach: float | None) -> None:
         """Say that a structure has parts whose interaction means nothing.

@@ -172,6 +172,26 @@ def check_apart(graph: PeriodicEdgeList, structures: Sequence[Atoms]) -> None:
         )
 
 
+def check_whole(config: EnergyConfig, apart: tuple[int, int], name: str) -> None:
+    """Refuse separate parts for a model whose energies of them do not add up.
+
+    Args:
+        config: Of the model.
+        apart: An atom of one part and one of another.
+        name: Of the potential, for messages.
+
+    Raises:
+        StructureError: It reads all atoms at once.
+    """
+    if config.reads_whole:
+        i, j = apart
+        raise StructureError(
+            f"atoms {i} and {j} are in separate parts of the structure, and {name} "
+            "reads all atoms through its [CLS] token: energies of parts would not add "
+            "up; compute each on its own, or use a potential without it (cls='none')"
+        )
+
+
 def check_extensive(config: EnergyConfig, name: str) -> None:
     """Refuse potentials whose energy of a crystal depends on the choice of its cell.
 

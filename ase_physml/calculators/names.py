@@ -78,6 +78,21 @@ def is_potential(name: str) -> bool:
     return ":" not in name or Path(name).is_file()
 
 
+def level_of(name: str) -> str | None:
+    """Level of theory that a potential's card states; None of other calculators.
+
+    Raises:
+        PotentialError: As of `resolve`.
+    """
+    if not is_potential(name):
+        return None
+    from ase_physml.store.checkpoint import load_potentials
+    from ase_physml.store.registry import resolve
+
+    _, card = load_potentials(resolve(name))
+    return card.level_of_theory or None
+
+
 def make_calculator(name: str, **options: Any) -> Calculator:
     """Build an ASE calculator.
 

@@ -30,11 +30,12 @@ def unlinked_atoms(graph: AtomGraph, config: EnergyConfig) -> tuple[int, int] | 
 
     Returns:
         Places of both atoms in their structure; None if there are no such parts, or if
-        no term of the model reaches farther than attention.
+        nothing in the model reaches farther than attention.
     """
     reach = config.reach
     # Parts that have charges are neutral, and interact as they should.
-    if config.has_charges or (reach is not None and reach <= config.cutoff):
+    alone = config.has_charges or (reach is not None and reach <= config.cutoff)
+    if alone and not config.reads_whole:
         return None
     if isinstance(graph, AllPairs):
         return _of_equal_sizes(graph.positions, config.cutoff)

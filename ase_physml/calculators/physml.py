@@ -30,8 +30,10 @@ from ase_physml.calculators.checks import (
     check_neutral_singlet,
     check_open,
     check_structure,
+    check_whole,
     warn_of_cells,
 )
+from ase_physml.calculators.coverage import unseen_distance
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
 from ase_physml.data.conversion import has_stress
@@ -86,11 +88,10 @@ class PhysMLCalculator(ParametricCalculator):
         skin: How far in Å beyond the cutoffs neighbours of a periodic structure are
             listed, to find them again only when atoms have moved by half as much. It
             changes no result.
-        backend: "auto" evaluates on a CPU by compiled loops, several times faster for
+        backend: "auto" evaluates on a CPU by native code, several times faster for
             small molecules and equal to torch within 1e-6 eV and eV/Å, where the
-            potential is one that they know; "native" by them or not at all, "torch"
-            without them. The first evaluation on a machine compiles for ten
-            seconds or more.
+            potential is one that it knows; "native" by it or not at all, "torch"
+            without it.
 
     Raises:
         PotentialError: The potential cannot be loaded, the device cannot do dtype, or
@@ -129,6 +130,8 @@ class PhysMLCalculator(ParametricCalculator):
             self.baseline = Baseline(self.card.baseline)
         not_for = self.card.not_for if self.card is not None else ()
         self.advice = Advice(self.potential, tuple(not_for))
+        # Compositions whose distances were looked at, the first structure of each.
+        self._looked_at: set[bytes] = set()
         self.calibration = Calibration.of_card(
             self.card.uncertainty if self.card is not None else {}
         )
@@ -287,6 +290,7 @@ class PhysMLCalculator(ParametricCalculator):
         native = not self.compiled and self.loaded.is_native
         for atoms in structures:
             self._check(atoms, distances=not native)
+            self._look_for_distances(atoms)
         if not structures:
             return []
         results: list[Results] = [{} for _ in structures]
@@ -339,13 +343,26 @@ class PhysMLCalculator(ParametricCalculator):
         said = self.loaded.evaluate(graph, self.compiled)
         return results_of(structures, said, self.calibration)
 
+    def _look_for_distances(self, atoms: Atoms) -> None:
+        if self.card is None or not (self.card.shortest and self.advice.of_distances):
+            return
+        composition = atoms.numbers.tobytes()
+        if composition not in self._looked_at:
+            self._looked_at.add(composition)
+            if said := unseen_distance(atoms, self.card.shortest):
+                other = self.card.baseline or "another method, such as tblite:GFN2-xTB"
+                self.advice.warn_of_distances(said, other)
+
     def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
         # The parts of a cell are what they were while its neighbours are.
         known = isinstance(search, VerletList) and not search.fresh
-        if self.advice.of_parts and not (known and isinstance(graph, PeriodicEdgeList)):
-            config = self.model.config
+        if known and isinstance(graph, PeriodicEdgeList):
+            return
+        config = self.model.config
+        if config.reads_whole or self.advice.of_parts:
             apart = unlinked_atoms(graph, config)
             if apart is not None:
+                check_whole(config, apart, self.potential)
                 self._warn_of_parts(*apart)
 
     def _warn_of_parts(self, i: int, j: int) -> None:

@@ -68,7 +68,9 @@ def results_of(
         with two members or more ``energy_members`` (K,), ``energy_std`` and
         ``forces_std`` (N, 3), sample standard deviations times the calibration.
     """
-    if len(structures) == len(members) == 1 and members[0][3:] == (None, None):
+    if len(structures) == len(members) == 1 and all(
+        part is None for part in members[0][3:]
+    ):
         return [_of_one(members[0])]
     cuts = np.cumsum([len(atoms) for atoms in structures])[:-1]
     energies = np.stack([_array(member.energies) for member in members])

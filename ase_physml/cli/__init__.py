@@ -10,6 +10,7 @@ from ase_physml import __version__
 from ase_physml.cli.committee import committee
 from ase_physml.cli.conformers import conformers
 from ase_physml.cli.data import app as data_app
+from ase_physml.cli.doctor import doctor
 from ase_physml.cli.evaluate import evaluate
 from ase_physml.cli.info import info
 from ase_physml.cli.list import list_shipped
@@ -39,6 +40,7 @@ app.command()(train)
 app.command()(committee)
 app.command()(evaluate)
 app.command()(info)
+app.command()(doctor)
 app.command("list")(list_shipped)
 
 

@@ -198,7 +198,7 @@ def label(
 
     Run again to resume.
     """
-    from ase_physml.calculators.names import make_calculator
+    from ase_physml.calculators.names import level_of, make_calculator
     from ase_physml.calculators.provenance import identity_of
     from ase_physml.data.importers.opening import open_source
     from ase_physml.data.label import label as run
@@ -209,6 +209,8 @@ def label(
     name = calculator or less or ""
     check_file(out, overwrite=overwrite, resume=resume)
     opened = open_source(source)
+    if calculator is not None:
+        level_of_theory = level_of_theory or level_of(calculator)
     metadata, combine = plan(
         opened.metadata, source.name, name, level_of_theory, subtract=less is not None
     )

@@ -15,7 +15,7 @@ from ase_physml.jobs.disk import write_json, writing
 if TYPE_CHECKING:
     from ase_physml.evaluation.candidate import Candidate, Molecule
 
-_SUITES = "structure,assembly,reaction,masked,smoothness"
+_SUITES = "structure,textbook,conformers,assembly,reaction,masked,smoothness"
 
 
 class Part(StrEnum):

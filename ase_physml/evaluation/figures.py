@@ -15,6 +15,7 @@ from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.errors import PhysMLError
 from ase_physml.evaluation.suite import Records, good
 from ase_physml.evaluation.suites.structure import DEVIATIONS
+from ase_physml.evaluation.suites.textbook import ANGLE, LENGTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +44,42 @@ def structure(found: ByCandidate) -> "Figure":
     left.set(xlabel="ΔP after 0.1 Å (Å)", ylabel="molecules (%)", xlim=(1e-3, 10.0))
     right.set(xlabel="displaced by (Å)", ylabel="ΔP, median (Å)", yscale="log")
     left.legend()
+    return figure
+
+
+def textbook(found: ByCandidate) -> "Figure":
+    """Share of bonds and of angles within an error."""
+    figure = _figure(2)
+    left, right = figure.subplots(1, 2)
+    for name, records in found.items():
+        some = list(good(records).values())
+        for axes, key in ((left, "lengths"), (right, "angles")):
+            errors = np.sort(np.concatenate([r[key] for r in some] or [np.zeros(0)]))
+            share = 100.0 * np.arange(1, len(errors) + 1) / max(1, len(errors))
+            axes.semilogx(np.maximum(errors, 1e-4), share, label=name)
+    left.axvline(LENGTH, color="black", lw=0.8, ls="--")
+    right.axvline(ANGLE, color="black", lw=0.8, ls="--")
+    left.set(xlabel="error of bond lengths (Å)", ylabel="bonds (%)")
+    right.set(xlabel="error of angles (°)", ylabel="angles (%)")
+    left.legend()
+    return figure
+
+
+def conformers(found: ByCandidate) -> "Figure":
+    """Differences of conformers against accepted ones."""
+    figure = _figure(1, height=4.0)
+    axes = figure.subplots()
+    most = 1.0
+    for name, records in found.items():
+        some = list(good(records).values())
+        true = [r["label"] for r in some]
+        axes.plot(true, [r["energy"] for r in some], "o", ms=4, label=name)
+        most = max([most, *true])
+    axes.plot([0.0, most], [0.0, most], "k--", lw=0.8)
+    # One wild pair shall not hide the others.
+    axes.set_ylim(-3.0, most + 4.0)
+    axes.set(xlabel="accepted (kcal/mol)", ylabel="found (kcal/mol)")
+    axes.legend()
     return figure
 
 
@@ -156,6 +193,8 @@ def smoothness(found: ByCandidate) -> "Figure":
 
 DRAWN = {
     "structure": structure,
+    "textbook": textbook,
+    "conformers": conformers,
     "assembly": assembly,
     "reaction": reaction,
     "masked": masked,

@@ -9,12 +9,19 @@ from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.evaluation.suites.assembly import ASSEMBLY
 from ase_physml.evaluation.suites.barriers import REACTION
+from ase_physml.evaluation.suites.conformers import CONFORMERS
 from ase_physml.evaluation.suites.masked import MASKED
 from ase_physml.evaluation.suites.smoothness import SMOOTHNESS
 from ase_physml.evaluation.suites.structure import STRUCTURE
+from ase_physml.evaluation.suites.textbook import TEXTBOOK
 from ase_physml.jobs.pool import Workers
 
-SUITES = {s.name: s for s in (STRUCTURE, ASSEMBLY, REACTION, MASKED, SMOOTHNESS)}
+SUITES = {
+    suite.name: suite
+    for suite in (
+        STRUCTURE, TEXTBOOK, CONFORMERS, ASSEMBLY, REACTION, MASKED, SMOOTHNESS,
+    )
+}  # fmt: skip
 
 Found = dict[str, dict[str, dict[str, Record]]]
 OnCase = Callable[[str, str, int, int], None]

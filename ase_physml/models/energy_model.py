@@ -75,6 +75,11 @@ class EnergyConfig(ModelConfig):
         return False
 
     @property
+    def reads_whole(self) -> bool:
+        """Every atom counts for every other, however far they are from each other."""
+        return False
+
+    @property
     def not_extensive(self) -> str:
         """Reason why energies do not add up over the cells of a crystal, or ""."""
         return ""

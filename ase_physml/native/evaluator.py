@@ -1,19 +1,24 @@
-"""Evaluation of a PhysML by compiled loops, without torch."""
+"""Evaluation of a PhysML by native code, without torch."""
 
+import math
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from ase_physml.models.physml.model import PhysML
-from ase_physml.native.curves import Array, curves_of, spacing
-from ase_physml.native.edges import NODE, Edges, Pairs, find_pairs
-from ase_physml.native.gradient import Room, evaluate
-from ase_physml.native.messages import Rows
-from ase_physml.native.pair_terms import BLOCK
-from ase_physml.native.weights import weights_of
+from ase_physml.models.physml.pair_energy import COULOMB
+from ase_physml.native.channels import heads_of, width_of
+from ase_physml.native.curves import NODE, curves_of, nodes_of, spacing
+from ase_physml.native.library import Batch, Model, library
+from ase_physml.native.weights import outputs_of, weights_of
+
+Array = npt.NDArray[Any]
 
 _ENDLESS = 1e30
+_LINE = 64
 # Hidden features of pairs whose exponentials are numbers of the dtype.
 _LARGEST = {"float32": 80.0, "float64": 600.0}
 
@@ -23,6 +28,7 @@ class Found(NamedTuple):
 
     Attributes:
         energies: Energies of atoms without their reference, (A,) eV.
+        charges: Charges of atoms, (A,) e; zeros of a model without them.
         forces: (A, 3) eV/Å.
         by_strain: Gradients of the energies by strain, (M, 3, 3) eV.
         shortest: Distance of the nearest pair, Å.
@@ -32,11 +38,69 @@ class Found(NamedTuple):
     """
 
     energies: Array
+    charges: Array
     forces: Array
     by_strain: Array
     shortest: float
     alone: int
     exact: bool
+
+
+class Pairs(NamedTuple):
+    """Pairs of atoms, listed once each.
+
+    Attributes:
+        atoms: First and second atom, (2, P) int64.
+        vectors: From the first to the second, or its image, (P, 3) Å float64.
+        cells: Lattice vectors of the structures, (M, 3, 3) Å; None for molecules.
+    """
+
+    atoms: Array
+    vectors: Array
+    cells: Array | None = None
+
+
+def structure_of(model: PhysML, nodes: int) -> Model:
+    """Sizes and cutoffs of a model, without its weights."""
+    config = model.config
+    hidden, flow, betas = outputs_of(model)
+    reach = config.reach
+    return Model(
+        width=width_of(config),
+        channels=config.width,
+        hidden=hidden,
+        flow=flow,
+        depth=config.depth,
+        heads=heads_of(config),
+        species=len(config.elements) + 1,
+        nodes=nodes,
+        betas=betas,
+        cutoff=config.cutoff,
+        reach=_ENDLESS if reach is None else reach,
+        pair_cutoff=config.pair_cutoff or _ENDLESS,
+        step=spacing(model, nodes),
+    )
+
+
+def transposed_size(model: Model) -> int:
+    """Numbers in the transposes that `physml_prepare` fills."""
+    outputs = (2 * model.width if model.betas else 0) + model.hidden + 2 * model.flow
+    return int(model.width * (model.width * (4 * model.depth + 1) + outputs))
+
+
+def room(shape: tuple[int, ...], dtype: str) -> Array:
+    """Zeros that begin at a line of the cache."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    given = np.zeros(size + _LINE, np.uint8)
+    first = -given.ctypes.data % _LINE
+    return given[first : first + size].view(dtype).reshape(shape)
+
+
+def aligned(values: Array, dtype: str) -> Array:
+    """A copy that begins at a line of the cache."""
+    found = room(values.shape, dtype)
+    found[...] = values
+    return found
 
 
 class NativePhysML:
@@ -49,19 +113,25 @@ class NativePhysML:
     """
 
     def __init__(self, model: PhysML) -> None:
-        self._model = model
-        config = model.config
+        self._torch_model = model
         dtype = str(model.element_bias.dtype).removeprefix("torch.")
-        self._weights = weights_of(model, dtype)
-        self._largest = _LARGEST[dtype]
+        self._largest, self._bytes = _LARGEST[dtype], np.dtype(dtype).itemsize
+        self._library = library()
+        self._model = given = structure_of(model, nodes_of(model))
+        with torch.no_grad():
+            self._weights = aligned(weights_of(model).numpy(), dtype)
+        rows = NODE * given.nodes * given.width * (2 * given.depth + 1)
+        # Zeros take no memory until they are written to.
+        self._curves = room((given.species, rows), dtype)
+        self._transposed = room((transposed_size(given),), dtype)
+        given.weights, given.curves = (
+            self._weights.ctypes.data,
+            self._curves.ctypes.data,
+        )
+        given.transposed = self._transposed.ctypes.data
+        self._library.physml_prepare(given, self._bytes)
         self._species_of = model.species_of.cpu().numpy()
         self._reference = model.self_energies.cpu().numpy()
-        self._terms = config.atom_energy, config.pair_energy
-        reach = config.pair_cutoff or _ENDLESS
-        self._cutoffs = config.cutoff, reach
-        # Of pairs that are listed: without energies of pairs, edges' alone.
-        self._reach = reach if config.pair_energy else config.cutoff
-        self._step = spacing(model)
         self._known: set[int] = set()
         self._lock = Lock()
 
@@ -70,138 +140,100 @@ class NativePhysML:
         energies: Array = self._reference[self._species_of[numbers]]
         return energies
 
-    def of_molecules(self, numbers: Array, positions: Array, n_atoms: Array) -> Found:
-        """Output for molecules, whose pairs are found by measuring all distances.
-
-        Args:
-            numbers: Atomic numbers, (A,).
-            positions: (A, 3) Å float64.
-            n_atoms: Atoms of each molecule, (M,).
-        """
-        most = int((n_atoms * (n_atoms - 1) // 2).sum())
-        return self._evaluate(numbers, positions, n_atoms, _room_for(most), False)
-
-    def of_pairs(
-        self, numbers: Array, n_atoms: Array, pairs: Array, vectors: Array
-    ) -> Found:
-        """Output for structures of which pairs are given.
-
-        Args:
-            numbers: Atomic numbers, (A,).
-            n_atoms: Atoms of each structure, (M,).
-            pairs: Atoms of each pair, (2, P); each pair is listed once.
-            vectors: From the first to the second, or its image, (P, 3) Å float64.
-        """
-        given = Pairs(
-            np.ascontiguousarray(pairs, np.int64),
-            np.ascontiguousarray(vectors, np.float64),
-            np.empty(len(vectors)),
-        )
-        return self._evaluate(numbers, np.empty((0, 3)), n_atoms, given, True)
-
-    def _evaluate(
+    def evaluate(
         self,
         numbers: Array,
         positions: Array,
         n_atoms: Array,
-        pairs: Pairs,
-        listed: bool,
+        pairs: Pairs | None = None,
     ) -> Found:
+        """Output for a batch of structures.
+
+        Args:
+            numbers: Atomic numbers, (A,).
+            positions: (A, 3) Å.
+            n_atoms: Atoms of each structure, (M,).
+            pairs: Those within reach; None for molecules, of which all distances are
+                measured.
+        """
         species = self._species_of[numbers]
         self._prepare(species)
-        starts = np.zeros(len(n_atoms) + 1, np.int64)
+        atoms, structures = len(species), len(n_atoms)
+        starts = np.zeros(structures + 1, np.int64)
         np.cumsum(n_atoms, out=starts[1:])
         positions = np.ascontiguousarray(positions, np.float64)
-        cutoff = self._cutoffs[0]
-        count, near, nearest = find_pairs(
-            positions, starts, self._reach, cutoff, listed, pairs
+        # Energies, charges, forces, gradients by strain.
+        out = np.zeros(5 * atoms + 9 * structures)
+        place = out.ctypes.data
+        batch = Batch(structures, atoms, -1)
+        batch.species, batch.starts = species.ctypes.data, starts.ctypes.data
+        batch.positions = positions.ctypes.data
+        batch.energies, batch.charges = place, place + 8 * atoms
+        batch.forces, batch.strain = place + 16 * atoms, place + 40 * atoms
+        kept = self._add_pairs(batch, pairs) if pairs is not None else ()
+        self._library.physml_evaluate(self._model, batch, self._bytes)
+        del kept
+        return Found(
+            out[:atoms],
+            out[atoms : 2 * atoms],
+            out[2 * atoms : 5 * atoms].reshape(-1, 3),
+            out[5 * atoms :].reshape(-1, 3, 3),
+            batch.shortest,
+            batch.alone,
+            batch.largest < self._largest,
         )
-        pairs = Pairs(
-            np.ascontiguousarray(pairs.atoms[:, :count]),
-            pairs.vector[:count],
-            pairs.distance[:count],
-        )
-        energies = self._weights.constants[species].astype(np.float64)
-        forces = np.zeros((len(numbers), 3))
-        by_strain = np.zeros((len(n_atoms), 3, 3))
-        alone, largest, _ = evaluate(
-            self._weights, self._terms, self._cutoffs, self._step, starts, pairs,
-            self._edges(species, near), self._room(species, n_atoms, count, near),
-            self._rows(), energies, forces, by_strain,
-        )  # fmt: skip
-        shortest = float(pairs.distance[nearest]) if nearest >= 0 else np.inf
-        exact = largest < self._largest
-        return Found(energies, forces, by_strain, shortest, alone, exact)
+
+    def _add_pairs(self, batch: Batch, pairs: Pairs) -> tuple[Array, ...]:
+        """Put pairs and waves into a batch; arrays that have to stay."""
+        listed = np.ascontiguousarray(pairs.atoms, np.int64)
+        vectors = np.ascontiguousarray(pairs.vectors, np.float64)
+        batch.pairs = len(vectors)
+        batch.pair_atoms, batch.vectors = listed.ctypes.data, vectors.ctypes.data
+        if pairs.cells is None or self._model.betas != 3:
+            return listed, vectors
+        batch.splitting = self._torch_model.splitting()
+        each = [waves_of(cell, batch.splitting) for cell in pairs.cells]
+        waves = np.concatenate(each)
+        starts = np.cumsum([0, *map(len, each)])
+        batch.waves, batch.wave_starts = waves.ctypes.data, starts.ctypes.data
+        return listed, vectors, waves, starts
 
     def _prepare(self, species: Array) -> None:
         """Compute curves of elements that come for the first time."""
-        for one in set(species.tolist()) - self._known:
-            with self._lock:
-                self._weights.curves[one] = curves_of(self._model, one)
+        new = set(species.tolist()) - self._known
+        if not new:
+            return
+        with self._lock, torch.no_grad():
+            for one in new - self._known:
+                nodes = self._model.nodes
+                found = curves_of(self._torch_model, torch.tensor([one]), nodes)
+                self._curves[one] = found[0].numpy()
                 self._known.add(one)
 
-    def _edges(self, species: Array, near: int) -> Edges:
-        """Room for edges."""
-        elements, _, rows, _ = self._weights.curves.shape
-        n_edges, dtype = 2 * near + len(species), self._weights.base.dtype
-        receiver, sender, pair_of_edge = np.empty((3, n_edges), np.int64)
-        return Edges(
-            species=species,
-            receiver=receiver,
-            sender=sender,
-            near=pair_of_edge,
-            pair=np.empty(near, np.int64),
-            node=np.empty(near + 1, np.int64),
-            value=np.empty((near + 1, 6), dtype),
-            slope=np.empty((near + 1, 6), dtype),
-            bins=np.zeros(elements * (rows // NODE) + 1, np.int64),
-        )
 
-    def _rows(self) -> Rows:
-        width = self._weights.base.shape[1]
-        return Rows(*np.empty((6, width), self._weights.base.dtype))
+def waves_of(cell: Array, splitting: float) -> Array:
+    """Wave vectors of Ewald's reciprocal sum and their weights.
 
-    def _room(self, species: Array, n_atoms: Array, count: int, near: int) -> Room:
-        weights, config = self._weights, self._model.config
-        depth, width, hidden = config.depth, config.width, weights.atom.shape[1]
-        atoms, dtype = len(species), weights.base.dtype
-        n_edges = 2 * near + atoms
+    As `models.physml.coulomb.reciprocal_energies`, one of each k and -k.
 
-        def zeros(*shape: int) -> Array:
-            return np.zeros(shape, dtype)
+    Args:
+        cell: Lattice vectors in rows, (3, 3) Å.
+        splitting: 1/Å.
 
-        def empty(*shape: int) -> Array:
-            return np.empty(shape, dtype)
-
-        gate, rise = np.empty((2, depth, n_edges, config.heads))
-        return Room(
-            x=weights.base[species],
-            around=zeros(atoms, width),
-            hat=empty(depth + 1, atoms, width),
-            scale=np.empty((depth + 1, atoms)),
-            qkv=zeros(depth, 3, atoms, width),
-            gate=gate,
-            rise=rise,
-            all_gates=gate.reshape(depth, -1),
-            all_rises=rise.reshape(depth, -1),
-            update=zeros(depth, atoms, width),
-            atom_hidden=zeros(atoms, hidden),
-            pair_hidden=zeros(2, atoms, width),
-            grown=empty(2, atoms, width),
-            rise_of_pairs=empty(2, BLOCK, width),
-            block=np.empty((7, BLOCK)),
-            by_pair_hidden=zeros(2, atoms, width),
-            by_x=zeros(atoms, width),
-            by_hat=zeros(depth + 1, atoms, width),
-            by_qkv=zeros(depth, 3, atoms, width),
-            by_update=zeros(depth, atoms, width),
-            by_around=zeros(atoms, width),
-            slope=np.zeros(count),
-            near_slope=np.zeros(near + 1),
-            parent=np.arange(atoms),
-            owner=np.repeat(np.arange(len(n_atoms)), n_atoms),
-        )
-
-
-def _room_for(pairs: int) -> Pairs:
-    return Pairs(np.empty((2, pairs), np.int64), np.empty((pairs, 3)), np.empty(pairs))
+    Returns:
+        (K, 4): k in 1/Å and its weight in eV/e^2.
+    """
+    longest = 2.0 * splitting * np.sqrt(-np.log(1e-9))
+    lengths = np.linalg.norm(cell, axis=1)
+    counts = np.ceil(longest * lengths / (2.0 * np.pi)).astype(int)
+    axes = [np.arange(-n, n + 1) for n in counts]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = grid[len(grid) // 2 + 1 :]  # the middle one is zero
+    waves = 2.0 * np.pi * grid @ np.linalg.inv(cell).T
+    squared = (waves**2).sum(axis=1)
+    near = squared < longest**2
+    waves, squared = waves[near], squared[near]
+    volume = abs(np.linalg.det(cell))
+    weights = 2.0 * COULOMB * 2.0 * np.pi / volume
+    weights = weights * np.exp(-squared / (4.0 * splitting**2)) / squared
+    return np.ascontiguousarray(np.column_stack([waves, weights]))

@@ -1,177 +1,115 @@
-"""Weights of a PhysML as loops take them."""
+"""Weights of a PhysML as native code takes them: joined in one array."""
 
-from typing import NamedTuple, cast
+from typing import cast
 
-import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.model import PhysML
-from ase_physml.native.curves import NODE, Array, nodes_of, numpy_of
-
-VANISHES = 1e15
-"""Largest exp(-x) in a SiLU, which is zero from there on in either precision."""
+from ase_physml.native.channels import filled, places, put, put_first, width_of
 
 
-class Weights(NamedTuple):
-    """Weights of a PhysML; those of LayerNorm are folded into what follows it.
+def weights_of(model: PhysML) -> Tensor:
+    """Weights in the order of `Weights` in weights.hpp, float64; differentiable.
 
-    Attributes:
-        base: Element features behind `combine`, (S, d).
-        own: Element features as neighbours see them, (S, d).
-        mix: `neighbour_mix` and `combine` as one, (d, d).
-        mix_back: Its transpose, as all that end so.
-        qkv: Queries, keys and values, (L, 3, d, d).
-        qkv_back: Transposes.
-        qkv_bias: (L, 3, d).
-        out: Output of the heads, (L, d, d).
-        out_back: Transposes.
-        out_bias: (L, d).
-        pair: First layers of pairs, of the first atom and the second, (2, d, d).
-        pair_back: Transposes.
-        pair_bias: (2, d).
-        betas: Last layer of pairs, (5, d), halved: the mean over both orders.
-        betas_bias: (5,), with what their numbers start from.
-        atom: First layer of the atoms' head, (d, h).
-        atom_back: Its transpose.
-        atom_bias: (h,).
-        atom_out: Last layer of the atoms' head, (h,).
-        constants: Energies of elements, (S,).
-        radii: Covalent radii, (S,) Å.
-        curves: Of `curves_of`, (S, 2L + 1, nodes * 3, d).
-        numbers: 1 and the largest exp(-x) of a SiLU, in the dtype of the weights.
+    Two linear maps that follow each other are one, and the weights of LayerNorm part of
+    what follows it.
     """
-
-    base: Array
-    own: Array
-    mix: Array
-    mix_back: Array
-    qkv: Array
-    qkv_back: Array
-    qkv_bias: Array
-    out: Array
-    out_back: Array
-    out_bias: Array
-    pair: Array
-    pair_back: Array
-    pair_bias: Array
-    betas: Array
-    betas_bias: Array
-    atom: Array
-    atom_back: Array
-    atom_bias: Array
-    atom_out: Array
-    constants: Array
-    radii: Array
-    curves: Array
-    numbers: Array
+    given = _Weights(model)
+    parts = [*given.embedding(), *given.blocks(), *given.heads(), *given.elements()]
+    return torch.cat([part.flatten() for part in parts])
 
 
-def weights_of(model: PhysML, dtype: str) -> Weights:
-    """Weights of a model, folded where two linear maps follow each other.
-
-    Args:
-        model: The potential.
-        dtype: "float32" or "float64".
-
-    Returns:
-        All of them, but for the curves, which are zeros: see `curves_of`.
-    """
-    config, width = model.config, model.config.width
-    own = np.concatenate(
-        [numpy_of(model.embedding.weight), numpy_of(model.electronegativities)], axis=1
-    )
-    combine = numpy_of(model.combine.weight)
-    mix = combine[:, width:] @ numpy_of(model.neighbour_mix.weight)
-    qkv, qkv_bias = _queries_keys_values(model)
-    out = np.zeros((config.depth, width, width))
-    out_bias = np.zeros((config.depth, width))
-    for layer, block in enumerate(_blocks(model)):
-        out[layer] = numpy_of(block.out.weight)
-        out_bias[layer] = numpy_of(block.out.bias)
-    pair, pair_bias, betas, betas_bias = _pair_terms(model)
-    atom, atom_bias, atom_out, constants = _atom_terms(model)
-    nodes = NODE * nodes_of(model)
-    shape = (len(config.elements), 2 * config.depth + 1, nodes, width)
-    given = Weights(
-        base=own @ combine[:, :width].T + numpy_of(model.combine.bias),
-        own=own,
-        mix=mix.T,
-        mix_back=mix,
-        qkv=qkv.swapaxes(-1, -2),
-        qkv_back=qkv,
-        qkv_bias=qkv_bias,
-        out=out.swapaxes(-1, -2),
-        out_back=out,
-        out_bias=out_bias,
-        pair=pair.swapaxes(-1, -2),
-        pair_back=pair,
-        pair_bias=pair_bias,
-        betas=betas,
-        betas_bias=betas_bias,
-        atom=atom.T,
-        atom_back=atom,
-        atom_bias=atom_bias,
-        atom_out=atom_out,
-        constants=constants,
-        radii=numpy_of(model.radii),
-        curves=np.zeros(0),
-        numbers=np.array([1.0, VANISHES]),
-    )
-    given = Weights(*(np.ascontiguousarray(array, dtype) for array in given))
-    return given._replace(curves=np.zeros(shape, dtype))
+def outputs_of(model: PhysML) -> tuple[int, int, int]:
+    """Filled widths of the atoms' head and the charges' flow, and numbers of pairs."""
+    config = model.config
+    hidden = filled(config.width // 2) if model.atom_head is not None else 0
+    if model.pair_energy is None:
+        return hidden, 0, 0
+    if model.charges is None:
+        return hidden, 0, 5
+    return hidden, filled(model.charges.flow.out_features // 2), 3
 
 
-def _behind_norm(weight: Array, bias: Array, norm: nn.LayerNorm) -> tuple[Array, Array]:
+class _Weights:
+    def __init__(self, model: PhysML) -> None:
+        self.model = model
+        self.place, self.width = places(model.config), width_of(model.config)
+
+    def _channels(self, values: Tensor, axis: int = -1) -> Tensor:
+        return put(values.double(), self.place, self.width, axis)
+
+    def _square(self, weight: Tensor) -> Tensor:
+        return self._channels(self._channels(weight, 0), 1)
+
+    def embedding(self) -> list[Tensor]:
+        """Base, own and mix."""
+        model, d = self.model, self.model.config.width
+        chi = model.electronegativities.double()
+        own = torch.cat([model.embedding.weight.double(), chi], dim=1)
+        combine = model.combine.weight.double()
+        base = own @ combine[:, :d].T + model.combine.bias.double()
+        mix = combine[:, d:] @ model.neighbour_mix.weight.double()
+        return [self._channels(base), self._channels(own), self._square(mix)]
+
+    def blocks(self) -> list[Tensor]:
+        """Of each layer qkv, its bias, out, its bias."""
+        found = []
+        for block in cast(list[AttentionBlock], list(self.model.blocks)):
+            weight, bias = _behind_norm(block.queries_keys_values, block.norm)
+            weight, bias = weight.unflatten(0, (3, -1)), bias.unflatten(0, (3, -1))
+            found += [self._channels(self._channels(weight, 1), 2)]
+            found += [self._channels(bias), self._square(block.out.weight)]
+            found += [self._channels(block.out.bias)]
+        return found
+
+    def heads(self) -> list[Tensor]:
+        """All that reads the last features: first layers, biases, last layers."""
+        model, hidden = self.model, outputs_of(self.model)[0]
+        first: list[tuple[Tensor, Tensor]] = []
+        empty = model.element_bias.double()[:0]
+        betas, betas_bias, atom_out = empty, empty, empty
+        constants = model.element_bias.double()
+        if (pairs := model.pair_energy) is not None:
+            for linear in (pairs.first, pairs.second):
+                weight, bias = _behind_norm(linear, model.norm)
+                first.append((self._channels(weight, 0), self._channels(bias)))
+            start = (0.0,) * 3 if pairs.physical else (0.0, *pairs.start, 0.0)
+            betas = 0.5 * self._channels(pairs.betas.weight)
+            # Halved is the sum of both orders, bias included.
+            betas_bias = pairs.betas.bias.double() + constants.new_tensor(start)
+        if model.atom_head is not None:
+            linear, _, last = cast(list[nn.Linear], list(model.atom_head))
+            weight, bias = _behind_norm(linear, model.norm)
+            first.append((put_first(weight, hidden), put_first(bias, hidden)))
+            atom_out = put_first(last.weight.double()[0], hidden)
+            constants = constants + last.bias.double()
+        scale = constants.new_zeros(1)
+        if model.charges is not None:
+            scale = model.charges.scale.double().reshape(1)
+            weight, bias = _behind_norm(model.charges.flow, model.norm)
+            size = outputs_of(model)[1]
+            for some, other in zip(weight.chunk(2), bias.chunk(2), strict=True):
+                first.append((put_first(some, size), put_first(other, size)))
+        weights = [self._channels(weight) for weight, _ in first]
+        biases = [bias for _, bias in first]
+        return [*weights, *biases, betas, betas_bias, atom_out, constants, scale]
+
+    def elements(self) -> list[Tensor]:
+        """Mask of the channels, and data of elements."""
+        model = self.model
+        mask = self._channels(torch.ones(len(self.place)))
+        depths = model.contact_depths.double().sqrt()
+        chi = model.electronegativities.double()
+        radii, contacts = model.radii.double(), model.contact_radii.double()
+        return [mask, radii, chi, contacts, depths]
+
+
+def _behind_norm(linear: nn.Linear, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
     """A linear map and its bias, with the weights of the LayerNorm before it."""
-    return weight * numpy_of(norm.weight), bias + weight @ numpy_of(norm.bias)
-
-
-def _blocks(model: PhysML) -> list[AttentionBlock]:
-    return cast(list[AttentionBlock], list(model.blocks))
-
-
-def _queries_keys_values(model: PhysML) -> tuple[Array, Array]:
-    depth, width = model.config.depth, model.config.width
-    weights, biases = np.zeros((depth, 3, width, width)), np.zeros((depth, 3, width))
-    for layer, block in enumerate(_blocks(model)):
-        linear = block.queries_keys_values
-        weight, bias = _behind_norm(
-            numpy_of(linear.weight), numpy_of(linear.bias), block.norm
-        )
-        weights[layer] = weight.reshape(3, width, width)
-        biases[layer] = bias.reshape(3, width)
-    return weights, biases
-
-
-def _pair_terms(model: PhysML) -> tuple[Array, Array, Array, Array]:
-    """First layers and their biases, halved last one, and its with the start's."""
-    width, module = model.config.width, model.pair_energy
-    if module is None:
-        both = np.zeros((2, width, width)), np.zeros((2, width))
-        return *both, np.zeros((5, width)), np.zeros(5)
-    first = _behind_norm(
-        numpy_of(module.first.weight), numpy_of(module.first.bias), model.norm
-    )
-    second = _behind_norm(numpy_of(module.second.weight), np.zeros(width), model.norm)
-    bias = numpy_of(module.betas.bias) + np.array([0.0, *module.start, 0.0])
-    return (
-        np.stack([first[0], second[0]]),
-        np.stack([first[1], second[1]]),
-        0.5 * numpy_of(module.betas.weight),
-        bias,
-    )
-
-
-def _atom_terms(model: PhysML) -> tuple[Array, Array, Array, Array]:
-    """First layer and its bias, last layer, and energies of elements with its bias."""
-    width, constants = model.config.width, numpy_of(model.element_bias)
-    hidden = width // 2
-    if model.atom_head is None:
-        empty = np.zeros((hidden, width)), np.zeros(hidden), np.zeros(hidden)
-        return *empty, constants
-    first, _, last = cast(list[nn.Linear], list(model.atom_head))
-    weight, bias = _behind_norm(
-        numpy_of(first.weight), numpy_of(first.bias), model.norm
-    )
-    return weight, bias, numpy_of(last.weight)[0], constants + numpy_of(last.bias)
+    weight = linear.weight.double()
+    bias = weight @ norm.bias.double()
+    if linear.bias is not None:
+        bias = bias + linear.bias.double()
+    return weight * norm.weight.double(), bias

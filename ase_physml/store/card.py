@@ -38,6 +38,8 @@ class ModelCard:
             stands alone.
         domain: "equilibrium" if every training structure was a minimum; such a
             potential has never seen a barrier.
+        shortest: Shortest distance of two elements in its training structures, Å, by
+            their symbols ("H-C"); empty if that is not known.
         not_for: Uses that it is not fit for, in a word or two each; calculators warn of
             "vibrations".
         target_names: Names of the properties it predicts; none for conformations alone.
@@ -62,6 +64,7 @@ class ModelCard:
     level_of_theory: str = ""
     baseline: str = ""
     domain: Domain = "equilibrium"
+    shortest: dict[str, float] = field(default_factory=dict)
     not_for: list[str] = field(default_factory=list)
     target_names: list[str] = field(default_factory=list)
     task: Head = "regression"

@@ -197,6 +197,11 @@ class PhysMLRecipe(Recipe):
                 "refit_self_energies without start_from: a fresh model has its E0 "
                 "fitted anyway; leave it out, or name the potential to start from"
             )
+        if getattr(self.model, "a_mask", False):
+            yield (
+                "model.a_mask reads a bond graph, which no set has: its gate would "
+                "learn nothing; leave it out"
+            )
         for stage in self.stages:
             for loss in stage.losses.each:
                 yield from loss.mistakes(self, processes)

@@ -14,6 +14,7 @@ from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.store.registry import shipped
 from ase_physml.store.state import at_most
 from ase_physml.training.callbacks import SaveWeights, Say
+from ase_physml.training.coverage import shortest_distances
 from ase_physml.training.module import TrainingModule
 from ase_physml.training.physml_data import PhysMLData
 from ase_physml.training.physml_module import PhysMLTraining
@@ -112,6 +113,7 @@ def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> ModelCard:
         level_of_theory=level,
         baseline=data.baseline,
         domain="equilibrium" if equilibrium else "off-equilibrium",
+        shortest=shortest_distances(data.stores),
         split_hashes=data.split_hashes,
         training={
             "recipe": recipe.to_dict(),

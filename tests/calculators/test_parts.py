@@ -2,7 +2,9 @@
 
 import copy
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from ase.build import bulk, graphene, molecule
 from ase_physml import PhysMLCalculator, relax_many
 from ase_physml.calculators.batching import tensors_of
 from ase_physml.calculators.parts import unlinked_atoms
+from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.models.physml.model import PhysML
 from ase_physml.potential import graph_of
 
 CONFIG = PhysMLConfig(elements=(1, 6, 8), cutoff=4.0, pair_cutoff=9.0)
@@ -115,3 +119,31 @@ def test_a_calculator_warns_once(tiny_potential: Path) -> None:
     assert len([one for one in said if WARNS in str(one.message)]) == 1
     with pytest.warns(UserWarning, match=r"tiny.pt: atoms 0 and 5 .* up to 20 Å"):
         PhysMLCalculator(tiny_potential, device="cpu").get_forces(two(6.0))
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [{"cls": "one-way", "cls_energy": True}, {"cls": "two-way"}],
+    ids=["energy of the token", "two-way"],
+)
+def test_a_token_that_reads_everything(switches: dict[str, Any]) -> None:
+    """Two molecules far apart would change each other's energy: refused, each time."""
+    config = replace(CONFIG, width=8, depth=1, heads=2, n_basis=4, **switches)
+    calculator = PhysMLCalculator(PhysML(config), device="cpu")
+    one = calculator.calculate_many([molecule("CH4")])
+    assert np.isfinite(one[0]["energy"])
+    for _ in range(2):
+        with pytest.raises(StructureError, match=r"separate parts .* would not add up"):
+            calculator.calculate_many([two(6.0)])
+    # One-way without an energy of its own it only listens.
+    listening = replace(config, cls="one-way", cls_energy=False, pair_cutoff=4.0)
+    quiet = PhysMLCalculator(PhysML(listening), device="cpu")
+    together = quiet.calculate_many([two(6.0)])[0]["energy"]
+    alone = quiet.calculate_many([molecule("CH4")])[0]["energy"]
+    assert together == pytest.approx(2 * alone, abs=1e-9)
+
+
+def test_a_bond_graph_that_no_structure_has() -> None:
+    config = replace(CONFIG, width=8, depth=1, heads=2, n_basis=4, a_mask=True)
+    with pytest.raises(PotentialError, match=r"A-mask .* reads a bond graph"):
+        PhysMLCalculator(PhysML(config), device="cpu")

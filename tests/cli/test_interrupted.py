@@ -144,7 +144,9 @@ LABEL = ("data", "label", "set.xyz", "out.h5", "--calculator", "tiny.pt")
 def test_labels_of_another_potential_of_the_name(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from ase_physml.calculators.names import level_of
     from ase_physml.data import label as module
+    from ase_physml.data.dataset import RaggedSet
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
@@ -158,6 +160,8 @@ def test_labels_of_another_potential_of_the_name(
     done = call(*LABEL)
     assert "calculator was tiny.pt (sha256" in str(done.exception)
     assert call(*LABEL, "--overwrite").exit_code == 0
+    # Its labels are of its level, and mix with a set of the reference.
+    assert RaggedSet("out.h5").metadata.level_of_theory == level_of("tiny.pt")
     energies = [frame.get_potential_energy() for frame in _labelled("out.h5")]
     from ase_physml.calculators.physml import PhysMLCalculator
 

@@ -26,8 +26,19 @@ OPTIONS: dict[str, list[str]] = {
     "adsorption_sites.py": ["--steps", "1"],
     "relax_on_cluster.py": ["few.smi", "--workers", "1"],
     "own_property.py": ["boiling_points.csv", "boiling", "--steps", "50"],
+    "vibrations.py": ["H2O"],
+    "trust.py": ["--points", "3"],
+    "screen.py": [],
+    "train_potential.py": ["--steps", "100", "--frames", "3"],
 }
-NEED_TBLITE = ("relax_and_compare.py", "active_learning.py")
+NEED_TBLITE = (
+    "relax_and_compare.py",
+    "active_learning.py",
+    "vibrations.py",
+    "trust.py",
+)
+# These draw nothing themselves.
+NO_PICTURE = ("pair_parameters.py", "active_learning.py", "relax_on_cluster.py")
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +80,17 @@ def test_example(
         "active_learning.py": tiny_committee,
         "fingerprints.py": tiny_properties,
         "adsorption_sites.py": "adsorption.pt",
+        "trust.py": tiny_committee,
+        "screen.py": tiny_properties,
     }
     options = [*OPTIONS[name], "--model", other.get(name, tiny_potential)]
     if name == "own_property.py":
         options = [FOLDER / OPTIONS[name][0], *OPTIONS[name][1:]]
+    if name == "train_potential.py":
+        options = OPTIONS[name]
+    if name == "screen.py":
+        (tmp_path / "few.csv").write_text("smiles,name\nCO,a\nCCO,b\nCCC,c\n")
+        options = ["few.csv", *options, "--other", tiny_properties]
     if name == "conformers.py":
         options += ["--distances", tiny_conformations]
     done = subprocess.run(
@@ -84,6 +102,9 @@ def test_example(
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 3
+    if name not in NO_PICTURE:
+        picture = (tmp_path / name).with_suffix(".png").read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) > 5_000
     if name == "relax_on_cluster.py":
         assert "3 of 4 written" in done.stdout and "bad: failed" in done.stdout
     if name == "active_learning.py":

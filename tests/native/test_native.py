@@ -1,4 +1,4 @@
-"""Compiled loops give what autograd gives of the torch model."""
+"""Native code gives what autograd gives of the torch model."""
 
 import copy
 import pickle
@@ -20,7 +20,8 @@ from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.native import native_of
-from ase_physml.native.curves import spacing
+from ase_physml.native.curves import nodes_of, spacing
+from ase_physml.native.library import library
 from ase_physml.potential import LoadedPotential
 
 SMALL = {"elements": (1, 6, 7, 8), "width": 16, "depth": 2, "heads": 2, "n_basis": 8}
@@ -39,6 +40,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     "narrow basis": {"n_basis": 48, "cutoff": 6.5},
     "alpha": {"alpha": 1.7},
     "no mam": {"mam": False},
+    "many heads": {"width": 40, "heads": 20},
+    "charges": {"pair_terms": "physical"},
+    "charges, odd width": {"pair_terms": "physical", "width": 21, "heads": 3},
+    "charges, endless": {"pair_terms": "physical", "pair_cutoff": None},
+    "charges, short": {"pair_terms": "physical", "pair_cutoff": 5.0},
+    "charges, no atom terms": {"pair_terms": "physical", "atom_energy": False},
 }
 TOLERANCE = {"float64": 1e-7, "float32": 1e-3}
 
@@ -122,8 +129,9 @@ def far_apart() -> Atoms:
     ],
     ids=["one", "close", "closer", "at the cutoff", "far"],
 )
-def test_molecules_of_all_kinds(atoms: Atoms) -> None:
-    assert_alike(random_model(), [atoms])
+@pytest.mark.parametrize("terms", ["paper", "physical"])
+def test_molecules_of_all_kinds(atoms: Atoms, terms: str) -> None:
+    assert_alike(random_model(pair_terms=terms), [atoms])
 
 
 @pytest.mark.parametrize(
@@ -140,6 +148,24 @@ def test_molecules_of_all_kinds(atoms: Atoms) -> None:
 @pytest.mark.parametrize("terms", [{}, {"pair_energy": False}], ids=str)
 def test_cells(atoms: Atoms, terms: dict[str, Any]) -> None:
     assert_alike(random_model(pair_cutoff=8.0, **terms), [atoms])
+
+
+@pytest.mark.parametrize("size", [1.0, 0.6])
+def test_charges_in_cells(size: float) -> None:
+    """Ewald's sum in space and over waves, forces and stress of it."""
+    model = random_model(pair_cutoff=8.0, pair_terms="physical")
+    assert_alike(model, [in_cell((1, 1, 1), size)])
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_every_kind_of_vector_unit(kind: int, dtype: str) -> None:
+    model = random_model(pair_terms="physical", width=21, heads=3)
+    try:
+        library().physml_kind(kind)
+        assert_alike(model, [rattled(), in_cell((1, 1, 1))], dtype)
+    finally:
+        library().physml_kind(-1)
 
 
 @pytest.mark.parametrize("pair_cutoff", [8.0, None])
@@ -166,14 +192,15 @@ def test_a_committee(tiny_committee: Path) -> None:
 
 def test_forces_are_the_gradient_of_the_tables() -> None:
     """Across nodes as well: here the curves are as coarse as they get."""
-    native = native_of(random_model().double())
+    model = random_model().double()
+    native = native_of(model)
     numbers, n_atoms = np.array([6, 8, 1, 1]), np.array([4])
     start = np.array([[0.0, 0, 0], [1.2, 0, 0], [-0.6, 0.9, 0], [-0.6, -0.9, 0.1]])
     direction = np.random.default_rng(0).normal(size=start.shape)
-    step, length = 1e-4, spacing(random_model()) * 3.0
+    step, length = 1e-4, spacing(model, nodes_of(model)) * 3.0
 
     def at(t: float) -> tuple[float, float]:
-        found = native.of_molecules(numbers, start + t * direction, n_atoms)
+        found = native.evaluate(numbers, start + t * direction, n_atoms)
         return found.energies.sum(), -(found.forces * direction).sum()
 
     for t in np.linspace(0.0, length, 7):
@@ -210,7 +237,7 @@ def test_threads_share_a_model() -> None:
     found: list[float] = []
 
     def run() -> None:
-        out = native.of_molecules(atoms.numbers, atoms.positions, np.array([9]))
+        out = native.evaluate(atoms.numbers, atoms.positions, np.array([9]))
         found.append(out.energies.sum())
 
     workers = [threading.Thread(target=run) for _ in range(8)]
@@ -250,19 +277,19 @@ def test_what_it_cannot_do_is_refused_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-def test_without_numba_torch_computes_and_says_so_once(
+def test_without_a_compiler_torch_computes_and_says_so_once(
     tiny_potential: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ase_physml.potential, "failure", lambda _: "no numba")
-    monkeypatch.setattr(ase_physml.native, "failure", lambda _: "no numba")
+    monkeypatch.setattr(ase_physml.potential, "failure", lambda: "no compiler")
+    monkeypatch.setattr(ase_physml.native, "failure", lambda: "no compiler")
     ase_physml.native.warn_of_failure.cache_clear()
     calculator = PhysMLCalculator(tiny_potential, device="cpu")
-    with pytest.warns(UserWarning, match="numba cannot be used"):
+    with pytest.warns(UserWarning, match="by torch.*no compiler"):
         calculator.calculate_many([rattled()])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calculator.calculate_many([rattled("HCN")])
-    with pytest.raises(PotentialError, match="no numba"):
+    with pytest.raises(PotentialError, match="no compiler"):
         PhysMLCalculator(tiny_potential, device="cpu", backend="native")
 
 

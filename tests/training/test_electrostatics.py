@@ -68,6 +68,25 @@ def test_they_are_learned(recipe: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(atoms.get_dipole_moment(), expected, atol=0.08)
 
 
+def test_wells_stay_near_chemistry(recipe: Path, tmp_path: Path) -> None:
+    """A regulariser draws them there, and leaves the other weights to the others."""
+    strayed = {}
+    for weight in (0.0, 10.0):
+        losses = f"stages.0.losses={{energy: 0.1, charges: 3.0, chemistry: {weight}}}"
+        chosen = load_recipe(recipe, [losses, "stages.0.learning_rate=0.05"])
+        run = Run(tmp_path / f"run{weight}", accelerator="cpu", progress=False)
+        atoms = molecule("H2O")
+        atoms.calc = PhysMLCalculator(fit(chosen, recipe, run), device="cpu")
+        depth = atoms.calc.pair_parameters(atoms).depth
+        strayed[weight] = float((depth / 0.05).log().abs().max())
+    assert strayed[10.0] < 0.5 * strayed[0.0]
+
+
 def test_a_model_without_charges_is_refused(recipe: Path) -> None:
     with pytest.raises(RecipeError, match=r"model\.pair_terms=physical"):
         load_recipe(recipe, ["model.pair_terms=paper"])
+    with pytest.raises(RecipeError, match=r"chemistry.*model\.pair_terms=physical"):
+        load_recipe(
+            recipe,
+            ["model.pair_terms=paper", "stages.0.losses={energy: 1, chemistry: 1}"],
+        )

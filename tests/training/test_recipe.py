@@ -88,6 +88,7 @@ def test_to_dict_is_yaml_and_reads_back(recipe_file: Path, tmp_path: Path) -> No
         ("sources.0.share=0", "share must be above 0"),
         ("batch_size=[", "override 'batch_size=.*not valid YAML"),
         ("refit_self_energies=true", "without start_from"),
+        ("model.a_mask=true", "a bond graph, which no set has"),
     ],
 )
 def test_mistakes(recipe_file: Path, override: str, message: str) -> None:

@@ -18,6 +18,7 @@ with its spread: large ones mark frames that it does not know.
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -54,13 +55,15 @@ CLOSEST = 0.65  # of the sum of covalent radii: what is nearer is left out
 ALONG_SADDLE = (0.6, 1.4)  # of the way from an end to the saddle, and beyond
 
 
-def thermal(atoms: Atoms, random: Random) -> Atoms:
+def thermal(
+    atoms: Atoms, random: Random, temperatures: tuple[float, float] = TEMPERATURES
+) -> Atoms:
     """Displaced in the modes of a generic force field, classically."""
     positions = torch.tensor(atoms.positions)[None]
     radii = torch.tensor(covalent_radii[atoms.numbers])[None]
     field = ValenceField(positions, torch.tensor(atoms.numbers)[None], radii)
     stiffness, modes = np.linalg.eigh(field.hessian()[0].numpy())
-    energy = units.kB * random.uniform(*TEMPERATURES)
+    energy = units.kB * random.uniform(*temperatures)
     # The six lowest move the molecule as a whole.
     sizes = np.sqrt(energy / np.maximum(stiffness[6:], 0.3))
     moved: Atoms = atoms.copy()
@@ -127,8 +130,11 @@ def jittered(atoms: Atoms, random: Random) -> Atoms:
     return moved
 
 
-def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms:
-    """Two molecules, turned at random, so that their nearest atoms are so far apart."""
+def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms | None:
+    """Two molecules, turned at random, so that their nearest atoms are so far apart.
+
+    None if so little is a bond between two of their atoms.
+    """
     first, second = jittered(one, random), jittered(other, random)
     for molecule in (first, second):
         molecule.positions -= molecule.positions.mean(axis=0)
@@ -145,7 +151,8 @@ def dimer(one: Atoms, other: Atoms, random: Random) -> Atoms:
             far = middle
     second.positions += far * axis
     both: Atoms = first + second
-    return both
+    n = len(first)
+    return None if any(i < n <= j for i, j in bonded_pairs(both)) else both
 
 
 def along(reaction: Reaction, random: Random) -> Atoms | None:
@@ -164,12 +171,8 @@ def along(reaction: Reaction, random: Random) -> Atoms | None:
     return jittered(images[random.integers(1, 5)], random)
 
 
-KINDS: dict[str, tuple[Move, float]] = {
-    "thermal": (thermal, 0.40),
-    "pulled": (pulled, 0.15),
-    "rotated": (rotated, 0.15),
-}
-SHARES = {**{kind: share for kind, (_, share) in KINDS.items()}, "dimer": 0.15}
+MOVES: dict[str, Move] = {"thermal": thermal, "pulled": pulled, "rotated": rotated}
+SHARES = {"thermal": 0.40, "pulled": 0.15, "rotated": 0.15, "dimer": 0.15}
 REACTIONS = 0.15
 
 
@@ -179,12 +182,17 @@ def frames(
     paths: list[Reaction],
     kinds: list[str],
     seed: int,
+    temperatures: tuple[float, float] = TEMPERATURES,
 ) -> Iterator[Frame]:
     """Frames without end, of one molecule after the other, each moved in some way."""
     random = np.random.default_rng(seed)
     wanted = {kind: share for kind, share in SHARES.items() if kind in kinds}
     if paths:
         wanted["reaction"] = REACTIONS
+    moves: dict[str, Move] = {
+        **MOVES,
+        "thermal": partial(thermal, temperatures=temperatures),
+    }
     names, shares = list(wanted), np.array(list(wanted.values()))
     for index in cycle(random.permutation(part)):
         kind = names[random.choice(len(names), p=shares / shares.sum())]
@@ -193,13 +201,13 @@ def frames(
         atoms = to_atoms(frame, labels=False)
         if kind == "dimer":
             other = data[int(random.choice(part))]
-            moved: Atoms | None = dimer(atoms, to_atoms(other, labels=False), random)
+            moved = dimer(atoms, to_atoms(other, labels=False), random)
         elif kind == "reaction":
             reaction = paths[random.integers(len(paths))]
             moved = along(reaction, random)
             label = reaction.reactant.smiles or reaction.name
         else:
-            moved = KINDS[kind][0](atoms, random)
+            moved = moves[kind](atoms, random)
         if moved is not None and sound(moved):
             bare = from_atoms(Atoms(moved.numbers, moved.positions))
             yield replace(bare, name=f"{kind}/{index}", smiles=label)
@@ -222,6 +230,9 @@ def main() -> None:
     parser.add_argument("--reactions-split", type=Path)
     parser.add_argument("--part", choices=("train", "val", "test"), default="train")
     parser.add_argument("--kinds", nargs="*", choices=SHARES, default=list(SHARES))
+    parser.add_argument(
+        "--temperatures", nargs=2, type=float, default=TEMPERATURES, metavar="K"
+    )
     parser.add_argument("--count", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -235,11 +246,10 @@ def main() -> None:
         )
         found = reactions(RaggedSet(options.reactions))
         paths = [r for r in found if r.index[0] in chosen]
-    metadata = Metadata(
-        equilibrium=False,
-        source=f"training/delta/make_frames.py, {options.part} part of {data.path.name}",
-    )
-    made = frames(data, part, paths, options.kinds, options.seed)
+    origin = f"training/delta/make_frames.py, {options.part} part of {data.path.name}"
+    metadata = Metadata(equilibrium=False, source=origin)
+    kinds, between = options.kinds, tuple(options.temperatures)
+    made = frames(data, part, paths, kinds, options.seed, between)
     with RaggedWriter(options.out, metadata, "f4") as out:
         for _ in track(range(options.count), "frames"):
             out.append(next(made))

@@ -9,7 +9,7 @@ from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.models.physml.attention import Cls
 from ase_physml.typed import Range
 
-PairTerms = Literal["paper", "physical"]
+PairTerms = Literal["paper", "printed", "physical"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class PhysMLConfig(EnergyConfig):
             read it too; then energies of distant molecules no longer add up).
         cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
         pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
-        pair_terms: "paper", whose charge products are free for each pair, or
+        pair_terms: "paper", whose charge products are free for each pair; "printed",
+            the same by Eqs 5 and 6 to the letter: exponents from 0 on and nothing that
+            keeps energies finite where atoms meet (set pair_cutoff to null too); or
             "physical": charges of atoms that add up to zero, with 1/d of any reach
             (Ewald's sum in cells), and wells that start at chemistry.
         pair_cutoff: Reach of the pair terms in Å; they fade over its last quarter. The
@@ -36,7 +38,8 @@ class PhysMLConfig(EnergyConfig):
             apart would repel or attract: farther than any pair of the training set the
             terms mean nothing. None for the paper's endless reach.
         atom_energy: Self-energies f_atom.
-        a_mask: Gate attention by a bond graph that the caller supplies.
+        a_mask: Gate attention by a bond graph, ``graph.bonded``, which who calls the
+            model supplies: calculators and recipes have none, and refuse it.
         mam: Head for masked atomic modelling.
     """
 
@@ -79,9 +82,14 @@ class PhysMLConfig(EnergyConfig):
         return self.pair_energy and self.pair_terms == "physical"
 
     @property
+    def reads_whole(self) -> bool:
+        """Every atom counts for every other, through the [CLS] token."""
+        return self.cls == "two-way" or self.cls_energy
+
+    @property
     def not_extensive(self) -> str:
         """Reason why energies do not add up over the cells of a crystal, or ""."""
-        if self.cls == "two-way" or self.cls_energy:
+        if self.reads_whole:
             return (
                 "reads the whole structure through its [CLS] token: the energy of a "
                 "crystal would depend on the choice of its cell; use a potential "

@@ -1,7 +1,8 @@
 """Element data that the model reads: electronegativity, radii, depth of dispersion.
 
-Pauling electronegativities (CRC Handbook; missing ones are 0 *after* centring, never
-NaN) and single-bond covalent radii in Å (Cordero et al. 2008, doi 10.1039/b801115j).
+Pauling electronegativities (CRC Handbook, and Allred's of 1961 for some lanthanides;
+those of He, Ne, Ar and Kr, which have none, are 0 *after* centring, never NaN) and
+single-bond covalent radii in Å (Cordero et al. 2008, doi 10.1039/b801115j).
 The radii are those of ``ase.data``, written out: models know nothing of ASE, and those
 that were trained with these keep them.
 """
@@ -18,9 +19,12 @@ _PAULING = {
     27: 1.88, 28: 1.91, 29: 1.90, 30: 1.65, 31: 1.81, 32: 2.01, 33: 2.18, 34: 2.55,
     35: 2.96, 37: 0.82, 38: 0.95, 39: 1.22, 40: 1.33, 41: 1.60, 42: 2.16, 43: 1.90,
     44: 2.20, 45: 2.28, 46: 2.20, 47: 1.93, 48: 1.69, 49: 1.78, 50: 1.96, 51: 2.05,
-    52: 2.10, 53: 2.66, 54: 2.60, 55: 0.79, 56: 0.89, 72: 1.30, 73: 1.50, 74: 2.36,
-    75: 1.90, 76: 2.20, 77: 2.20, 78: 2.20, 79: 2.40, 80: 2.00, 81: 1.62, 82: 1.80,
-    83: 2.02,
+    52: 2.10, 53: 2.66, 54: 2.60, 55: 0.79, 56: 0.89, 57: 1.10, 58: 1.12, 59: 1.13,
+    60: 1.14, 61: 1.13, 62: 1.17, 63: 1.20, 64: 1.20, 65: 1.10, 66: 1.22, 67: 1.23,
+    68: 1.24, 69: 1.25, 70: 1.10, 71: 1.27, 72: 1.30, 73: 1.50, 74: 2.36, 75: 1.90,
+    76: 2.20, 77: 2.20, 78: 2.20, 79: 2.40, 80: 2.00, 81: 1.62, 82: 1.80, 83: 2.02,
+    84: 2.00, 85: 2.20, 86: 2.20, 87: 0.79, 88: 0.90, 89: 1.10, 90: 1.30, 91: 1.50,
+    92: 1.38, 93: 1.36, 94: 1.28, 95: 1.30, 96: 1.30,
 }  # fmt: skip
 
 _COVALENT_RADIUS = [

@@ -76,9 +76,9 @@ class PhysML(EnergyModel):
         self.cls = nn.Parameter(torch.randn(d) * 0.1) if config.cls != "none" else None
         self.cls_head = _head(d + 1, d // 2, 1) if config.cls_energy else None
         self.atom_head = _head(d, d // 2, 1) if config.atom_energy else None
-        physical = config.has_charges
-        self.pair_energy = PairEnergy(d, physical) if config.pair_energy else None
-        self.charges = AtomicCharges(d) if physical else None
+        terms = config.pair_terms
+        self.pair_energy = PairEnergy(d, terms) if config.pair_energy else None
+        self.charges = AtomicCharges(d) if config.has_charges else None
         self.element_bias = nn.Parameter(torch.zeros(n_species))
         n_classes = max(_MAM_CLASSES, config.elements[-1])
         self.mask_head = _head(d, d, n_classes) if config.mam else None
@@ -170,7 +170,7 @@ class PhysML(EnergyModel):
         pairs = self.pair_energy.well(betas, between) * fading
         pairs = pairs + coulomb_energy(betas, between, *graph.pair_atoms(data.radii))
         if isinstance(graph, PeriodicEdgeList):
-            far = screened(between, self._splitting())
+            far = screened(between, self.splitting())
             pairs = pairs - COULOMB * betas.charge_product * far
         return pairs, graph.sum_pairs(pairs)
 
@@ -186,7 +186,8 @@ class PhysML(EnergyModel):
         contacts = self.contact_radii[species]
         return AtomData(charges, radii, contacts, self.contact_depths[species])
 
-    def _splitting(self) -> float:
+    def splitting(self) -> float:
+        """Ewald's splitting parameter of models with charges, 1/Å."""
         assert self.config.pair_cutoff is not None
         return _SPLIT / self.config.pair_cutoff
 
@@ -196,7 +197,7 @@ class PhysML(EnergyModel):
         parts = zip(
             graph.positions.split(sizes), charges.split(sizes), graph.cell, strict=True
         )
-        alpha = self._splitting()
+        alpha = self.splitting()
         return COULOMB * torch.cat([reciprocal_energies(*p, alpha) for p in parts])
 
     def encode(
@@ -253,6 +254,18 @@ class PhysML(EnergyModel):
             return self.pair_energy.parameters_of(graph, x, data.radii)
         between = graph.pair_distances(distance)
         return self.pair_energy.physical_parameters_of(graph, x, data, between)
+
+    def pair_deviations(self, graph: AtomGraph) -> Tensor:
+        """Logarithms of depth, exponent and distance over chemistry's, (*P, 3).
+
+        Raises:
+            PotentialError: The model's pair terms do not start at chemistry.
+        """
+        if self.pair_energy is None or not self.config.has_charges:
+            raise PotentialError("only physical pair terms start at chemistry")
+        species = self.species_of[graph.numbers]
+        x, _ = self.encode(graph, species, graph.edge_distances())
+        return self.pair_energy.deviations_of(graph, x)
 
 
 def _float32(values: list[float]) -> Tensor:

@@ -1,0 +1,88 @@
+"""Runs the examples that the site shows, and keeps what they print and draw.
+
+    python docs/scripts/gallery.py [NAME ...] [--anew]
+
+fills docs/made/. What is newer than its script and the shipped models stays.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+MADE = ROOT / "docs" / "made"
+TABLE = str(EXAMPLES / "boiling_points.csv")
+
+RUNS: dict[str, list[str]] = {
+    "relax_and_compare": [],
+    "pair_parameters": ["H2O"],
+    "conformers": ["CC(=O)NCCO"],
+    "reaction_path": [],
+    "vibrations": [],
+    "fingerprints": ["--model", "esol.pt"],
+    "own_property": [TABLE, "boiling"],
+    "adsorption_sites": [],
+    "train_potential": ["--steps", "1000"],
+    "active_learning": ["ON=NO", "--steps", "200"],
+    "screen": [TABLE],
+    "trust": [],
+}
+# Pictures beside those that are called like the script.
+OTHERS = {
+    "train_potential": {"runs/quickstart/curves.png": "train_potential_curves.png"},
+    "active_learning": {"runs/member0/curves.png": "active_learning_curves.png"},
+}
+
+
+def is_fresh(name: str) -> bool:
+    text = MADE / f"{name}.txt"
+    sources = (EXAMPLES / f"{name}.py", ROOT / "potentials" / "registry.yaml", __file__)
+    return text.exists() and all(
+        text.stat().st_mtime > Path(source).stat().st_mtime for source in sources
+    )
+
+
+def run(name: str) -> None:
+    """Run an example in a folder of its own; its end is that of this program."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *RUNS[name]],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise SystemExit(f"examples/{name}.py: {done.stderr}")
+        pictures = {f"{name}.png": f"{name}.png", **OTHERS.get(name, {})}
+        for source, target in pictures.items():
+            if (Path(folder) / source).exists():
+                shutil.copy(Path(folder) / source, MADE / target)
+        # Nobody else has these folders.
+        text = done.stdout.replace(f"{ROOT}/", "").replace(f"{folder}/", "")
+        (MADE / f"{name}.txt").write_text(text, "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(RUNS))
+    parser.add_argument("--anew", action="store_true", help="also what is fresh")
+    options = parser.parse_args()
+    MADE.mkdir(exist_ok=True)
+    for name in options.names:
+        if options.anew or not is_fresh(name):
+            began = perf_counter()
+            run(name)
+            print(f"examples/{name}.py: {perf_counter() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

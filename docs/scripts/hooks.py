@@ -1,0 +1,39 @@
+"""Pages of the site that are made of other files, when MkDocs builds it.
+
+The README is its home, cards of models and the READMEs of training and benchmarks are
+pages, and tables between marks are filled in as in the README.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from commands import commands
+from figures import ROOT
+from relink import PAGES, relinked
+from tables import renewed
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made, and the pictures that they show."""
+    for source, page in PAGES.items():
+        text, pictures = relinked((ROOT / source).read_text("utf-8"), source, page)
+        files.append(File.generated(config, page, content=text))
+        for uri, path in pictures.items():
+            files.append(File.generated(config, uri, abs_src_path=str(path)))
+    files.append(File.generated(config, "commands.md", content=commands()))
+    return files
+
+
+def on_page_markdown(
+    markdown: str, page: Any, config: MkDocsConfig, files: Files
+) -> str:
+    """Fill in the tables between marks."""
+    del config, files
+    depth = page.file.src_uri.count("/")
+    return renewed(markdown, "../" * depth + "models/{}.md")

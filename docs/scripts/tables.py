@@ -1,0 +1,172 @@
+"""Tables of measured figures, each from the one place where the figure is stored.
+
+    python docs/scripts/tables.py
+
+writes them anew into the README, between `<!-- table: NAME -->` and `<!-- end -->`.
+A card in the file of a model, or a JSON of results, that changes changes them.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+
+from figures import ROOT, Figures, all_figures, elements_of, errors_on_card, stored
+
+_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
+# Not for users, but for comparing with and for starting from.
+_NOT_SHOWN = ("qm9_energy_only.pt", "descriptors.pt", "hamnet_qm9.pt")
+_CONFORMERS = ROOT / "training/physchem/results/conformers.json"
+_LATENCY = ROOT / "benchmarks/results/latency.json"
+_NAMES = {
+    "native": "native",
+    "native float32": "native, float32",
+    "torch": "torch",
+    "tblite:GFN2-xTB": "GFN2-xTB",
+}
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def potentials(link: str) -> str:
+    """Shipped potentials: elements, purpose, errors and time."""
+    found = [f for f in all_figures() if f.about.level_of_theory != "-"]
+    rows = [_potential(f, link) for f in found if f.about.name not in _NOT_SHOWN]
+    heads = ("", "elements", "for", "not for", "level of theory", "errors", "ms")
+    return table(heads, rows)
+
+
+def models(link: str) -> str:
+    """Shipped models of molecules, which start from SMILES."""
+    found = [f for f in all_figures() if f.about.level_of_theory == "-"]
+    rows = [
+        [_linked(f, link), f.about.purpose, ", ".join(f.about.not_for), _errors(f)]
+        for f in found
+        if f.about.name not in _NOT_SHOWN
+    ]
+    return table(("from SMILES", "for", "not for", "errors"), rows)
+
+
+def models_in_a_line(link: str) -> str:
+    """The same models in a sentence."""
+    found = [f for f in all_figures() if f.about.level_of_theory == "-"]
+    said = [
+        f"{_linked(f, link)} ({f.about.purpose}: {_errors(f)})"
+        for f in found
+        if f.about.name not in _NOT_SHOWN
+    ]
+    return "\n".join(textwrap.wrap(", ".join(said) + ".", 88)) + "\n"
+
+
+def alternatives() -> str:
+    """Other methods: where each is the better choice, and where ours is."""
+    delta, organic = (errors_on_card(n)[0] for n in ("qm9_delta", "organic_delta"))
+    barriers = errors_on_card("reactions_delta")[0]
+    few, many = stored(_LATENCY)["single"][0], stored(_LATENCY)["single"][-1]
+    faster = [1 / one["first_of"]["tblite:GFN2-xTB"] for one in (few, many)]
+    closer = stored(_CONFORMERS)
+    ours, rdkit = (
+        closer[f"{kind}, n=1"]["mean A"]
+        for kind in ("predicted + qm9.pt", "ETKDGv3 + MMFF94")
+    )
+    rows = [
+        [
+            "GFN2-xTB",
+            "any element, ions and radicals, vibrations, molecules apart from each "
+            "other; nothing to be trained on",
+            f"`qm9.pt` takes 1/{faster[0]:.0f} of its time at {few['atoms']} atoms, "
+            f"1/{faster[1]:.0f} at {many['atoms']}; `*_delta.pt` correct it to DFT: "
+            f"forces at minima {delta['mae_force_eV_per_A']:.3f} for "
+            f"{delta['baseline_mae_force_eV_per_A']:.3f} eV/Å, conformers "
+            f"{organic['mae_difference_meV']:.0f} for "
+            f"{organic['baseline_mae_difference_meV']:.0f} meV, barriers "
+            f"{barriers['mae_difference_meV'] / 1e3:.2f} for "
+            f"{barriers['baseline_mae_difference_meV'] / 1e3:.2f} eV",
+        ],
+        [
+            "AIMNet2, MACE-OFF",
+            "more elements (AIMNet2: ions), trained on millions of DFT frames: "
+            "dynamics, dimers, torsions; a GPU",
+            "milliseconds on one CPU core; saddles and metal surfaces; refuses what "
+            "it has not learned, and says what it doubts; weights under MIT",
+        ],
+        [
+            "RDKit alone",
+            "any drug-like molecule, hundreds a second",
+            f"geometries nearer to DFT ({ours:.2f} for {rdkit:.2f} Å in the mean, "
+            "ETKDGv3 with MMFF94), with energies that rank them",
+        ],
+    ]
+    return table(("instead of", "it is better at", "we are better at"), rows)
+
+
+def latency() -> str:
+    """Time of energy and forces, call by call, on one thread."""
+    found = stored(_LATENCY)
+    names = list(found["single"][0]["ms"])
+    rows = [
+        [f"{one['atoms']} atoms", *(f"{one['ms'][name]:.1f}" for name in names)]
+        for one in found["single"]
+    ]
+    batch = found["batch"]["ms"]
+    cells = [f"{batch[name]:.0f}" if name in batch else "" for name in names]
+    rows.append(["64 molecules of 18 atoms", *cells])
+    return table(("ms", *(_NAMES.get(name, name) for name in names)), rows)
+
+
+def first_results() -> str:
+    """Time to the first result of a process, imports included."""
+    found = stored(_LATENCY)["first result"]
+    rows = [[name, f"{one['seconds']:.1f}"] for name, one in found.items()]
+    return table(("a process's first result by", "s"), rows)
+
+
+def _potential(found: Figures, link: str) -> list[str]:
+    about = found.about
+    times = found.milliseconds
+    shown = [str(round(times[n], 1)) for n in sorted(times)[:2]]
+    return [
+        _linked(found, link),
+        elements_of(about.elements),
+        about.purpose,
+        ", ".join(about.not_for),
+        about.level_of_theory,
+        _errors(found),
+        " / ".join(shown) or "",
+    ]
+
+
+def _linked(found: Figures, link: str) -> str:
+    name = found.about.name
+    return f"[`{name}`]({link.format(name.removesuffix('.pt'))})"
+
+
+def _errors(found: Figures) -> str:
+    return "; ".join(found.errors[:2])
+
+
+TABLES: dict[str, Callable[[str], str]] = {
+    "potentials": potentials,
+    "models": models,
+    "models_in_a_line": models_in_a_line,
+    "alternatives": lambda _: alternatives(),
+    "latency": lambda _: latency(),
+    "first_results": lambda _: first_results(),
+}
+
+
+def renewed(text: str, link: str = "potentials/{}.md") -> str:
+    """A text with its marked tables written anew; `link` is that of a model's card."""
+    return _MARKED.sub(lambda m: f"{m[1]}\n{TABLES[m[2]](link)}\n{m[3]}", text)
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    readme.write_text(renewed(readme.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""README and pages say what is so: figures, code, messages, links, names."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from ase.build import molecule
+from typer.testing import CliRunner
+
+import ase_physml
+from ase_physml.cli import app, main
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("*/*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+
+sys.path.insert(0, str(DOCS / "scripts"))
+import gallery  # noqa: E402
+import relink  # noqa: E402
+import tables  # noqa: E402
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def text_of(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def test_figures_of_the_readme_are_those_of_cards_and_results() -> None:
+    same = tables.renewed(README) == README
+    assert same, "run `python docs/scripts/tables.py` and look at the README"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 100
+
+
+def test_the_readme_runs(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
+    exec(block, {})
+    energy = float(capsys.readouterr().out.split()[0])
+    assert energy == pytest.approx(-4217, abs=5)  # ethanol at B3LYP, eV
+
+
+def messages() -> list[tuple[str, str]]:
+    """Commands on the page of questions, and what they say."""
+    text = text_of(DOCS / "faq.md")
+    return re.findall(r"^```\n\$ physml (.*)\n(.*)\n```", text, re.M)
+
+
+@pytest.mark.parametrize(("line", "said"), messages())
+def test_messages_of_the_questions(
+    line: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    molecule("H2O").write("r.xyz")
+    arguments = shlex.split(line.replace(">>", "'>>'"))
+    if "kept" in line:
+        CliRunner().invoke(app, [*arguments, "--steps", "1"])
+    monkeypatch.setattr(sys, "argv", ["physml", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code
+    shown = capsys.readouterr().err
+    assert said in shown
+
+
+def links_of(path: Path) -> Iterator[str]:
+    text = re.sub(r"^ *```.*?^ *```", "", text_of(path), flags=re.S | re.M)
+    yield from (t for t in re.findall(r"\]\(([^)\s#]+)", text) if ":" not in t)
+
+
+@pytest.mark.parametrize("source", relink.PAGES)
+def test_files_link_to_what_is_there(source: str) -> None:
+    for target in links_of(ROOT / source):
+        assert (ROOT / source).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_link_to_what_is_there(page: Path) -> None:
+    made = {*relink.PAGES.values(), "commands.md"}
+    for target in links_of(page):
+        path = Path(page.parent, target).resolve().relative_to(DOCS)
+        here = (DOCS / path).exists() or path.as_posix() in made
+        assert here or path.parts[0] == "made", target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_show_what_the_gallery_makes(page: Path) -> None:
+    drawn = {f"{name}.png" for name in gallery.RUNS}
+    drawn |= {one for some in gallery.OTHERS.values() for one in some.values()}
+    for words, target in re.findall(r"!\[(.*?)\]\((\S+)\)", text_of(page)):
+        assert len(words) > 20, f"{target}: say what it shows"
+        assert Path(target).name in drawn
+    for path in re.findall(r'--8<-- "(.*?)"', text_of(page)):
+        where = Path(path)
+        made = where.parent == Path("docs/made") and where.stem in gallery.RUNS
+        assert made or (ROOT / path).is_file()
+
+
+def test_every_run_of_the_gallery_is_an_example_and_is_shown() -> None:
+    shown = "".join(map(text_of, PAGES))
+    for name in gallery.RUNS:
+        assert (ROOT / "examples" / f"{name}.py").is_file()
+        assert f"docs/made/{name}.txt" in shown
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = re.findall(r": (\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
+    found = {path.relative_to(DOCS).as_posix() for path in PAGES}
+    found |= {page for page in relink.PAGES.values() if "models/" not in page}
+    assert set(menu) == found | {"commands.md"}
+
+
+def test_one_version_and_one_address() -> None:
+    about = yaml.safe_load(text_of(ROOT / "CITATION.cff"))
+    assert about["version"] == ase_physml.__version__
+    assert about["repository-code"] == relink.repository()
+    for name in ("mkdocs.yml", "CONTRIBUTING.md", "pyproject.toml"):
+        owners = re.findall(r"github\.com/([\w-]+)/ase_physml", text_of(ROOT / name))
+        assert set(owners) == {relink.repository().split("/")[-2]}, name
