@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
-from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    Jobs,
     MaxAtoms,
+    Molecules,
+    Overwrite,
+    Resume,
     SmilesColumn,
-    make_console,
-    name_some,
-    print_lines,
 )
+from ase_physml.cli.outputs import check_file, kept_beside, stoppable
+from ase_physml.cli.progress import counting
+from ase_physml.cli.shared import make_console, name_some, print_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,10 +29,7 @@ _ENDINGS = (".csv", ".tsv", ".smi", ".txt")
 
 def predict(
     model: Annotated[str, typer.Argument(help="Shipped name or path.")],
-    inputs: Annotated[
-        list[str],
-        typer.Argument(help="SMILES, tables of them, or files of lines `SMILES name`."),
-    ],
+    inputs: Molecules,
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")] = Path(
         "predicted.csv"
     ),
@@ -39,7 +38,7 @@ def predict(
         bool, typer.Option("--fingerprints", help="Fingerprints instead.")
     ] = False,
     max_atoms: MaxAtoms = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
