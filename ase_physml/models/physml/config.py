@@ -9,7 +9,7 @@ from ase_physml.models.energy_model import EnergyConfig
 from ase_physml.models.physml.attention import Cls
 from ase_physml.typed import Range
 
-PairTerms = Literal["paper", "physical"]
+PairTerms = Literal["paper", "printed", "physical"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class PhysMLConfig(EnergyConfig):
             read it too; then energies of distant molecules no longer add up).
         cls_energy: Read an energy off [CLS] (the paper's "Base + CLS").
         pair_energy: Coulomb + Lennard-Jones terms (the paper's "LJP").
-        pair_terms: "paper", whose charge products are free for each pair, or
+        pair_terms: "paper", whose charge products are free for each pair; "printed",
+            the same by Eqs 5 and 6 to the letter: exponents from 0 on and nothing that
+            keeps energies finite where atoms meet (set pair_cutoff to null too); or
             "physical": charges of atoms that add up to zero, with 1/d of any reach
             (Ewald's sum in cells), and wells that start at chemistry.
         pair_cutoff: Reach of the pair terms in Å; they fade over its last quarter. The

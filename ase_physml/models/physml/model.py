@@ -76,9 +76,9 @@ class PhysML(EnergyModel):
         self.cls = nn.Parameter(torch.randn(d) * 0.1) if config.cls != "none" else None
         self.cls_head = _head(d + 1, d // 2, 1) if config.cls_energy else None
         self.atom_head = _head(d, d // 2, 1) if config.atom_energy else None
-        physical = config.has_charges
-        self.pair_energy = PairEnergy(d, physical) if config.pair_energy else None
-        self.charges = AtomicCharges(d) if physical else None
+        terms = config.pair_terms
+        self.pair_energy = PairEnergy(d, terms) if config.pair_energy else None
+        self.charges = AtomicCharges(d) if config.has_charges else None
         self.element_bias = nn.Parameter(torch.zeros(n_species))
         n_classes = max(_MAM_CLASSES, config.elements[-1])
         self.mask_head = _head(d, d, n_classes) if config.mam else None

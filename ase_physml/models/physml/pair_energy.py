@@ -6,6 +6,9 @@ The five betas come from both atoms' features through an MLP that is averaged ov
 orders of the pair, so that E_ij = E_ji. At d = beta4 the Lennard-Jones part has its
 minimum -beta2 (not zero, as the paper's text has it).
 
+"printed" pair terms are these to the letter. Others stay finite where atoms meet, and
+their exponents above one.
+
 Beyond the paper, "physical" pair terms take charges of atoms (see `coulomb`) in place
 of beta0 beta1, and their other betas start at chemistry: covalent radii inside bonds,
 van der Waals radii and depths of dispersion between atoms that are not bonded.
@@ -31,6 +34,8 @@ _STEEPEST = 8.0
 _BONDED, _LOOSE = 0.65, 0.9
 # Depth and exponent of a well at the start, eV and 1.
 _DEPTH, _EXPONENT = 0.05, 6.0
+# Exponents: the lowest, and the lowest as printed; the highest.
+_LOWEST, _HIGHEST = (1.0, 0.0), 12.0
 
 
 class PairParameters(NamedTuple):
@@ -87,19 +92,22 @@ class PairEnergy(nn.Module):
 
     Args:
         width: Feature width d.
-        physical: Read charges of atoms; the other betas are positive and unbounded.
+        terms: "paper"; "printed", with beta3 in (0, 12); or "physical": read charges of
+            atoms; the other betas are positive and unbounded.
     """
 
-    def __init__(self, width: int, physical: bool = False) -> None:
+    def __init__(self, width: int, terms: str = "paper") -> None:
         super().__init__()
-        self.physical = physical
+        self.physical = physical = terms == "physical"
+        self.as_printed = terms == "printed"
+        self.lowest = _LOWEST[self.as_printed]
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width, bias=False)
         self.betas = nn.Linear(width, 3 if physical else 5)
         with torch.no_grad():
             self.betas.weight.mul_(0.1)
             self.betas.bias.zero_()
-        share = (_EXPONENT - 1.0) / 11.0
+        share = (_EXPONENT - self.lowest) / (_HIGHEST - self.lowest)
         self.start = (
             _inverse_softplus(0.05),
             _inverse_softplus(_DEPTH),
@@ -117,7 +125,7 @@ class PairEnergy(nn.Module):
         return PairParameters(
             charge_product=-torch.tanh(r0) * softplus(r1 + c1),
             depth=softplus(r2 + c2),
-            exponent=1.0 + 11.0 * torch.sigmoid(r3 + c3),
+            exponent=self.lowest + (_HIGHEST - self.lowest) * torch.sigmoid(r3 + c3),
             minimum=(first + second) * torch.exp(0.5 * torch.tanh(r4)),
         )
 
@@ -153,8 +161,20 @@ class PairEnergy(nn.Module):
         result: Tensor = self.betas(silu(hidden))
         return result
 
+    def energy(self, betas: PairParameters, distance: Tensor) -> Tensor:
+        """E_ij in eV for distances (*P) in Å."""
+        form = self.printed if self.as_printed else self.finite
+        return form(betas, distance)
+
     @staticmethod
-    def energy(betas: PairParameters, distance: Tensor) -> Tensor:
+    def printed(betas: PairParameters, distance: Tensor) -> Tensor:
+        """E_ij in eV for distances (*P) in Å as Eq 5 has it."""
+        ratio = (betas.minimum / distance) ** betas.exponent
+        coulomb = COULOMB * betas.charge_product / distance
+        return coulomb + betas.depth * (ratio.square() - 2.0 * ratio)
+
+    @staticmethod
+    def finite(betas: PairParameters, distance: Tensor) -> Tensor:
         """E_ij in eV for distances (*P) in Å; finite for every distance, smooth."""
         soft = soft_core(distance)
         coulomb = COULOMB * betas.charge_product / soft

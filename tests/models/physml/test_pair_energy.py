@@ -27,13 +27,13 @@ def test_equals_the_printed_formula() -> None:
     expected = COULOMB * -0.1 / distance + DEPTH * (
         ratio ** (2 * EXPONENT) - 2 * ratio**EXPONENT
     )
-    found = PairEnergy.energy(parameters(-0.1), distance)
+    found = PairEnergy.finite(parameters(-0.1), distance)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_lennard_jones_minimum_is_at_beta4_and_minus_beta2_deep() -> None:
     distance = torch.tensor(MINIMUM, dtype=torch.float64, requires_grad=True)
-    energy = PairEnergy.energy(parameters(), distance)
+    energy = PairEnergy.finite(parameters(), distance)
     (slope,) = torch.autograd.grad(energy, distance)
     assert energy.item() == pytest.approx(-DEPTH, abs=1e-9)
     assert slope.item() == pytest.approx(0.0, abs=1e-8)
@@ -41,7 +41,7 @@ def test_lennard_jones_minimum_is_at_beta4_and_minus_beta2_deep() -> None:
 
 def test_short_distances_repel_without_overflow() -> None:
     distance = torch.logspace(-6, 0, 60, dtype=torch.float32, requires_grad=True)
-    energy = PairEnergy.energy(
+    energy = PairEnergy.finite(
         PairParameters(*(p.float() for p in parameters(-0.2))), distance
     )
     (slope,) = torch.autograd.grad(energy.sum(), distance)
@@ -54,7 +54,7 @@ def test_tangent_continues_with_the_same_slope() -> None:
     joint = MINIMUM * torch.exp(torch.tensor(-8.0 / EXPONENT, dtype=torch.float64))
     assert joint > 0.35
     distance = (joint + torch.tensor([-1e-7, 1e-7])).requires_grad_()
-    energy = PairEnergy.energy(parameters(), distance)
+    energy = PairEnergy.finite(parameters(), distance)
     (slope,) = torch.autograd.grad(energy.sum(), distance)
     assert slope[0].item() == pytest.approx(slope[1].item(), rel=1e-4)
 
@@ -135,3 +135,27 @@ def test_endless_pairs_are_a_choice() -> None:
     pairs = model(graph).pairs
     assert pairs is not None
     assert pairs.abs().max() > 0.0
+
+
+def test_printed_terms_are_those_of_the_paper() -> None:
+    """Eq 5 by hand; and exponents that may fall below one, which ours may not."""
+    distance = torch.tensor([0.7, 1.3, 4.0], dtype=torch.float64)
+    betas = parameters(-0.1)
+    ratio = betas.minimum / distance
+    coulomb = COULOMB * betas.charge_product / distance
+    well = ratio ** (2 * betas.exponent) - 2 * ratio**betas.exponent
+    torch.testing.assert_close(
+        PairEnergy.printed(betas, distance), coulomb + betas.depth * well
+    )
+    x = torch.randn(1, 3, 8, dtype=torch.float64)
+    radii = torch.ones(1, 3, dtype=torch.float64)
+    graph = AllPairs(torch.ones(1, 3, dtype=torch.long), x[..., :3])
+    for terms, lowest in (("printed", 0.0), ("paper", 1.0)):
+        head = PairEnergy(8, terms).double()
+        at_start = head.parameters_of(graph, 0.0 * x, radii).exponent
+        torch.testing.assert_close(
+            at_start, torch.full_like(at_start, 6.0), atol=1, rtol=0
+        )
+        head.betas.bias.data[3] = -50.0
+        exponent = head.parameters_of(graph, x, radii).exponent
+        torch.testing.assert_close(exponent, torch.full_like(exponent, lowest))
