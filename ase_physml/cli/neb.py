@@ -1,5 +1,6 @@
 """Verb `physml neb`: reaction paths between structures."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,14 @@ _WRITTEN = (
 
 _COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
+
+class Start(StrEnum):
+    """Interpolations between ends."""
+
+    idpp = "idpp"
+    geodesic = "geodesic"
+
+
 EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
 
@@ -76,6 +85,9 @@ def neb(
     match: Annotated[
         bool, typer.Option(help="Reorder atoms of the product to those near.")
     ] = False,
+    start: Annotated[
+        Start, typer.Option(help="Interpolation; geodesic needs its extra.")
+    ] = Start.idpp,
     saddles: Annotated[
         bool, typer.Option(help="Go on to the saddle, and certify it.")
     ] = True,
@@ -123,6 +135,7 @@ def neb(
         relax_ends=relax_ends,
         match=match,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -135,6 +148,7 @@ def neb(
     ):
         results = _search(ends, out, calculator, search, place)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
+    write_page(out / "paths.html", results, model)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}
@@ -222,6 +236,15 @@ def _write(
     except Exception as error:
         return error
     return outcome
+
+
+def write_page(path: Path, results: "dict[str, PathOutcome]", model: str) -> None:
+    """Write the page of all reactions, to be opened in a browser."""
+    from ase_physml.evaluation.reaction_page import write_reactions
+    from ase_physml.jobs.disk import writing
+
+    with writing(path, "go on with --resume"):
+        write_reactions(path, results, f"Reactions by {model}")
 
 
 def print_paths(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.neb import print_paths
+from ase_physml.cli.neb import Start, print_paths, write_page
 from ase_physml.cli.outputs import (
     Overwrite,
     Resume,
@@ -94,6 +94,9 @@ def pathway(
     match: Annotated[
         bool, typer.Option(help="Of files: reorder atoms of the product to those near.")
     ] = False,
+    start: Annotated[
+        Start, typer.Option(help="Interpolation; geodesic needs its extra.")
+    ] = Start.idpp,
     saddles: Annotated[
         bool, typer.Option(help="Go on to the saddle, and certify it.")
     ] = True,
@@ -137,6 +140,7 @@ def pathway(
         optimizer=optimizer.value,
         end_fmax=end_fmax,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -170,6 +174,7 @@ def pathway(
     if until is LastStep.path:
         paths = {name: _path(result) for name, result in results.items()}
         flawed = print_paths(console, paths, getattr(calculator, "potential", model))
+        write_page(out / "paths.html", paths, model)
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)

@@ -14,7 +14,12 @@ from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.calculators.many import NEEDED
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
-from ase_physml.workflows.alignment import distances, n_rotations, turn_onto
+from ase_physml.workflows.alignment import (
+    distances,
+    n_rotations,
+    superpose,
+    turn_onto,
+)
 from ase_physml.workflows.constraints import holds_in_space, names_of
 from ase_physml.workflows.relax import check_is_atoms
 
@@ -24,6 +29,8 @@ _COLLISION = 0.4
 _MEETING = 0.05
 # Å; on a line, what moves further passes another atom, and how far around it.
 _PASSING, _AROUND = 1.5, 1.2
+# Å; atoms of two elements that come nearer on the straight path trade places.
+_PASSED = 0.3
 
 
 class BatchedNEB(NEB):
@@ -84,7 +91,7 @@ class BatchedNEB(NEB):
         """Lay the images between the ends, as ASE's NEB does.
 
         Args:
-            method: "linear" or "idpp".
+            method: "linear", "idpp" or "geodesic".
             mic: Whether by differences to the nearest periodic image; None: of what is
                 periodic.
             apply_constraint: Whether to put images where the constraints allow; None:
@@ -169,7 +176,11 @@ def interpolate(
     band = NEB(images, method="improvedtangent")
     band.interpolate("linear", mic, apply_constraint)
     _leave_the_line(images)
+    _turn_past(images)
     check_meeting(images)
+    if method == "geodesic":
+        geodesic_interpolate(images)
+        check_path(images)
     if method == "idpp":
         idpp_interpolate(band, traj=None, log=None, mic=mic)
         check_path(images)
@@ -192,6 +203,73 @@ def _leave_the_line(images: list[Atoms]) -> None:
     _, axes = first.get_moments_of_inertia(vectors=True)
     for image, share in zip(images, np.linspace(0.0, np.pi, len(images)), strict=True):
         image.positions[mover] += _AROUND * np.sin(share) * axes[-1]
+
+
+def _turn_past(images: list[Atoms]) -> None:
+    """Lead atoms of two elements that trade places around each other: NC to CN.
+
+    No mistake in the order of the atoms looks like this, as one of equal atoms would.
+    """
+    first = images[0]
+    if first.pbc.any() or first.constraints:
+        return
+    shares = np.sin(np.linspace(0.0, np.pi, len(images)))
+    for _ in range(len(first) // 2):
+        middle = min(images[1:-1], key=lambda image: _closest(image)[2])
+        i, j, distance = _closest(middle)
+        if distance > _PASSED or first.numbers[i] == first.numbers[j]:
+            return
+        axis = first.positions[j] - first.positions[i]
+        others = first.positions - 0.5 * (first.positions[i] + first.positions[j])
+        beside = np.cross(
+            axis, others[np.linalg.norm(np.cross(axis, others), axis=1).argmax()]
+        )
+        if np.linalg.norm(beside) < 1e-3:
+            beside = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
+        beside *= 0.5 * _AROUND / np.linalg.norm(beside)
+        for image, share in zip(images, shares, strict=True):
+            image.positions[i] += share * beside
+            image.positions[j] -= share * beside
+
+
+def geodesic_interpolate(images: list[Atoms]) -> None:
+    """Lay images on the geodesic between the ends in redundant internal coordinates.
+
+    By the library of its authors (Zhu, Thompson and Martínez, J. Chem. Phys. 150,
+    164103, 2019).
+
+    Raises:
+        StructureError: It is not installed, or the images are held or in a cell.
+    """
+    try:
+        from geodesic_interpolate.geodesic import Geodesic
+        from geodesic_interpolate.interpolation import redistribute
+    except ImportError as error:
+        raise StructureError(
+            "geodesic starts need the extra: pip install 'ase-physml[geodesic]'"
+        ) from error
+    first, last = images[0], images[-1]
+    if first.pbc.any() or first.constraints:
+        raise StructureError(
+            "geodesic starts are of free molecules; use idpp for what is held or in a "
+            "cell"
+        )
+    symbols = list(first.symbols)
+    # The library nudges its geometries at random, by numpy's global numbers.
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        raw = redistribute(
+            symbols, [first.positions, last.positions], len(images), tol=1e-2
+        )
+        smoother = Geodesic(symbols, raw, 1.7, threshold=3, friction=1e-2)
+        smoother.smooth(tol=2e-3, max_iter=15)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    middle = range(1, len(images) - 1)
+    for index in middle:
+        images[index].positions = smoother.path[index]
+    last.positions = superpose(last.positions, smoother.path[-1])
 
 
 def check_meeting(images: list[Atoms]) -> None:

@@ -42,6 +42,10 @@ _SAVE_EVERY = 20
 _LOOSE = 60
 _FORMAT = 1
 
+STARTS = ("idpp", "geodesic")
+"""Interpolations that bands start from: image dependent pair potential (Smidstrup et
+al. 2014), or geodesic in internal coordinates (Zhu et al. 2019)."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -57,6 +61,7 @@ class Search:
         end_fmax: Threshold of the largest force on these, eV/Å.
         match: Whether to reorder the product's atoms; see `align_ends`.
         any_domain: Whether to search with a potential that has seen minima only.
+        start: Interpolation that bands start from, "idpp" or "geodesic".
         certify: Whether to go on from the highest image to the saddle, and to certify
             that; see `find_saddles`.
         zero_point: Whether to compute zero-point energies of saddle and ends.
@@ -73,6 +78,7 @@ class Search:
     end_fmax: float = 0.01
     match: bool = False
     any_domain: bool = False
+    start: str = "idpp"
     certify: bool = True
     zero_point: bool = False
     split: bool = True
@@ -296,6 +302,9 @@ def check_search(search: Search, calculator: Calculator) -> None:
     check_settings(search.optimizer, search.fmax, search.steps)
     if search.images < 3:
         raise StructureError(f"a path needs 3 images or more, got {search.images}")
+    if search.start not in STARTS:
+        known = ", ".join(STARTS)
+        raise StructureError(f"start {search.start!r} is not one of {known}")
     card = getattr(calculator, "card", None)
     if card is not None and card.domain == "equilibrium" and not search.any_domain:
         raise StructureError(
@@ -356,13 +365,13 @@ def _relaxed(
 
 
 def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list[Atoms]:
-    """IDPP between ends that face each other (Smidstrup et al. 2014)."""
+    """Images between ends that face each other."""
     if isinstance(pair, Exception):
         raise pair
     reactant, product = pair[0].copy(), align_ends(*pair, match=search.match)
     middle = [reactant.copy() for _ in range(search.images - 2)]
     images = [reactant, *middle, product]
-    interpolate(images, "idpp", apply_constraint=True)
+    interpolate(images, search.start, apply_constraint=True)
     return images
 
 
