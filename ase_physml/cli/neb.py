@@ -85,6 +85,10 @@ def neb(
     match: Annotated[
         bool, typer.Option(help="Reorder atoms of the product to those near.")
     ] = False,
+    ts_guess: Annotated[
+        Path | None,
+        typer.Option(help="Of one reaction: a structure near the saddle."),
+    ] = None,
     start: Annotated[
         Start, typer.Option(help="Interpolation; geodesic needs its extra.")
     ] = Start.idpp,
@@ -125,6 +129,7 @@ def neb(
         )
     check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
+    guess = _guess(ts_guess, len(ends))
     calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
@@ -146,7 +151,7 @@ def neb(
         stoppable(f"bands are kept in {out}/ every 20 steps; go on with --resume"),
         results_in(out, written, resume=resume, overwrite=overwrite) as place,
     ):
-        results = _search(ends, out, calculator, search, place)
+        results = _search(ends, out, calculator, search, place, guess)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
     write_page(out / "paths.html", results, model)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
@@ -163,6 +168,7 @@ def _search(
     calculator: "Calculator",
     search: "Search",
     place: Place,
+    guess: "Atoms | None",
 ) -> "dict[str, PathOutcome]":
     """Search all paths together, and write what comes of each."""
     from ase_physml.workflows.neb import find_paths, path_identities
@@ -181,7 +187,14 @@ def _search(
     place.begin()
     with falling("searching", len(ends), search.fmax) as show:
         found = find_paths(
-            pairs, calculator, search, show, states, place.going_on, made_of=made_of
+            pairs,
+            calculator,
+            search,
+            show,
+            states,
+            place.going_on,
+            made_of=made_of,
+            through=None if guess is None else [guess],
         )
     results = dict(zip(ends, found, strict=True))
     for name, state, made in zip(ends, states, made_of, strict=True):
@@ -213,6 +226,20 @@ def _read(inputs: list[Path], limit: int | None) -> EndPairs:
     # Of a trajectory, say of a relaxation, the end.
     reactant, product = (read_structures(path)[-1] for path in inputs)
     return {f"{inputs[0].stem}-{inputs[1].stem}": (reactant, product)}
+
+
+def _guess(path: Path | None, count: int) -> "Atoms | None":
+    """Guess of the saddle of the one reaction."""
+    from ase_physml.workflows.inputs import read_structures
+
+    if path is None:
+        return None
+    if count != 1:
+        raise StructureError(
+            f"--ts-guess is of one reaction, and there are {count}; physml saddle "
+            "takes many guesses"
+        )
+    return read_structures(path)[-1]
 
 
 def _write(
