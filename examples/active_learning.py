@@ -42,7 +42,7 @@ def main() -> None:
         print("The committee is sure of all of them: nothing to learn here.")
         return
     run(
-        f"physml data label doubtful.h5 labelled.h5 --calculator {options.labels} "
+        f"physml data label doubtful.h5 labelled.h5 --model {options.labels} "
         "--overwrite"
     )
     # Each member anew, with its own seed, makes the next committee.

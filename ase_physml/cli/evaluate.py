@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, results_in, stoppable
+from ase_physml.cli.options import Folder, Limit, Overwrite, Resume, Scheduler
+from ase_physml.cli.outputs import results_in, stoppable
 from ase_physml.cli.progress import Progress
-from ase_physml.cli.shared import Scheduler, make_console, open_workers
+from ase_physml.cli.shared import make_console, open_workers
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.disk import write_json, writing
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ase_physml.evaluation.candidate import Candidate, Molecule
 
 _SUITES = "structure,textbook,conformers,assembly,reaction,masked,smoothness"
+_REACTIONS = 100
 
 
 class Part(StrEnum):
@@ -29,7 +31,7 @@ def evaluate(
     calculators: Annotated[
         list[str], typer.Argument(help="qm9.pt, tblite:GFN2-xTB, emt, module:factory.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("report"),
+    out: Folder = Path("report"),
     suites: Annotated[str, typer.Option(help="Names with commas between.")] = _SUITES,
     molecules: Annotated[
         int, typer.Option(min=1, help="To try them on; 100 for figures to quote.")
@@ -52,7 +54,7 @@ def evaluate(
     reference: Annotated[
         str | None, typer.Option(help="Calculator that reactions are held to.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Reactions at most.")] = 100,
+    limit: Limit = _REACTIONS,
     scheduler: Scheduler = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -70,18 +72,19 @@ def evaluate(
     measure.check_suites(names)
     tried = _molecules(data, split, part, molecules)
     held_to = None if reference is None else make_calculator(reference)
+    most = limit or _REACTIONS
     settings = {
         "molecules": tried,
         "reactions": _reactions(reactions or REACTIONS),
         "reference": None if reference is None else identity_of(reference),
-        "limit": limit,
+        "limit": most,
     }
     candidates: list[Candidate] = []
     for name in dict.fromkeys(calculators):
         candidate = _candidate(name, tried, settings)
         candidate.reactions = reactions or REACTIONS
         candidate.reference, candidate.held_to = held_to, reference or ""
-        candidate.count = limit
+        candidate.count = most
         candidates.append(candidate)
     console = make_console()
     written = [out / "report.json", out / "report.html"]

@@ -1,24 +1,37 @@
 """Verb `physml neb`: reaction paths between structures."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import (
+from ase_physml.cli.options import (
+    AnyDomain,
+    Climb,
+    Device,
+    Dtype,
+    FloatType,
+    Fmax,
+    Folder,
+    Images,
+    Jobs,
+    Limit,
+    Match,
+    Model,
+    Optimizer,
+    OptimizerName,
     Overwrite,
-    Place,
     Resume,
-    check_file,
-    results_in,
-    stoppable,
+    Saddles,
+    Start,
+    StartName,
+    Steps,
+    Uncertain,
+    ZeroPoint,
 )
+from ase_physml.cli.outputs import Place, check_file, results_in, stoppable
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
-    Dtype,
-    Jobs,
-    Optimizer,
     beside,
     check_export,
     make_calculator_for,
@@ -51,13 +64,6 @@ _WRITTEN = (
 _COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
 
-class Start(StrEnum):
-    """Interpolations between ends."""
-
-    idpp = "idpp"
-    geodesic = "geodesic"
-
-
 EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
 
@@ -66,52 +72,29 @@ def neb(
         list[Path],
         typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
-        ),
-    ] = "reactions.pt",
-    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
-    images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
-    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
-    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
-    climb: Annotated[bool, typer.Option(help="Let the highest image climb.")] = True,
-    optimizer: Annotated[
-        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
-    ] = Optimizer.FIRE,
+    model: Model = "reactions.pt",
+    out: Folder = Path("paths"),
+    images: Images = 9,
+    fmax: Fmax = 0.05,
+    steps: Steps = 500,
+    climb: Climb = True,
+    optimizer: OptimizerName = Optimizer.FIRE,
     relax_ends: Annotated[bool, typer.Option(help="Relax the ends first.")] = True,
-    match: Annotated[
-        bool, typer.Option(help="Reorder atoms of the product to those near.")
-    ] = False,
+    match: Match = False,
     ts_guess: Annotated[
         Path | None,
         typer.Option(help="Of one reaction: a structure near the saddle."),
     ] = None,
-    start: Annotated[
-        Start, typer.Option(help="Interpolation; geodesic needs its extra.")
-    ] = Start.idpp,
-    saddles: Annotated[
-        bool, typer.Option(help="Go on to the saddle, and certify it.")
-    ] = True,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
-    ] = False,
-    any_domain: Annotated[
-        bool, typer.Option(help="Even with a potential that has seen minima only.")
-    ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Of a set: so many reactions.")
-    ] = None,
-    uncertain: Annotated[
-        Path | None,
-        typer.Option(help="HDF5 set of what a committee is uncertain about."),
-    ] = None,
+    start: StartName = Start.idpp,
+    saddles: Saddles = True,
+    zpe: ZeroPoint = False,
+    any_domain: AnyDomain = False,
+    limit: Limit = None,
+    uncertain: Uncertain = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     jobs: Jobs = 1,
 ) -> None:
     """Find paths and their saddles; write path, barrier and certificate of each.

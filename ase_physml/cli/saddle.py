@@ -5,11 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, results_in, stoppable
+from ase_physml.cli.options import (
+    Device,
+    Dtype,
+    FloatType,
+    Fmax,
+    Folder,
+    Jobs,
+    Model,
+    Overwrite,
+    Resume,
+    Steps,
+    ZeroPoint,
+)
+from ase_physml.cli.outputs import results_in, stoppable
 from ase_physml.cli.progress import counting
 from ase_physml.cli.shared import (
-    Dtype,
-    Jobs,
     beside,
     make_calculator_for,
     make_console,
@@ -20,10 +31,15 @@ from ase_physml.errors import PhysMLError, StructureError
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from rich.console import Console
 
-    from ase_physml.workflows.saddles import Saddle
+    from ase_physml.jobs.identity import Identity
+    from ase_physml.workflows.saddles import Saddle, SaddleSettings
 
+_FORMAT = 1
+# Guesses that are searched together, and whose outcome is written together.
+_TOGETHER = 64
 _COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
 
@@ -31,24 +47,15 @@ def saddle(
     inputs: Annotated[
         list[Path], typer.Argument(help="Files of guesses (all frames).")
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
-        ),
-    ] = "reactions.pt",
-    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("saddles"),
-    fmax: Annotated[
-        float, typer.Option(help="Largest force left on a saddle, eV/Å.")
-    ] = 0.01,
-    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 120,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and minima.")
-    ] = False,
+    model: Model = "reactions.pt",
+    out: Folder = Path("saddles"),
+    fmax: Fmax = 0.01,
+    steps: Steps = 120,
+    zpe: ZeroPoint = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     jobs: Jobs = 1,
 ) -> None:
     """Find saddles near guesses, and the minima that each joins, downhill.
@@ -57,7 +64,7 @@ def saddle(
     1 if one was not found or joins no two minima.
     """
     from ase_physml.workflows.inputs import read_inputs
-    from ase_physml.workflows.saddle_files import SUFFIXES, write_saddle
+    from ase_physml.workflows.saddle_files import SUFFIXES, has_saddle, write_saddle
     from ase_physml.workflows.saddles import Saddle, SaddleSettings, find_saddles
 
     if not fmax > 0:
@@ -73,20 +80,31 @@ def saddle(
         name: one for name, one in results.items() if not isinstance(one, PhysMLError)
     }
     written = [beside(out / name, end) for name in guesses for end in SUFFIXES]
+    settings = SaddleSettings(fmax, steps, zero_point=zpe)
+    made_of = _identities(guesses, calculator, settings)
+    console = make_console()
     with (
-        stoppable("nothing is kept of saddles that are not done"),
-        results_in(out, written, resume=False, overwrite=overwrite) as place,
+        stoppable(f"saddles that are done are kept in {out}/; go on with --resume"),
+        results_in(out, written, resume=resume, overwrite=overwrite) as place,
         counting("saddles", len(guesses)) as advance,
     ):
+        if place.going_on:
+            kept = [name for name in guesses if has_saddle(out / name, made_of[name])]
+            for name in kept:
+                del guesses[name], results[name]
+            advance(len(kept))
+            console.print(f"{len(kept)} done already, and kept: see their .saddle.json")
         place.begin()
-        settings = SaddleSettings(fmax, steps, zero_point=zpe)
-        found = find_saddles(list(guesses.values()), calculator, settings)
-        for name, one in zip(guesses, found, strict=True):
-            results[name] = one
-            if isinstance(one, Saddle):
-                write_saddle(out / name, one.certificate, one)
-        advance(len(guesses))
-    console = make_console()
+        names = list(guesses)
+        # In parts, so that what is done is on the disk.
+        for start in range(0, len(names), _TOGETHER):
+            some = names[start : start + _TOGETHER]
+            found = find_saddles([guesses[n] for n in some], calculator, settings)
+            for name, one in zip(some, found, strict=True):
+                results[name] = one
+                if isinstance(one, Saddle):
+                    write_saddle(out / name, one.certificate, one, made_of[name])
+            advance(len(some))
     _print(console, results, model)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     failed = [
@@ -96,6 +114,21 @@ def saddle(
     ]
     if print_errors(results) or failed:
         raise typer.Exit(1)
+
+
+def _identities(
+    guesses: "dict[str, Atoms]", calculator: "Calculator", settings: "SaddleSettings"
+) -> "dict[str, Identity]":
+    from ase_physml.calculators.provenance import identity_of
+    from ase_physml.jobs.identity import Identity
+
+    potential = identity_of(calculator)
+    return {
+        name: Identity.of(
+            "saddle", _FORMAT, structure=one, potential=potential, settings=settings
+        )
+        for name, one in guesses.items()
+    }
 
 
 def _print(

@@ -39,6 +39,11 @@ def test_guesses_to_saddles(tmp_path: Path) -> None:
     assert (result.exit_code == 1) == any(one["grade"] == "FAIL" for one in stored)
     refused = saddle(tmp_path, tmp_path / "g.xyz")
     assert isinstance(refused.exception, DataError)
+    same = ["--zpe", "--steps", "8", "--resume"]
+    kept = saddle(tmp_path, tmp_path / "g.xyz", *same)
+    assert kept.exit_code == 0 and "2 done already" in kept.stdout
+    other = saddle(tmp_path, tmp_path / "g.xyz", "--steps", "9", "--resume")
+    assert isinstance(other.exception, DataError) and "steps" in str(other.exception)
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
