@@ -127,7 +127,10 @@ def first_results() -> str:
 def _potential(found: Figures, link: str) -> list[str]:
     about = found.about
     times = found.milliseconds
-    shown = [str(round(times[n], 1)) for n in sorted(times)[:2]]
+    shown = [
+        f"{times[n]:.2g}" if times[n] < 10 else f"{times[n]:.0f}"
+        for n in sorted(times)[:2]
+    ]
     return [
         _linked(found, link),
         elements_of(about.elements),
