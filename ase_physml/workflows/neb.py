@@ -1,7 +1,7 @@
 """Minimum energy paths of reactions: relaxed ends, interpolation, bands in batches."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -14,7 +14,12 @@ from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends, placement_of
 from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
-from ase_physml.workflows.certified import certified
+from ase_physml.workflows.certified import (
+    better,
+    certified,
+    in_two_steps,
+    missing_step,
+)
 from ase_physml.workflows.reaction_path import (
     ReactionPath,
     one_structure,
@@ -33,6 +38,8 @@ from ase_physml.workflows.relax_many import relax_many
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
 _SAVE_EVERY = 20
+# Steps after which a band is near enough to go on to the saddle from, mostly.
+_LOOSE = 60
 _FORMAT = 1
 
 
@@ -53,6 +60,8 @@ class Search:
         certify: Whether to go on from the highest image to the saddle, and to certify
             that; see `find_saddles`.
         zero_point: Whether to compute zero-point energies of saddle and ends.
+        split: Whether to search the missing step where a saddle joins one end and an
+            intermediate.
     """
 
     images: int = 9
@@ -66,6 +75,7 @@ class Search:
     any_domain: bool = False
     certify: bool = True
     zero_point: bool = False
+    split: bool = True
 
 
 PathOutcome = ReactionPath | Exception
@@ -135,26 +145,81 @@ def find_paths(
     history: dict[int, list[float]] = {index: [] for index in bands}
 
     def step_taken(index: int, step: int, force: float) -> None:
-        history[index].append(force)
+        if not (history[index] and step == 0):  # gone on with: known already
+            history[index].append(force)
+        step = len(history[index]) - 1
         if states is not None and step % _SAVE_EVERY == 0:
             made = None if made_of is None else made_of[index]
             write_images(bands[index].images, states[index], made)
         if on_step is not None:
             on_step(index, step, force)
 
-    ended = _run(bands, search, step_taken)
-    seconds = perf_counter() - began
-    for index, failed in ended.items():
-        outcomes[index] = failed or path_of(
-            list(bands[index].images),
-            history[index],
-            search.fmax,
-            seconds,
-            about[index],
-        )
-    found = [outcomes[index] for index in range(len(ends))]
+    def run(some: dict[int, BatchedNEB], steps: int) -> dict[int, PathOutcome]:
+        ended = _run(some, replace(search, steps=steps), step_taken)
+        seconds = perf_counter() - began
+        return {
+            index: failed
+            or path_of(
+                list(bands[index].images),
+                history[index],
+                search.fmax,
+                seconds,
+                about[index],
+            )
+            for index, failed in ended.items()
+        }
+
+    first = min(search.steps, _LOOSE) if search.certify else search.steps
+    outcomes.update(run(bands, first))
     if search.certify:
-        found = certified(found, calculator, search.zero_point)
+        outcomes.update(certified(outcomes, calculator, search.zero_point))
+        left = {k: bands[k] for k in bands if _is_worth_more(outcomes[k])}
+        if search.steps > first and left:
+            again = certified(
+                run(left, search.steps - first), calculator, search.zero_point
+            )
+            outcomes.update({k: better(outcomes[k], again[k]) for k in left})
+    found = [outcomes[index] for index in range(len(ends))]
+    if search.certify and search.split:
+        found = split(found, calculator, search)
+    return found
+
+
+def _is_worth_more(outcome: PathOutcome) -> bool:
+    """Whether more steps of its band may lead to a saddle."""
+    if isinstance(outcome, Exception) or outcome.grade != "FAIL":
+        return False
+    apart = not one_structure(
+        outcome.images[0], outcome.images[-1], outcome.reaction_energy
+    )
+    return apart and not outcome.converged
+
+
+def split(
+    paths: Sequence[PathOutcome], calculator: Calculator, search: Search
+) -> list[PathOutcome]:
+    """Search the other step where a saddle joins one end and an intermediate.
+
+    Args:
+        paths: Paths with certificates.
+        calculator: Calculator of them all.
+        search: Settings of the search.
+
+    Returns:
+        The paths; those of two steps have ``parts``, and the higher saddle on top.
+    """
+    found = list(paths)
+    missing = {
+        index: rest
+        for index, path in enumerate(paths)
+        if isinstance(path, ReactionPath) and (rest := missing_step(path)) is not None
+    }
+    once = replace(search, split=False, match=False)
+    steps = find_paths(list(missing.values()), calculator, once) if missing else []
+    for index, step in zip(missing, steps, strict=True):
+        path = paths[index]
+        assert isinstance(path, ReactionPath)
+        found[index] = in_two_steps(path, step)
     return found
 
 
