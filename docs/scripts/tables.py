@@ -127,10 +127,7 @@ def first_results() -> str:
 def _potential(found: Figures, link: str) -> list[str]:
     about = found.about
     times = found.milliseconds
-    shown = [
-        f"{times[n]:.2g}" if times[n] < 10 else f"{times[n]:.0f}"
-        for n in sorted(times)[:2]
-    ]
+    shown = [_brief(times[n]) for n in sorted(times)[:2]]
     return [
         _linked(found, link),
         elements_of(about.elements),
@@ -140,6 +137,10 @@ def _potential(found: Figures, link: str) -> list[str]:
         _errors(found),
         " / ".join(shown) or "",
     ]
+
+
+def _brief(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 def _linked(found: Figures, link: str) -> str:
