@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from commands import commands
 from figures import ROOT
+from marked_tables import renewed
 from relink import PAGES, relinked
-from tables import renewed
 
 # The home page has no others beside it.
 _ALONE = "---\nhide: [navigation]\n---\n"

@@ -1,6 +1,6 @@
 """Tables of measured figures, each from the one place where the figure is stored.
 
-    python docs/scripts/tables.py
+    python docs/scripts/marked_tables.py
 
 writes them anew into the README, between `<!-- table: NAME -->` and `<!-- end -->`.
 A card in the file of a model, or a JSON of results, that changes changes them.
