@@ -10,12 +10,14 @@ the exponential-normal basis is steepest. All is differentiable in the weights.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ase_physml.models.physml.model import PhysML
-from ase_physml.native.channels import places, put, width_of
+from ase_physml.native.channels import filled, places, put, put_first, width_of
+from ase_physml.native.library import Tables, library
 
 FINENESS, _FEWEST = 18.0, 192
 
@@ -38,16 +40,19 @@ def spacing(model: PhysML, nodes: int) -> float:
     return float(cutoff / (1.0 + cutoff)) / (nodes - 1)
 
 
-def curves_of(model: PhysML, species: Tensor, nodes: int) -> Tensor:
+def curves_of(
+    model: PhysML, species: Tensor, nodes: int, dtype: torch.dtype = torch.float64
+) -> Tensor:
     """Curves of elements as receivers, times powers of the spacing.
 
     Args:
         model: The potential.
         species: Rows of the elements in the model's tables, (S,).
         nodes: Of each curve.
+        dtype: Precision.
 
     Returns:
-        (S, `NODE` * nodes * W * (2 depth + 1)) float64: of each layer D^K and D^V side
+        (S, `NODE` * nodes * W * (2 depth + 1)): of each layer D^K and D^V side
         by side, the latter with the envelope that belongs to its weight; then the
         filter of the neighbours.
     """
@@ -57,45 +62,71 @@ def curves_of(model: PhysML, species: Tensor, nodes: int) -> Tensor:
     distance = x / (1.0 - x)
     # The last node is the cutoff itself, whatever rounding makes of it.
     distance[-1] = config.cutoff
-    distance = distance.unsqueeze(-1)
+    distance = distance.unsqueeze(-1).to(dtype)
+    phi = _envelope(distance, config.cutoff)
     phi = _envelope(distance, config.cutoff)
     psi = _product(phi, _basis(model, species, distance))
+    size = filled(config.n_basis)
+    basis = torch.stack([put_first(part, size, 2) for part in psi])
+    by_node = step * (1.0 + distance) ** 2
+    bend = step**2 * 2.0 * (1.0 + distance) ** 3
+    factors = torch.cat([*phi, by_node, bend], dim=1).double()
     place, width, both = places(config), width_of(config), 2 * config.depth
-    weight, bias = (_by_kind(p, both) for p in model.distance_filters.parameters())
-    weight = put(weight, place, width, 1).flatten(0, 1)
-    bias = put(bias, place, width, 1).flatten()
-    keys_and_values = _silu(_linear(psi, weight, bias))
-    filters = _enveloped(phi, keys_and_values, config.depth, width)
-    around = put(model.neighbour_filter.weight.double(), place, width, 0)
-    rows = [*filters, _linear(psi, around, None)]
-    nodes_by_kind = [_by_node(one, distance, step).flatten(1) for one in rows]
-    return torch.cat(nodes_by_kind, dim=1)
-
-
-def _by_kind(values: Tensor, kinds: int) -> Tensor:
-    found: Tensor = values.double().unflatten(0, (kinds, -1))
+    linear = model.distance_filters
+    filters = put(linear.weight.to(dtype).unflatten(0, (both, -1)), place, width, 1)
+    bias = put(linear.bias.to(dtype).unflatten(0, (both, -1)), place, width, 1)
+    around = put(model.neighbour_filter.weight.to(dtype), place, width, 0)
+    filters = torch.cat([filters.flatten(0, 1), around])
+    bias = torch.cat([bias.flatten(), bias.new_zeros(width)])
+    found: Tensor = _Tabulation.apply(
+        basis, put_first(filters, size, 1), bias, factors, config.depth
+    )
     return found
 
 
-def _enveloped(phi: _Curve, filters: _Curve, depth: int, width: int) -> list[_Curve]:
-    """Keys and values of each layer, the values times the envelope."""
-    found = []
-    for layer in range(depth):
-        parts = [part.unflatten(-1, (depth, 2, width))[..., layer, :, :]
-                 for part in filters]  # fmt: skip
-        keys, values = ([part[..., k, :] for part in parts] for k in range(2))
-        faded = _product(phi, (values[0], values[1], values[2]))
-        joined = [torch.cat(both, -1) for both in zip(keys, faded, strict=True)]
-        found.append((joined[0], joined[1], joined[2]))
-    return found
+class _Tabulation(torch.autograd.Function):
+    """Nodes from a basis (3, S, nodes, F) and filters (C, F), as in tables.hpp."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        basis: Tensor,
+        filters: Tensor,
+        bias: Tensor,
+        factors: Tensor,
+        depth: int,
+    ) -> Tensor:
+        """Fill the curves."""
+        _, species, nodes, _ = basis.shape
+        products = basis.new_empty(3, species, nodes, len(bias))
+        curves = basis.new_empty(species, NODE * nodes * len(bias))
+        parts = basis, filters, bias, factors, products
+        ctx.save_for_backward(*parts)
+        ctx.depth = depth
+        given = _tables(parts, depth, curves)
+        library().physml_tabulate(given, basis.element_size())
+        return curves
+
+    @staticmethod
+    def backward(ctx: Any, by_curves: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients by the basis, filters and biases."""
+        by_curves = by_curves.contiguous()
+        given = _tables(ctx.saved_tensors, ctx.depth, by_curves)
+        found = [torch.empty_like(one) for one in ctx.saved_tensors[:3]]
+        places = [one.data_ptr() for one in found]
+        given.by_basis, given.by_filters, given.by_bias = places
+        library().physml_tabulate(given, by_curves.element_size())
+        return *found, None, None
 
 
-def _by_node(curve: _Curve, distance: Tensor, step: float) -> Tensor:
-    """Derivatives by x / step: (S, nodes, 3, d)."""
-    value, slope, bend = curve
-    by_x = step * (1.0 + distance) ** 2
-    by_xx = step**2 * 2.0 * (1.0 + distance) ** 3
-    return torch.stack([value, slope * by_x, bend * by_x**2 + slope * by_xx], dim=2)
+def _tables(given: tuple[Tensor, ...], depth: int, curves: Tensor) -> Tables:
+    basis, filters, bias, factors, products = given
+    _, species, nodes, functions = basis.shape
+    tables = Tables(species, nodes, functions, len(bias) // (2 * depth + 1), depth)
+    tables.factors, tables.basis = factors.data_ptr(), basis.data_ptr()
+    tables.filters, tables.bias = filters.data_ptr(), bias.data_ptr()
+    tables.products, tables.curves = products.data_ptr(), curves.data_ptr()
+    return tables
 
 
 def _envelope(distance: Tensor, cutoff: float) -> _Curve:
@@ -108,8 +139,8 @@ def _envelope(distance: Tensor, cutoff: float) -> _Curve:
 def _basis(model: PhysML, species: Tensor, distance: Tensor) -> _Curve:
     """Exponential-normal basis without its envelope (Eq 2), (S, nodes, n_basis)."""
     alpha = model.config.alpha
-    mu = model.basis.centres.double()[species].unsqueeze(1)
-    beta = model.basis.log_widths.double()[species].exp().unsqueeze(1)
+    mu = model.basis.centres.to(distance)[species].unsqueeze(1)
+    beta = model.basis.log_widths.to(distance)[species].exp().unsqueeze(1)
     decay = torch.exp(-alpha * distance)
     off = decay - mu
     first = -2.0 * alpha * beta * off * decay
@@ -122,17 +153,3 @@ def _product(a: _Curve, b: _Curve) -> _Curve:
     return a[0] * b[0], a[0] * b[1] + a[1] * b[0], (
         a[0] * b[2] + 2.0 * a[1] * b[1] + a[2] * b[0]
     )  # fmt: skip
-
-
-def _linear(curve: _Curve, weight: Tensor, bias: Tensor | None) -> _Curve:
-    value, slope, bend = (part @ weight.T for part in curve)
-    return value if bias is None else value + bias, slope, bend
-
-
-def _silu(curve: _Curve) -> _Curve:
-    x, slope, bend = curve
-    s = torch.sigmoid(x)
-    rise = s * (1.0 - s)
-    first = s + x * rise
-    second = rise * (2.0 + x * (1.0 - 2.0 * s))
-    return x * s, first * slope, second * slope**2 + first * bend

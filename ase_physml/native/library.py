@@ -43,6 +43,16 @@ class Batch(ctypes.Structure):
     )
 
 
+class Tables(ctypes.Structure):
+    """`Tables` of model.hpp."""
+
+    _fields_ = (
+        *_fields(_Int, "species nodes functions width depth"),
+        *_fields(_Pointer, "factors basis filters bias products curves"),
+        *_fields(_Pointer, "by_basis by_filters by_bias"),
+    )
+
+
 @cache
 def library() -> ctypes.CDLL:
     """The library: that of the package, or one that is built now and kept.
@@ -58,6 +68,8 @@ def library() -> ctypes.CDLL:
     pointers = ctypes.POINTER(Model), ctypes.POINTER(Batch)
     found.physml_prepare.argtypes = (pointers[0], _Int)
     found.physml_evaluate.argtypes = (*pointers, _Int)
+    found.physml_tabulate.argtypes = (ctypes.POINTER(Tables), _Int)
+    found.physml_tabulate.restype = None
     found.physml_prepare.restype = found.physml_evaluate.restype = None
     found.physml_kind.argtypes, found.physml_kind.restype = (_Int,), _Int
     return found

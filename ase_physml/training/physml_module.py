@@ -8,15 +8,20 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ase_physml.errors import RecipeError
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.elements import radii_of
+from ase_physml.models.physml.model import PhysML
+from ase_physml.native import obstacle
+from ase_physml.native.library import failure
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Displaced, Noise, displace
 from ase_physml.training.distributed import Draws
 from ase_physml.training.losses import FrameLoss
 from ase_physml.training.module import Metrics, TrainingModule
+from ase_physml.training.native_evaluator import NativeEvaluator
 from ase_physml.training.physml_recipe import PhysMLRecipe
 
 
@@ -183,6 +188,22 @@ class FrameContext:
         return _Answer(at_rest, self.evaluator.energies(graph), None, None)
 
 
+def _plain(model: EnergyModel, recipe: PhysMLRecipe) -> Evaluator:
+    """Evaluator without compilation.
+
+    Raises:
+        RecipeError: The recipe wants native code, which cannot do the model.
+    """
+    if recipe.backend == "torch":
+        return Evaluator(model)
+    if reason := obstacle(model):
+        raise RecipeError(f"backend: native: the model {reason}; take backend: torch")
+    if reason := failure():
+        raise RecipeError(f"backend: native cannot be used: {reason}")
+    assert isinstance(model, PhysML)
+    return NativeEvaluator(model)
+
+
 class PhysMLTraining(TrainingModule):
     """PhysML under the losses of a recipe."""
 
@@ -192,7 +213,7 @@ class PhysMLTraining(TrainingModule):
         super().__init__(model, recipe)
         self.measured = recipe.measured
         self.units = {loss.metric: loss.unit for loss in self.measured}
-        self.plain = Evaluator(model)
+        self.plain = _plain(model, recipe)
         self.evaluator = CompiledEvaluator(model) if recipe.compile else self.plain
         self.errors: dict[str, list[Tensor]] = {}
 

@@ -109,6 +109,10 @@ class PhysMLRecipe(Recipe):
             into the eigenbasis of its recent second moments: half the steps or fewer,
             at a tenth more time each; take three times the learning rate.
         compile: Compile energy and forces into one graph (some minutes at the start).
+        backend: "native" has energies, forces and charges of molecules, and their
+            gradients, from C++ on a CPU: two to three times faster than compiled, and
+            nothing to wait for. Gradients of losses of forces are differences along
+            them, 1e-4 of their norm from the exact ones. Cells are left to torch.
     """
 
     kind = "physml"
@@ -129,6 +133,7 @@ class PhysMLRecipe(Recipe):
     mask_every: Count = 1
     optimizer: Literal["adamw", "soap"] = "adamw"
     compile: bool = False
+    backend: Literal["torch", "native"] = "torch"
 
     @classmethod
     def from_values(cls, values: dict[str, Any], path: Path) -> Self:
@@ -202,6 +207,8 @@ class PhysMLRecipe(Recipe):
                 "model.a_mask reads a bond graph, which no set has: its gate would "
                 "learn nothing; leave it out"
             )
+        if self.compile and self.backend == "native":
+            yield "compile: true is for backend: torch; native code is compiled already"
         for stage in self.stages:
             for loss in stage.losses.each:
                 yield from loss.mistakes(self, processes)

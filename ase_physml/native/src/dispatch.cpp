@@ -11,7 +11,8 @@
 
 #define PHYSML_DECLARE(kind)                                         \
     extern "C" void prepare_##kind(const Model* model, int64_t bytes); \
-    extern "C" void evaluate_##kind(const Model* model, Batch* batch, int64_t bytes);
+    extern "C" void evaluate_##kind(const Model* model, Batch* batch, int64_t bytes); \
+    extern "C" void tabulate_##kind(const Tables* tables, int64_t bytes);
 PHYSML_DECLARE(plain)
 #if defined(PHYSML_X86)
 PHYSML_DECLARE(avx2)
@@ -121,5 +122,15 @@ PHYSML_EXPORT void physml_evaluate(const Model* model, Batch* batch, int64_t byt
     else
 #endif
         evaluate_plain(model, batch, bytes);
+    room.end();
+}
+
+PHYSML_EXPORT void physml_tabulate(const Tables* tables, int64_t bytes) {
+#if defined(PHYSML_X86)
+    if (chosen == AVX512) tabulate_avx512(tables, bytes);
+    else if (chosen == AVX2) tabulate_avx2(tables, bytes);
+    else
+#endif
+        tabulate_plain(tables, bytes);
     room.end();
 }

@@ -2,6 +2,7 @@
 // chooses among them. Nothing here may come from a library's template, which the linker
 // would share between processors that have these registers and others that have not.
 #include "gradient.hpp"
+#include "tables.hpp"
 
 #define PHYSML_JOIN(name, kind) name##_##kind
 #define PHYSML_NAME(name, kind) PHYSML_JOIN(name, kind)
@@ -17,4 +18,11 @@ extern "C" void PHYSML_NAME(evaluate, PHYSML_KIND)(const Model* model, Batch* ba
     const bool learns = batch->by_weights != nullptr;
     if (bytes == 8) learns ? run<double, true>(*model, *batch) : run<double, false>(*model, *batch);
     else learns ? run<float, true>(*model, *batch) : run<float, false>(*model, *batch);
+}
+
+extern "C" void PHYSML_NAME(tabulate, PHYSML_KIND)(const Tables* tables, int64_t bytes) {
+    using namespace PHYSML_KIND;
+    const bool back = tables->by_basis != nullptr;
+    if (bytes == 8) back ? tabulate_back<double>(*tables) : tabulate<double>(*tables);
+    else back ? tabulate_back<float>(*tables) : tabulate<float>(*tables);
 }

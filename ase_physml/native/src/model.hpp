@@ -52,5 +52,18 @@ struct Batch {
     int64_t near;  // pairs within the cutoff
 };
 
+// Curves of S elements from a radial basis of F functions (filled up), for C channels.
+struct Tables {
+    int64_t species, nodes, functions, width, depth;
+    const double* factors; // envelope, its derivatives, and those of d by the node:
+                           // phi, phi', phi'', d', d'', (nodes, 5)
+    const void* basis;     // with derivatives by the distance, (3, S * nodes, F)
+    const void* filters;   // (C, F): D^K and D^V of each layer, then the neighbours'
+    const void* bias;      // (C)
+    void* products;        // room that the way back finds again, (3, S * nodes, C)
+    void* curves;          // or, on the way back, gradients by them
+    void *by_basis, *by_filters, *by_bias;  // null on the way there
+};
+
 // Memory of a thread, which the next call finds again (dispatch.cpp).
 void* take_bytes(uint64_t bytes);
