@@ -54,9 +54,13 @@ class Limit:
             return "PASS"
         return "WARN" if sign * value <= sign * self.warns else "FAIL"
 
-    def __str__(self) -> str:
+    def values(self) -> tuple[str, str]:
+        """Both values in words."""
         least = "≥" if self.is_lowest else "≤"
-        return f"{least} {self.passes:g} ({least} {self.warns:g})"
+        return f"{least} {self.passes:g}", f"{least} {self.warns:g}"
+
+    def __str__(self) -> str:
+        return "{} ({})".format(*self.values())
 
 
 @dataclass(frozen=True)
