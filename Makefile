@@ -23,7 +23,7 @@ demo: $(STAMPS)/core
 # Examples are run for what they print and draw; those that are newer stay.
 docs: $(STAMPS)/docs
 	OMP_NUM_THREADS=1 $(BIN)/python docs/scripts/gallery.py
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: lint
 	$(TEST) -m "not slow and not scatter"

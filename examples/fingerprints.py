@@ -37,10 +37,10 @@ def main() -> None:
     dots = axes.scatter(at[:, 0], at[:, 1], c=predicted.values[:, 0], s=40)
     for one, point in zip(options.smiles, at, strict=True):
         axes.annotate(one, point, xytext=(5, 4), textcoords="offset points")
-    label = f"{predicted.names[0]} ({predicted.unit})" if predicted.unit else ""
-    figure.colorbar(dots, label=label or predicted.names[0])
+    figure.colorbar(dots, label=predicted.unit)
     axes.margins(0.15)
     axes.set(xlabel="first component", ylabel="second component")
+    axes.set_title(predicted.names[0])
     figure.savefig("fingerprints.png", dpi=120)
     print("drawn in fingerprints.png")
 

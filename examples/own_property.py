@@ -30,7 +30,7 @@ def run(command: str) -> None:
     subprocess.run([sys.executable, "-m", "ase_physml.cli", *arguments], check=True)
 
 
-def draw(target: str) -> None:
+def draw(target: str, unit: str) -> None:
     """Predictions with their spread against what was measured, by part of the split."""
     with Path("predicted.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -45,7 +45,10 @@ def draw(target: str) -> None:
         x, y, bars = ([float(row[c]) for row in own] for c in columns)
         axes.errorbar(x, y, yerr=bars, fmt="o", ms=4, lw=0.8, color=colour, label=part)
     axes.axline((0.0, 0.0), slope=1.0, color="black", lw=0.8, ls="--")
-    axes.set(xlabel=f"{target}, measured", ylabel=f"{target}, predicted ± spread")
+    axes.set(
+        xlabel=f"{target}, measured ({unit})",
+        ylabel=f"{target}, predicted ± spread ({unit})",
+    )
     axes.legend(frameon=False)
     figure.savefig("own_property.png", dpi=120)
 
@@ -54,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path, help="CSV file with SMILES")
     parser.add_argument("target", help="its column to learn")
+    parser.add_argument("--unit", default="°C", help="of the target")
     parser.add_argument("--steps", type=int, default=600, help="of training")
     options = parser.parse_args()
     table = shlex.quote(str(options.table))
@@ -67,7 +71,7 @@ def main() -> None:
     models = " ".join(f"runs/mine{member}/mine{member}.pt" for member in MEMBERS)
     run(f"physml committee {models} --data mine.h5 --split mine.json --out mine.pt")
     run(f"physml predict ./mine.pt {table} -o predicted.csv --overwrite")
-    draw(options.target)
+    draw(options.target, options.unit)
     print("drawn in own_property.png")
 
 

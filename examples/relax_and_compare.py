@@ -24,7 +24,7 @@ def draw(found: dict[str, Relaxed]) -> None:
     middle.set(xlabel="step", ylabel="largest force (eV/Å)")
     left.legend(frameon=False)
     last = next(iter(found.values())).atoms
-    plot_atoms(last, right, rotation="70x,20y,0z", radii=0.45)
+    plot_atoms(last, right, rotation="70x,20y,0z", radii=0.7)
     right.set_axis_off()
     figure.savefig("relax_and_compare.png", dpi=120)
 

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, check_file
+from ase_physml.cli.options import Overwrite
+from ase_physml.cli.outputs import check_file
 
 
 def committee(
     members: Annotated[list[str], typer.Argument(help="Potentials trained apart.")],
-    out: Annotated[Path, typer.Option(help="Potential, or model, to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Potential, or model, to write.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(help="HDF5 set with energies and forces, or of properties."),

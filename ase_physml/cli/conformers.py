@@ -1,21 +1,31 @@
 """`physml conformers`: SMILES in, conformers out."""
 
+import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
-from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    AsJson,
+    Conformations,
+    Fmax,
+    FormerModel,
+    Jobs,
     MaxAtoms,
+    Molecules,
+    Overwrite,
+    Resume,
     Scheduler,
+    Seed,
     SmilesColumn,
-    make_console,
-    make_table,
-    open_workers,
+    Steps,
 )
+from ase_physml.cli.outputs import check_file, kept_beside, stoppable
+from ase_physml.cli.progress import counting
+from ase_physml.cli.shared import make_console, make_table, open_workers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,17 +38,13 @@ _NAMED = 5
 
 
 def conformers(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(help="SMILES, tables of them, or files of lines `SMILES name`."),
-    ],
+    inputs: Molecules,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File: .sdf, .xyz or .h5.")
     ] = Path("conformers.sdf"),
     n: Annotated[int, typer.Option("-n", min=1, help="Of a molecule, at most.")] = 10,
-    model: Annotated[
-        str, typer.Option(help="Of conformations: shipped name or path.")
-    ] = "physchem_qm9.pt",
+    conformations: Conformations = "physchem_qm9.pt",
+    former_model: FormerModel = None,
     relax: Annotated[
         str | None,
         typer.Option(
@@ -49,9 +55,9 @@ def conformers(
     threshold: Annotated[
         float, typer.Option(help="Nearer than this, two are one: RMSD, Å.")
     ] = 0.2,
-    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.03,
-    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 300,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    fmax: Fmax = 0.03,
+    steps: Steps = 300,
+    jobs: Jobs = 1,
     scheduler: Scheduler = None,
     smiles_column: SmilesColumn = None,
     max_atoms: MaxAtoms = None,
@@ -60,7 +66,8 @@ def conformers(
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Make conformers from predicted distances, with the SMILES' stereochemistry.
 
@@ -89,7 +96,7 @@ def conformers(
         report = run_conformers(
             molecules,
             out,
-            model,
+            former_model or conformations,
             relax,
             settings,
             workers=workers,
@@ -97,9 +104,12 @@ def conformers(
             afresh=overwrite,
             on_molecules=advance,
         )
-    if len(molecules) <= _LISTED:
-        _print_table(console, report)
-    _print_totals(console, report, out)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in report.rows], indent=2))
+    else:
+        if len(molecules) <= _LISTED:
+            _print_table(console, report)
+        _print_totals(console, report, out)
     if report.failures:
         _print_failures(report, out)
         raise typer.Exit(1)

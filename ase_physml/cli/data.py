@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
-from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    AnyModel,
+    FormerCalculator,
+    FormerProcesses,
+    Jobs,
+    Limit,
+    Overwrite,
+    Resume,
     Scheduler,
-    open_workers,
+    Seed,
 )
+from ase_physml.cli.outputs import check_file, kept_beside, stoppable
+from ase_physml.cli.progress import counting
+from ase_physml.cli.shared import open_workers
 from ase_physml.cli.table import table
 from ase_physml.data.importers import BUILT_IN
 
@@ -105,9 +113,7 @@ def import_(
         typer.Option(help="Whether all frames are minima, if the format does not say."),
     ] = None,
     precision: Floats = Precision.f8,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many frames.")
-    ] = None,
+    limit: Limit = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Convert any known format to the project's HDF5 layout (eV, Å)."""
@@ -170,13 +176,7 @@ def info(
 def label(
     source: Annotated[Path, typer.Argument(help="Any file that import reads.")],
     out: Out,
-    calculator: Annotated[
-        str | None,
-        typer.Option(
-            help="tblite:GFN2-xTB, a potential (qm9.pt), a name of ASE's (emt), or "
-            "module:factory."
-        ),
-    ] = None,
+    model: AnyModel = None,
     less: Annotated[
         str | None,
         typer.Option(
@@ -185,14 +185,14 @@ def label(
             "points (equilibrium sets) its forces are what is left."
         ),
     ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Worker processes, one thread each.")
-    ] = 1,
+    jobs: Jobs = 1,
     scheduler: Scheduler = None,
     level_of_theory: Level = None,
     precision: Floats = Precision.f8,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    former_calculator: FormerCalculator = None,
+    former_processes: FormerProcesses = None,
 ) -> None:
     """Add energies and forces with an ASE calculator, or subtract them from a set's.
 
@@ -204,8 +204,9 @@ def label(
     from ase_physml.data.label import label as run
     from ase_physml.data.label import plan
 
+    calculator = model or former_calculator
     if (calculator is None) == (less is None):
-        raise typer.BadParameter("give either --calculator or --less")
+        raise typer.BadParameter("give either --model or --less")
     name = calculator or less or ""
     check_file(out, overwrite=overwrite, resume=resume)
     opened = open_source(source)
@@ -216,7 +217,7 @@ def label(
     )
     with (
         stoppable(kept_beside(out)),
-        open_workers(scheduler, processes) as workers,
+        open_workers(scheduler, former_processes or jobs) as workers,
         counting("labelling", opened.count()) as advance,
     ):
         report = run(
@@ -241,7 +242,7 @@ def split(
     out: Annotated[Path, typer.Argument(help="JSON file to write.")],
     val: Annotated[float, typer.Option(help="Part for validation.")] = 0.05,
     test: Annotated[float, typer.Option(help="Part for the final test.")] = 0.15,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    seed: Seed = 0,
     by: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_physml.cli.options import AsJson
 from ase_physml.cli.shared import name_some
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _EQUILIBRIUM = (
 
 def info(
     model: Annotated[str, typer.Argument(help="Shipped name or path.")] = "qm9.pt",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the card of a potential, and the versions it runs on."""
     from rich.console import Console

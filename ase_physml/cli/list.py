@@ -1,17 +1,25 @@
 """Verb `physml list`: the shipped potentials and models, a line each."""
 
+import json
+from dataclasses import asdict
+
 import typer
+
+from ase_physml.cli.options import AsJson
 
 _COLUMNS, _GAP = 100, "  "
 
 
-def list_shipped() -> None:
+def list_shipped(as_json: AsJson = False) -> None:
     """List the shipped potentials and models: elements, level of theory, domain."""
     from ase_physml.store.catalogue import catalogue
 
     heads = ("name", "elements", "level of theory", "for")
     rows = [heads]
     shipped = catalogue()
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in shipped], indent=2))
+        return
     for one in shipped:
         level = one.level_of_theory
         rows.append((one.name, short(one.elements), level, one.purpose))

@@ -5,19 +5,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import (
+from ase_physml.cli.options import (
+    AnyDomain,
+    Climb,
+    Device,
+    Dtype,
+    FloatType,
+    Fmax,
+    Folder,
+    Images,
+    Jobs,
+    Limit,
+    Match,
+    Model,
+    Optimizer,
+    OptimizerName,
     Overwrite,
-    Place,
     Resume,
-    check_file,
-    results_in,
-    stoppable,
+    Saddles,
+    Start,
+    StartName,
+    Steps,
+    Uncertain,
+    ZeroPoint,
 )
+from ase_physml.cli.outputs import Place, check_file, results_in, stoppable
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
-    Dtype,
-    Jobs,
-    Optimizer,
     beside,
     check_export,
     make_calculator_for,
@@ -49,6 +63,7 @@ _WRITTEN = (
 
 _COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
+
 EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
 
@@ -57,45 +72,29 @@ def neb(
         list[Path],
         typer.Argument(help="Reactant and product, or an HDF5 set of reactions."),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
-        ),
-    ] = "reactions.pt",
-    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("paths"),
-    images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
-    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
-    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
-    climb: Annotated[bool, typer.Option(help="Let the highest image climb.")] = True,
-    optimizer: Annotated[
-        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
-    ] = Optimizer.FIRE,
+    model: Model = "reactions.pt",
+    out: Folder = Path("paths"),
+    images: Images = 9,
+    fmax: Fmax = 0.05,
+    steps: Steps = 500,
+    climb: Climb = True,
+    optimizer: OptimizerName = Optimizer.FIRE,
     relax_ends: Annotated[bool, typer.Option(help="Relax the ends first.")] = True,
-    match: Annotated[
-        bool, typer.Option(help="Reorder atoms of the product to those near.")
-    ] = False,
-    saddles: Annotated[
-        bool, typer.Option(help="Go on to the saddle, and certify it.")
-    ] = True,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
-    ] = False,
-    any_domain: Annotated[
-        bool, typer.Option(help="Even with a potential that has seen minima only.")
-    ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Of a set: so many reactions.")
-    ] = None,
-    uncertain: Annotated[
+    match: Match = False,
+    ts_guess: Annotated[
         Path | None,
-        typer.Option(help="HDF5 set of what a committee is uncertain about."),
+        typer.Option(help="Of one reaction: a structure near the saddle."),
     ] = None,
+    start: StartName = Start.idpp,
+    saddles: Saddles = True,
+    zpe: ZeroPoint = False,
+    any_domain: AnyDomain = False,
+    limit: Limit = None,
+    uncertain: Uncertain = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     jobs: Jobs = 1,
 ) -> None:
     """Find paths and their saddles; write path, barrier and certificate of each.
@@ -113,6 +112,7 @@ def neb(
         )
     check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
+    guess = _guess(ts_guess, len(ends))
     calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
@@ -123,6 +123,7 @@ def neb(
         relax_ends=relax_ends,
         match=match,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -133,8 +134,9 @@ def neb(
         stoppable(f"bands are kept in {out}/ every 20 steps; go on with --resume"),
         results_in(out, written, resume=resume, overwrite=overwrite) as place,
     ):
-        results = _search(ends, out, calculator, search, place)
+        results = _search(ends, out, calculator, search, place, guess)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
+    write_page(out / "paths.html", results, model)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}
@@ -149,6 +151,7 @@ def _search(
     calculator: "Calculator",
     search: "Search",
     place: Place,
+    guess: "Atoms | None",
 ) -> "dict[str, PathOutcome]":
     """Search all paths together, and write what comes of each."""
     from ase_physml.workflows.neb import find_paths, path_identities
@@ -167,7 +170,14 @@ def _search(
     place.begin()
     with falling("searching", len(ends), search.fmax) as show:
         found = find_paths(
-            pairs, calculator, search, show, states, place.going_on, made_of=made_of
+            pairs,
+            calculator,
+            search,
+            show,
+            states,
+            place.going_on,
+            made_of=made_of,
+            through=None if guess is None else [guess],
         )
     results = dict(zip(ends, found, strict=True))
     for name, state, made in zip(ends, states, made_of, strict=True):
@@ -201,6 +211,20 @@ def _read(inputs: list[Path], limit: int | None) -> EndPairs:
     return {f"{inputs[0].stem}-{inputs[1].stem}": (reactant, product)}
 
 
+def _guess(path: Path | None, count: int) -> "Atoms | None":
+    """Guess of the saddle of the one reaction."""
+    from ase_physml.workflows.inputs import read_structures
+
+    if path is None:
+        return None
+    if count != 1:
+        raise StructureError(
+            f"--ts-guess is of one reaction, and there are {count}; physml saddle "
+            "takes many guesses"
+        )
+    return read_structures(path)[-1]
+
+
 def _write(
     outcome: "PathOutcome", stem: Path, fmax: float, made_of: "Identity"
 ) -> "PathOutcome":
@@ -222,6 +246,15 @@ def _write(
     except Exception as error:
         return error
     return outcome
+
+
+def write_page(path: Path, results: "dict[str, PathOutcome]", model: str) -> None:
+    """Write the page of all reactions, to be opened in a browser."""
+    from ase_physml.evaluation.reaction_page import write_reactions
+    from ase_physml.jobs.disk import writing
+
+    with writing(path, "go on with --resume"):
+        write_reactions(path, results, f"Reactions by {model}")
 
 
 def print_paths(

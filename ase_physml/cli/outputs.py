@@ -11,27 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
 from ase_physml.errors import DataError
 from ase_physml.jobs.disk import GO_ON, check_writable, partial_file, partial_folder
 from ase_physml.jobs.locking import FolderLock
-
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Do anew, and replace, what OUT has already."),
-]
-Resume = Annotated[
-    bool,
-    typer.Option(
-        "--resume",
-        help="Keep what OUT has of the same inputs, settings and potential; what an "
-        "interrupted run left is kept anyway.",
-    ),
-]
-
 
 _EITHER = "--resume keeps what is there, --overwrite does not: give one of them"
 

@@ -6,20 +6,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.neb import print_paths
-from ase_physml.cli.outputs import (
+from ase_physml.cli.neb import print_paths, write_page
+from ase_physml.cli.options import (
+    AnyDomain,
+    Climb,
+    Conformations,
+    Device,
+    Dtype,
+    FloatType,
+    Fmax,
+    Folder,
+    Images,
+    Jobs,
+    Match,
+    Model,
+    Optimizer,
+    OptimizerName,
     Overwrite,
     Resume,
-    check_file,
-    results_in,
-    stoppable,
+    Saddles,
+    Seed,
+    SmilesColumn,
+    Start,
+    StartName,
+    Steps,
+    Uncertain,
+    ZeroPoint,
 )
+from ase_physml.cli.outputs import check_file, results_in, stoppable
 from ase_physml.cli.progress import falling
 from ase_physml.cli.shared import (
-    Dtype,
-    Jobs,
-    Optimizer,
-    SmilesColumn,
     check_export,
     make_calculator_for,
     make_console,
@@ -67,53 +83,31 @@ def pathway(
             "files of structures, of reactant and product."
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Shipped name or path: reactions.pt (fast), reactions_delta.pt "
-            "(accurate); or a calculator: tblite:GFN2-xTB, emt, module:factory."
-        ),
-    ] = "reactions.pt",
-    conformations: Annotated[
-        str, typer.Option(help="Model of conformations: shipped name or path.")
-    ] = "physchem_qm9.pt",
-    out: Annotated[
-        Path, typer.Option(help="Folder for results; of several, one in it for each.")
-    ] = Path("pathway"),
+    model: Model = "reactions.pt",
+    conformations: Conformations = "physchem_qm9.pt",
+    out: Folder = Path("pathway"),
     n: Annotated[int, typer.Option("-n", min=1, help="Conformers of a side.")] = 5,
-    images: Annotated[int, typer.Option(min=3, help="Of a path, with ends.")] = 9,
-    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.05,
-    steps: Annotated[int, typer.Option(min=0, help="Of a path, at most.")] = 500,
+    images: Images = 9,
+    fmax: Fmax = 0.05,
+    steps: Steps = 500,
     end_fmax: Annotated[
         float, typer.Option(help="Largest force left on both sides, eV/Å.")
     ] = 0.02,
-    climb: Annotated[bool, typer.Option(help="Let the highest image climb.")] = True,
-    optimizer: Annotated[
-        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
-    ] = Optimizer.FIRE,
-    match: Annotated[
-        bool, typer.Option(help="Of files: reorder atoms of the product to those near.")
-    ] = False,
-    saddles: Annotated[
-        bool, typer.Option(help="Go on to the saddle, and certify it.")
-    ] = True,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
-    ] = False,
-    any_domain: Annotated[
-        bool, typer.Option(help="Even with a potential that has seen minima only.")
-    ] = False,
+    climb: Climb = True,
+    optimizer: OptimizerName = Optimizer.FIRE,
+    match: Match = False,
+    start: StartName = Start.idpp,
+    saddles: Saddles = True,
+    zpe: ZeroPoint = False,
+    any_domain: AnyDomain = False,
     until: Annotated[LastStep, typer.Option(help="The last step.")] = LastStep.path,
-    uncertain: Annotated[
-        Path | None,
-        typer.Option(help="HDF5 set of what a committee is uncertain about."),
-    ] = None,
+    uncertain: Uncertain = None,
     smiles_column: SmilesColumn = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     jobs: Jobs = 1,
 ) -> None:
     """Find reaction paths from SMILES: conformers of both sides, ends, path, saddle.
@@ -137,6 +131,7 @@ def pathway(
         optimizer=optimizer.value,
         end_fmax=end_fmax,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -170,6 +165,7 @@ def pathway(
     if until is LastStep.path:
         paths = {name: _path(result) for name, result in results.items()}
         flawed = print_paths(console, paths, getattr(calculator, "potential", model))
+        write_page(out / "paths.html", paths, model)
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)

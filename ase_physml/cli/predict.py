@@ -5,38 +5,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
-from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    Jobs,
     MaxAtoms,
+    Molecules,
+    Overwrite,
+    Resume,
     SmilesColumn,
-    make_console,
-    name_some,
-    print_lines,
 )
+from ase_physml.cli.outputs import check_file, kept_beside, stoppable
+from ase_physml.cli.progress import counting
+from ase_physml.cli.shared import make_console, name_some, print_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ase_physml.data.files.smiles_file import SmilesFile
     from ase_physml.workflows.prediction_tables import TableReport
+
+# A file that is missing is no SMILES.
+_ENDINGS = (".csv", ".tsv", ".smi", ".txt")
 
 
 def predict(
     model: Annotated[str, typer.Argument(help="Shipped name or path.")],
-    table: Annotated[
-        Path, typer.Argument(help="Table (.csv, .tsv) or lines of SMILES (.smi).")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
+    inputs: Molecules,
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")] = Path(
+        "predicted.csv"
+    ),
     smiles_column: SmilesColumn = None,
     fingerprints: Annotated[
         bool, typer.Option("--fingerprints", help="Fingerprints instead.")
     ] = False,
     max_atoms: MaxAtoms = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Predict properties of molecules; all columns of the table are kept.
+    """Predict properties of molecules; of one table all columns are kept.
 
     Those on the right are predicted: predicted_NAME, and of a committee
     predicted_NAME_std, how far its members part.
@@ -46,11 +52,10 @@ def predict(
     model never saw.
     """
     from ase_physml.chem.embed import MAX_ATOMS
-    from ase_physml.data.files.smiles_file import read_smiles
     from ase_physml.workflows.prediction_tables import predict_table
 
     check_file(out, overwrite=overwrite, resume=resume)
-    rows = read_smiles(table, smiles_column)
+    rows = _read(inputs, smiles_column)
     with (
         stoppable(kept_beside(out)),
         counting("predicting", len(rows.smiles)) as tell,
@@ -72,6 +77,21 @@ def predict(
     if report.failures:
         print_lines(report.failures, out)
         raise typer.Exit(1)
+
+
+def _read(inputs: list[str], column: str | None) -> "SmilesFile":
+    """One file as it is; of several, and of SMILES, each with its name."""
+    from ase_physml.data.files.smiles_file import SmilesFile, SmilesRow, read_smiles
+    from ase_physml.workflows.conformers.runs import read_molecules
+
+    path = Path(inputs[0])
+    if len(inputs) == 1 and (path.is_file() or path.suffix in _ENDINGS):
+        return read_smiles(path, column)
+    rows = tuple(
+        SmilesRow(one.smiles, one.name, line, (one.smiles, one.name), one.problem)
+        for line, one in enumerate(read_molecules(inputs, column), 2)
+    )
+    return SmilesFile(path, ("smiles", "name"), rows)
 
 
 def _print_total(report: "TableReport", out: Path) -> None:

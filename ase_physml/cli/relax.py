@@ -1,5 +1,6 @@
 """Verb `physml relax`: structures in, relaxed structures out."""
 
+import json
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,21 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_physml.cli.outputs import (
-    Overwrite,
-    Resume,
-    check_file,
-    results_in,
-    stoppable,
-)
-from ase_physml.cli.progress import falling
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    AsJson,
+    Device,
     Dtype,
+    FloatType,
+    Fmax,
+    Folder,
     Jobs,
     MaxAtoms,
+    Model,
     Optimizer,
+    OptimizerName,
+    Overwrite,
+    Resume,
     Scheduler,
+    Seed,
     SmilesColumn,
+    Steps,
+    Structures,
+    Uncertain,
+)
+from ase_physml.cli.outputs import check_file, results_in, stoppable
+from ase_physml.cli.progress import falling
+from ase_physml.cli.shared import (
     beside,
     check_export,
     make_calculator_for,
@@ -49,48 +59,35 @@ _WRITTEN = (".traj", ".xyz", ".png")
 
 
 def relax(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="SMILES, files or tables of them, or files of structures (all frames)."
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Shipped name or path: qm9.pt (H C N O, fast), qm9_delta.pt (H C N O, "
-            "accurate), organic_delta.pt (and F P S Cl Br, accurate), physml list; or "
-            "a calculator: tblite:GFN2-xTB, emt, module:factory."
-        ),
-    ] = "qm9.pt",
-    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("relaxed"),
-    optimizer: Annotated[
-        Optimizer, typer.Option(case_sensitive=False, help="Of ASE.")
-    ] = Optimizer.BFGS,
-    fmax: Annotated[float, typer.Option(help="Largest force left, eV/Å.")] = 0.01,
-    steps: Annotated[int, typer.Option(min=0, help="At most so many.")] = 500,
+    inputs: Structures,
+    model: Model = "qm9.pt",
+    out: Folder = Path("relaxed"),
+    optimizer: OptimizerName = Optimizer.BFGS,
+    fmax: Fmax = 0.01,
+    steps: Steps = 500,
     batch_size: Annotated[int, typer.Option(min=1, help="Relaxed at a time.")] = 256,
     plot: Annotated[
         bool | None,
         typer.Option(help=f"Draw each (if not said: up to {_PLOTTED} structures)."),
     ] = None,
-    uncertain: Annotated[
-        Path | None,
-        typer.Option(help="HDF5 set of what a committee is uncertain about."),
-    ] = None,
+    uncertain: Uncertain = None,
     collect: Annotated[
-        Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
+        Path | None,
+        typer.Option(
+            help="One file of all relaxed structures: .sdf (of SMILES), .xyz or .h5."
+        ),
     ] = None,
     smiles_column: SmilesColumn = None,
     max_atoms: MaxAtoms = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     compiled: Annotated[bool, typer.Option(help="Compile first; for many.")] = False,
     jobs: Jobs = 1,
     scheduler: Scheduler = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Relax molecules together; write trajectory, structure and a plot of each.
 
@@ -100,7 +97,7 @@ def relax(
     from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.inputs import read_inputs
     from ase_physml.workflows.relax import Relaxed
-    from ase_physml.workflows.relax_many import PotentialOptions, write_relaxed
+    from ase_physml.workflows.relax_many import PotentialOptions
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -115,7 +112,7 @@ def relax(
         raise PotentialError("--jobs is of this machine, --scheduler has its own: one")
     calculator = make_calculator_for(model, device, dtype, jobs, compiled)
     check_export(calculator, uncertain)
-    console = make_console()
+    console = make_console(stderr=as_json)
     results: dict[str, Outcome | None] = {}
     starts: dict[str, Atoms] = {}
     for name, start in read_inputs(inputs, seed, smiles_column, max_atoms or MAX_ATOMS):
@@ -124,6 +121,7 @@ def relax(
             results[name] = start
         else:
             starts[name] = start
+    _check_collect(collect, starts)
     options = _Options(optimizer.value, fmax, steps, batch_size, plot, scheduler)
     stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
     with (
@@ -135,13 +133,16 @@ def relax(
         place.begin()
         missing = {n: start for n, start in starts.items() if results[n] is None}
         _relax(missing, out, potential, calculator, options, results, place.going_on)
-    _print_table(console, results, name_of(calculator))
-    console.print(f"written to {out}/", markup=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(_rows(results, out), indent=2))
+    else:
+        _print_table(console, results, name_of(calculator))
+        console.print(f"written to {out}/", markup=False, soft_wrap=True)
     relaxed = {n: r for n, r in results.items() if isinstance(r, Relaxed)}
     doubts = {name: one.doubt for name, one in relaxed.items()}
     print_doubts(console, doubts, calculator, uncertain)
     if collect is not None and relaxed:
-        write_relaxed(collect, relaxed, name_of(calculator))
+        _collect(collect, relaxed, name_of(calculator))
     if print_errors(results):
         raise typer.Exit(1)
 
@@ -253,6 +254,51 @@ def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outco
     return outcome
 
 
+def _check_collect(path: Path | None, starts: "dict[str, Atoms]") -> None:
+    """Refuse, before any work, a file that could not hold what comes of it."""
+    from ase_physml.workflows.conformers.runs import check_ending
+
+    if path is None:
+        return
+    check_ending(path)
+    if path.suffix != ".sdf":
+        return
+    for name, start in starts.items():
+        if not _has_bonds_of_its_smiles(start):
+            raise StructureError(
+                f"--collect {path}: {name} has no SMILES that say its bonds; name an "
+                ".xyz or .h5 file"
+            )
+
+
+def _has_bonds_of_its_smiles(start: "Atoms") -> bool:
+    """Whether it has SMILES, whose atoms are in its order."""
+    from ase_physml.chem.bonds import bonded_pairs
+    from ase_physml.chem.smiles import with_hydrogens
+
+    smiles = start.info.get("smiles")
+    if not isinstance(smiles, str):
+        return False
+    stated = {
+        tuple(sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())))
+        for bond in with_hydrogens(smiles).GetBonds()
+    }
+    return stated == {tuple(sorted(map(int, pair))) for pair in bonded_pairs(start)}
+
+
+def _collect(path: Path, relaxed: "dict[str, Relaxed]", potential: str) -> None:
+    """Write all structures to one file, as `physml conformers` does."""
+    from ase_physml.workflows.conformers.runs import write_conformers
+    from ase_physml.workflows.relax_many import write_relaxed
+
+    if path.suffix == ".h5":
+        write_relaxed(path, relaxed, potential)
+        return
+    for name, one in relaxed.items():
+        one.atoms.info["name"] = name
+    write_conformers(path, [one.atoms for one in relaxed.values()])
+
+
 def _refuse_overwriting(inputs: list[str], out: Path) -> None:
     """A result is named after its input, and must not replace it."""
     for path in map(Path, inputs):
@@ -262,6 +308,28 @@ def _refuse_overwriting(inputs: list[str], out: Path) -> None:
                 f"{path} lies in the folder of the results and could be overwritten by "
                 "its own; choose another --out"
             )
+
+
+def _rows(results: "dict[str, Outcome | None]", out: Path) -> list[dict[str, Any]]:
+    """What scripts read of each structure."""
+    rows: list[dict[str, Any]] = []
+    for name, result in results.items():
+        if isinstance(result, Exception):
+            rows.append({"name": name, "error": str(result)})
+        elif result is not None:
+            rows.append(
+                {
+                    "name": name,
+                    "formula": result.atoms.get_chemical_formula(),
+                    "energy_eV": result.energies[-1],
+                    "fmax_eV_per_A": result.fmax_history[-1],
+                    "steps": result.steps,
+                    "converged": result.converged,
+                    "moved_A": result.moved,
+                    "file": str(beside(out / name, ".xyz")),
+                }
+            )
+    return rows
 
 
 def _print_table(

@@ -3,12 +3,10 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from ase_physml.cli.options import Dtype
 from ase_physml.errors import DataError, PhysMLError, PotentialError
 
 if TYPE_CHECKING:
@@ -20,48 +18,8 @@ if TYPE_CHECKING:
     from ase_physml.jobs.pool import Workers
     from ase_physml.workflows.uncertainty import Doubt
 
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Work on Dask: address or file of a scheduler, or local:N processes.",
-    ),
-]
-
-
 _NAMED = 20  # of more names than this, two stand for all
 _SHOWN = 10  # failures that are printed; the others are only in the file
-
-SmilesColumn = Annotated[
-    str | None,
-    typer.Option(
-        help='Of a table; if not said, the one called "smiles" or "*_smiles".'
-    ),
-]
-
-MaxAtoms = Annotated[
-    int | None,
-    typer.Option(min=1, help="Without hydrogens, that a SMILES may have [200]."),
-]
-
-Jobs = Annotated[
-    int,
-    typer.Option(min=1, help="Processes, of a calculator that is no potential."),
-]
-
-
-class Optimizer(StrEnum):
-    """Optimizers of ASE."""
-
-    BFGS = "BFGS"
-    LBFGS = "LBFGS"
-    FIRE = "FIRE"
-
-
-class Dtype(StrEnum):
-    """Floating point types of a calculation."""
-
-    float64 = "float64"
-    float32 = "float32"
 
 
 def name_some(names: Sequence[str]) -> str:
@@ -89,12 +47,13 @@ def beside(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-def make_console() -> "Console":
-    """Console for tables on stdout."""
+def make_console(stderr: bool = False) -> "Console":
+    """Console for tables on stdout, or beside what scripts read there."""
     from rich.console import Console
 
     # A pipe has no width of its own: leave room for long names.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() else 120
+    return Console(highlight=False, width=width, stderr=stderr)
 
 
 def make_table(title: str) -> "Table":

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, check_file, kept_beside, stoppable
+from ase_physml.cli.options import Jobs, Overwrite, Resume, Seed, SmilesColumn
+from ase_physml.cli.outputs import check_file, kept_beside, stoppable
 from ase_physml.cli.progress import counting
-from ase_physml.cli.shared import (
-    SmilesColumn,
-    make_console,
-    name_some,
-    print_lines,
-)
+from ase_physml.cli.shared import make_console, name_some, print_lines
 
 if TYPE_CHECKING:
     from ase_physml.data.property_tables import PropertyTable
@@ -54,8 +50,8 @@ def table(
     split: Annotated[
         SplitKind, typer.Option(help="Training, validation and test, 8:1:1.")
     ] = SplitKind.random,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    seed: Seed = 0,
+    jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:

@@ -19,7 +19,8 @@ def train(
         list[str] | None, typer.Argument(help="key=value, for example model.width=64.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder; runs/NAME if absent.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of results; runs/NAME if absent."),
     ] = None,
     resume: Annotated[
         str | None,

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_physml.cli.outputs import Overwrite, Resume, results_in, stoppable
-from ase_physml.cli.progress import falling
-from ase_physml.cli.shared import (
+from ase_physml.cli.options import (
+    Device,
     Dtype,
+    FloatType,
+    Fmax,
+    Folder,
     Jobs,
     MaxAtoms,
+    Model,
+    Overwrite,
+    Resume,
+    Seed,
     SmilesColumn,
+    Structures,
+)
+from ase_physml.cli.outputs import results_in, stoppable
+from ase_physml.cli.progress import falling
+from ase_physml.cli.shared import (
     beside,
     make_calculator_for,
     make_console,
@@ -51,26 +62,13 @@ class _Found:
 
 
 def vib(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="SMILES, files or tables of them, or files of structures (all frames)."
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Calculator: tblite:GFN2-xTB, organic_delta.pt (accurate), a path, "
-            "emt, module:factory."
-        ),
-    ] = "organic_delta.pt",
-    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("vibrations"),
+    inputs: Structures,
+    model: Model = "organic_delta.pt",
+    out: Folder = Path("vibrations"),
     relax: Annotated[
         bool, typer.Option(help="Relax first, to the minimum; not of a saddle.")
     ] = True,
-    fmax: Annotated[
-        float, typer.Option(help="Largest force left by that, eV/Å.")
-    ] = 0.005,
+    fmax: Fmax = 0.005,
     step: Annotated[float, typer.Option(help="Displacement of an atom, Å.")] = 0.005,
     temperature: Annotated[float, typer.Option(help="K.")] = 298.15,
     pressure: Annotated[float, typer.Option(help="Pa.")] = 101325.0,
@@ -85,10 +83,10 @@ def vib(
     max_atoms: MaxAtoms = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Precision.")] = Dtype.float64,
+    device: Device = "auto",
+    dtype: FloatType = Dtype.float64,
     jobs: Jobs = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the start from SMILES.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Vibrations, spectrum and thermochemistry, of many structures in batches.
 

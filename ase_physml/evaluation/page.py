@@ -9,18 +9,20 @@ import ase
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ase_physml import __version__
+from ase_physml.evaluation.certificate import LIMITS, Verdict, verdicts
 from ase_physml.evaluation.figures import picture
 from ase_physml.evaluation.measure import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
 from ase_physml.jobs.disk import atomic_write
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("ase_physml.evaluation", "."),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+"""Templates of this room, which share their style."""
 
 
 class Cell(NamedTuple):
@@ -48,15 +50,25 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
         tables: Rows of all suites, of `tables`.
     """
     names = list(dict.fromkeys(n for by in found.values() for n in by))
-    page = _TEMPLATES.get_template("report.html.j2").render(
+    page = TEMPLATES.get_template("report.html.j2").render(
         title="How far can it be trusted? " + ", ".join(names),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         version=__version__,
         ase_version=ase.__version__,
+        names=names,
+        certificate=_certificate(tables),
+        limits=LIMITS,
+        titles={name: suite.title for name, suite in SUITES.items()},
         sections=[_section(SUITES[s], found[s], tables[s]) for s in found],
     )
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def _certificate(tables: Mapping[str, Any]) -> dict[str, dict[str, Verdict]]:
+    """Verdicts of the suites that measured anything."""
+    found = verdicts(tables)
+    return {s: by for s, by in found.items() if any(v.mark for v in by.values())}
 
 
 def _section(

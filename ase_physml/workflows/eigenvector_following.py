@@ -23,8 +23,10 @@ _TRUST, _SHORT, _LONG = 0.1, 0.02, 0.3
 _RENEW = 15
 # Å; displacement along a mode that should not be imaginary, and how often.
 _PUSH, _PUSHES = 0.1, 3
-# Overlap with the path above which the lowest mode is the one to follow.
-_ALIKE = 0.4
+# eV/Å^2; a mode of less curvature down leads nowhere.
+_DOWN = 0.05
+# Renewals at which no mode is imaginary, after which a walk is lost.
+_LOST = 2
 
 
 @dataclass
@@ -62,8 +64,12 @@ class Place:
         """Basis of all motions but the rigid ones, (3n, m)."""
         return inner_basis(self.atoms, self.free, np.ones(len(self.gradient)))
 
-    def moved(self, step: Array) -> Task["Place"]:
+    def moved(self, step: Array, down: bool = False) -> Task["Place"]:
         """Task of the place a step (3n,) in Å away.
+
+        Args:
+            step: Step, (3n,), Å.
+            down: Whether on the way to a minimum, where curvatures are positive.
 
         Raises:
             StructureError: Energy or forces are not finite there.
@@ -75,7 +81,8 @@ class Place:
         gradient = -found["forces"][self.free].ravel()
         if not np.isfinite([found["energy"], *gradient]).all():
             raise StructureError("energy or forces are not finite on the way")
-        matrix = updated(self.matrix, step, gradient - self.gradient)
+        update = convex if down else updated
+        matrix = update(self.matrix, step, gradient - self.gradient)
         atoms.constraints = self.atoms.constraints
         return Place(atoms, self.free, float(found["energy"]), gradient, matrix)
 
@@ -116,6 +123,18 @@ def updated(matrix: Array, step: Array, change: Array) -> Array:
     return found
 
 
+def convex(matrix: Array, step: Array, change: Array) -> Array:
+    """As `updated`, by the formula of BFGS: curvatures that are positive stay so."""
+    along, bent = float(change @ step), matrix @ step
+    curved = float(step @ bent)
+    if along <= 1e-10 or curved <= 1e-10:
+        return updated(matrix, step, change)
+    found: Array = (
+        matrix + np.outer(change, change) / along - np.outer(bent, bent) / curved
+    )
+    return found
+
+
 def descend(start: Place, fmax: float, steps: int) -> Task[Walk]:
     """Task of a walk down to a minimum.
 
@@ -127,7 +146,7 @@ def descend(start: Place, fmax: float, steps: int) -> Task[Walk]:
     here, trust, forces = start, _TRUST, [start.force]
     while here.force >= fmax and len(forces) <= steps:
         step, _ = rfo_step(here, None, trust)
-        there = yield from here.moved(step)
+        there = yield from here.moved(step, down=True)
         trust = _next_trust(here, there, step, trust)
         # Uphill is nowhere to go on from; what was learned there is kept.
         if there.energy > here.energy + 1e-4:
@@ -170,12 +189,15 @@ def climb(
     hessian = yield from hessian_task(guess)
     here, trust, forces = Place.of(hessian), _TRUST, [hessian.largest_force]
     follow = None if along is None else along[hessian.free].ravel()
-    age = pushes = 0
+    age = pushes = lost = 0
     while len(forces) <= steps:
         if here.force < fmax or age >= _RENEW:
             if age:
                 hessian = yield from hessian_task(here.atoms)
                 here, age = Place.of(hessian), 0
+                lost += not _has_saddle(hessian, threshold)
+                if lost == _LOST:
+                    break
             if here.force < fmax:
                 push = _superfluous(hessian, threshold)
                 if push is None or pushes == _PUSHES:
@@ -231,29 +253,42 @@ def rfo_step(
 
 
 def _direction(here: Place, follow: Array | None) -> Array:
-    """Direction to follow: the lowest mode, unless it is another than before."""
+    """Direction to follow: of the modes that lead down both ways the most similar.
+
+    The way of a band past its top, and the mode there, may differ a good deal. Where no
+    mode leads down, it is the direction itself.
+    """
     basis = here.basis
     values, vectors = np.linalg.eigh(basis.T @ here.matrix @ basis)
-    lowest: Array = basis @ vectors[:, 0]
-    if follow is None:
-        return lowest
-    length = np.linalg.norm(basis.T @ follow)
-    if length < 1e-12:
-        return lowest
-    alike = abs(lowest @ follow) / length
-    return lowest if values[0] < 0.0 and alike > _ALIKE else follow
+    down = max(1, int((values < -_DOWN).sum()))
+    modes = basis @ vectors[:, :down]
+    if follow is None or np.linalg.norm(basis.T @ follow) < 1e-12:
+        return np.asarray(modes[:, 0])
+    if values[0] >= -_DOWN:
+        return follow
+    return np.asarray(modes[:, int(np.abs(modes.T @ follow).argmax())])
 
 
-def _superfluous(hessian: Hessian, threshold: float) -> Array | None:
-    """Direction, (3n,), of length 1, of an imaginary mode besides the first."""
+def _modes(hessian: Hessian) -> tuple[Array, Array]:
+    """Curvatures, (m,), eV/Å^2/amu, and displacements, (3n, m), of the vibrations."""
     root = np.sqrt(hessian.masses)
     basis = inner_basis(hessian.atoms, hessian.free, hessian.masses)
     weighted = hessian.matrix / np.outer(root, root)
     values, vectors = np.linalg.eigh(basis.T @ weighted @ basis)
+    return values, (basis @ vectors) / root[:, None]
+
+
+def _has_saddle(hessian: Hessian, threshold: float) -> bool:
+    values, _ = _modes(hessian)
+    return len(values) > 0 and bool(values[0] < -threshold)
+
+
+def _superfluous(hessian: Hessian, threshold: float) -> Array | None:
+    """Direction, (3n,), of length 1, of an imaginary mode besides the first."""
+    values, modes = _modes(hessian)
     if len(values) < 2 or values[1] > -threshold:
         return None
-    mode = (basis @ vectors[:, 1]) / root
-    unit: Array = mode / np.linalg.norm(mode)
+    unit: Array = modes[:, 1] / np.linalg.norm(modes[:, 1])
     return unit
 
 

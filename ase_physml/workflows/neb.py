@@ -1,7 +1,7 @@
 """Minimum energy paths of reactions: relaxed ends, interpolation, bands in batches."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,9 +12,15 @@ from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
 from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.alignment import align_ends, placement_of
-from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
-from ase_physml.workflows.certified import certified
+from ase_physml.workflows.alignment import placement_of
+from ase_physml.workflows.band import BatchedNEB, run_bands
+from ase_physml.workflows.certified import (
+    better,
+    certified,
+    in_two_steps,
+    missing_step,
+)
+from ase_physml.workflows.interpolation import STARTS, images_between
 from ase_physml.workflows.reaction_path import (
     ReactionPath,
     one_structure,
@@ -33,6 +39,8 @@ from ase_physml.workflows.relax_many import relax_many
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
 _SAVE_EVERY = 20
+# Steps after which a band is near enough to go on to the saddle from, mostly.
+_LOOSE = 60
 _FORMAT = 1
 
 
@@ -50,9 +58,12 @@ class Search:
         end_fmax: Threshold of the largest force on these, eV/Å.
         match: Whether to reorder the product's atoms; see `align_ends`.
         any_domain: Whether to search with a potential that has seen minima only.
+        start: Interpolation that bands start from, "idpp" or "geodesic".
         certify: Whether to go on from the highest image to the saddle, and to certify
             that; see `find_saddles`.
         zero_point: Whether to compute zero-point energies of saddle and ends.
+        split: Whether to search the missing step where a saddle joins one end and an
+            intermediate.
     """
 
     images: int = 9
@@ -64,8 +75,10 @@ class Search:
     end_fmax: float = 0.01
     match: bool = False
     any_domain: bool = False
+    start: str = "idpp"
     certify: bool = True
     zero_point: bool = False
+    split: bool = True
 
 
 PathOutcome = ReactionPath | Exception
@@ -83,6 +96,7 @@ def find_paths(
     states: Sequence[Path] | None = None,
     resume: bool = False,
     made_of: Sequence[Identity] | None = None,
+    through: Sequence[Atoms | None] | None = None,
 ) -> list[PathOutcome]:
     """Search the paths of many reactions, all images of all of them in one batch.
 
@@ -97,6 +111,8 @@ def find_paths(
         resume: Whether to start from those.
         made_of: Identity of each search, of `path_identities`; kept with the images,
             and compared before they are used again.
+        through: Guess of the saddle of each, or None: a structure of the same atoms in
+            the same order, through which the band is laid.
 
     Returns:
         For each reaction its path, whose `ReactionPath.verdict` says what it is worth,
@@ -127,7 +143,10 @@ def find_paths(
         if index in outcomes:
             continue
         try:
-            images = earlier.get(index) or _interpolated(pair, search)
+            guess = None if through is None else through[index]
+            images = earlier.get(index) or images_between(
+                pair, search.images, search.start, search.match, guess
+            )
             bands[index] = _band(images, calculator)
             about[index] = _about(pair, images)
         except Exception as error:
@@ -135,26 +154,81 @@ def find_paths(
     history: dict[int, list[float]] = {index: [] for index in bands}
 
     def step_taken(index: int, step: int, force: float) -> None:
-        history[index].append(force)
+        if not (history[index] and step == 0):  # gone on with: known already
+            history[index].append(force)
+        step = len(history[index]) - 1
         if states is not None and step % _SAVE_EVERY == 0:
             made = None if made_of is None else made_of[index]
             write_images(bands[index].images, states[index], made)
         if on_step is not None:
             on_step(index, step, force)
 
-    ended = _run(bands, search, step_taken)
-    seconds = perf_counter() - began
-    for index, failed in ended.items():
-        outcomes[index] = failed or path_of(
-            list(bands[index].images),
-            history[index],
-            search.fmax,
-            seconds,
-            about[index],
-        )
-    found = [outcomes[index] for index in range(len(ends))]
+    def run(some: dict[int, BatchedNEB], steps: int) -> dict[int, PathOutcome]:
+        ended = _run(some, replace(search, steps=steps), step_taken)
+        seconds = perf_counter() - began
+        return {
+            index: failed
+            or path_of(
+                list(bands[index].images),
+                history[index],
+                search.fmax,
+                seconds,
+                about[index],
+            )
+            for index, failed in ended.items()
+        }
+
+    first = min(search.steps, _LOOSE) if search.certify else search.steps
+    outcomes.update(run(bands, first))
     if search.certify:
-        found = certified(found, calculator, search.zero_point)
+        outcomes.update(certified(outcomes, calculator, search.zero_point))
+        left = {k: bands[k] for k in bands if _is_worth_more(outcomes[k])}
+        if search.steps > first and left:
+            again = certified(
+                run(left, search.steps - first), calculator, search.zero_point
+            )
+            outcomes.update({k: better(outcomes[k], again[k]) for k in left})
+    found = [outcomes[index] for index in range(len(ends))]
+    if search.certify and search.split:
+        found = split(found, calculator, search)
+    return found
+
+
+def _is_worth_more(outcome: PathOutcome) -> bool:
+    """Whether more steps of its band may lead to a saddle."""
+    if isinstance(outcome, Exception) or outcome.grade != "FAIL":
+        return False
+    apart = not one_structure(
+        outcome.images[0], outcome.images[-1], outcome.reaction_energy
+    )
+    return apart and not outcome.converged
+
+
+def split(
+    paths: Sequence[PathOutcome], calculator: Calculator, search: Search
+) -> list[PathOutcome]:
+    """Search the other step where a saddle joins one end and an intermediate.
+
+    Args:
+        paths: Paths with certificates.
+        calculator: Calculator of them all.
+        search: Settings of the search.
+
+    Returns:
+        The paths; those of two steps have ``parts``, and the higher saddle on top.
+    """
+    found = list(paths)
+    missing = {
+        index: rest
+        for index, path in enumerate(paths)
+        if isinstance(path, ReactionPath) and (rest := missing_step(path)) is not None
+    }
+    once = replace(search, split=False, match=False)
+    steps = find_paths(list(missing.values()), calculator, once) if missing else []
+    for index, step in zip(missing, steps, strict=True):
+        path = paths[index]
+        assert isinstance(path, ReactionPath)
+        found[index] = in_two_steps(path, step)
     return found
 
 
@@ -231,6 +305,9 @@ def check_search(search: Search, calculator: Calculator) -> None:
     check_settings(search.optimizer, search.fmax, search.steps)
     if search.images < 3:
         raise StructureError(f"a path needs 3 images or more, got {search.images}")
+    if search.start not in STARTS:
+        known = ", ".join(STARTS)
+        raise StructureError(f"start {search.start!r} is not one of {known}")
     card = getattr(calculator, "card", None)
     if card is not None and card.domain == "equilibrium" and not search.any_domain:
         raise StructureError(
@@ -288,17 +365,6 @@ def _relaxed(
     assert isinstance(first, Relaxed)
     assert isinstance(last, Relaxed)
     return first.atoms, last.atoms
-
-
-def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list[Atoms]:
-    """IDPP between ends that face each other (Smidstrup et al. 2014)."""
-    if isinstance(pair, Exception):
-        raise pair
-    reactant, product = pair[0].copy(), align_ends(*pair, match=search.match)
-    middle = [reactant.copy() for _ in range(search.images - 2)]
-    images = [reactant, *middle, product]
-    interpolate(images, "idpp", apply_constraint=True)
-    return images
 
 
 def path_identities(

@@ -55,7 +55,8 @@ class ReactionPath:
             inside, ends that did not relax.
         certificate: Certificate of the saddle found from its highest image; None where
             that was not asked for.
-        top: That saddle; None where there is none.
+        top: That saddle; None where there is none. Of two steps the higher one.
+        parts: Both steps of a path over an intermediate.
     """
 
     images: list[Atoms]
@@ -69,6 +70,7 @@ class ReactionPath:
     remarks: tuple[str, ...] = ()
     certificate: Certificate | None = None
     top: Saddle | None = None
+    parts: "tuple[ReactionPath, ...]" = ()
 
     @property
     def sound(self) -> bool:

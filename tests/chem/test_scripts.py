@@ -1,11 +1,13 @@
 """The scripts that make stores of molecules, and the one that measures RDKit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
 
+from ase_physml.chem.molecule_sets import random_split
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split
@@ -73,3 +75,24 @@ def composition_of(smiles: str) -> list[int]:
     """Atoms of C, O and H."""
     symbols = [a.GetSymbol() for a in Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()]
     return [symbols.count(symbol) for symbol in "COH"]
+
+
+def test_plain_models(script: Callable[..., str], tmp_path: Path) -> None:
+    """They learn what counts of atoms say, on the splits that ours are trained on."""
+    ends = ("O", "C1CC1", "C1CCC1", "c1ccccc1")
+    smiles = ["C" * n + end for n in range(1, 30) for end in ends]
+    table, out = tmp_path / "toy_lipophilicity.csv", tmp_path / "plain.json"
+    rows = [f"{k},{len(one)},{one}" for k, one in enumerate(smiles)]
+    table.write_text("\n".join(["CMPD_CHEMBLID,exp,smiles", *rows]))
+    options = ("--no-conformers", "--out", tmp_path)
+    script("properties/make_properties.py", table, *options)
+    store = table.with_suffix(".h5")
+    script("properties/plain_models.py", store, "--seeds", 0, 1, "--out", out)
+    found = json.loads(out.read_text())["toy_lipophilicity"]
+    drawn = [random_split(PropertySet.load(store).store, seed).hash for seed in (0, 1)]
+    assert found["splits"] == drawn
+    lengths = np.array([len(one) for one in smiles])
+    for name in ("ECFP4, random forest", "descriptors, gradient boosting"):
+        rmse = found[name]["rmse"]
+        assert len(rmse["each"]) == 2
+        assert rmse["mean"] < 0.5 * lengths.std()

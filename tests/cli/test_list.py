@@ -1,5 +1,7 @@
 """`physml list`: a line for each shipped potential and model."""
 
+import json
+
 from typer.testing import CliRunner
 
 from ase_physml.cli import app
@@ -24,3 +26,11 @@ def test_a_line_each() -> None:
 def test_many_elements_in_short() -> None:
     assert short(("H", "C")) == "H C"
     assert short(("H", "C", "O", "Pt", "Au", "Ag")) == "H C O +3"
+
+
+def test_json_for_scripts() -> None:
+    done = CliRunner().invoke(app, ["list", "--json"])
+    assert done.exit_code == 0, done.output
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert found["qm9.pt"]["elements"] == ["H", "C", "N", "O"]
+    assert "vibrations" in found["qm9.pt"]["not_for"]

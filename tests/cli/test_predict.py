@@ -60,6 +60,29 @@ def test_a_csv_gets_columns(model: Path, tmp_path: Path) -> None:
         assert [float(cell) for cell in row[2:]] == pytest.approx(values, rel=1e-4)
 
 
+def test_smiles_and_several_files(model: Path, tmp_path: Path) -> None:
+    table, lines, out = (tmp_path / name for name in ("in.csv", "in.smi", "out.csv"))
+    table.write_text("name,smiles\nethanol,CCO\n")
+    lines.write_text("C methane\n")
+    result = predict(model, "CO", table, lines, "C(C", "-o", out)
+    assert result.exit_code == 1
+    header, *rows = read(out)
+    assert header == ["smiles", "name", "predicted_a", "predicted_b"]
+    named = [["CO", "CO"], ["CCO", "ethanol"], ["C", "methane"], ["C(C", "C(C"]]
+    assert [row[:2] for row in rows] == named
+    expected = predict_properties(["CO", "CCO", "C"], model).values
+    for row, values in zip(rows[:3], expected, strict=True):
+        assert [float(cell) for cell in row[2:]] == pytest.approx(values, rel=1e-4)
+    # By the line of the file that is written.
+    assert "line 5: 'C(C' is not a valid SMILES" in result.stderr
+
+
+def test_a_file_that_is_missing_is_no_smiles(model: Path, tmp_path: Path) -> None:
+    result = predict(model, tmp_path / "no.smi", "-o", tmp_path / "out.csv")
+    assert isinstance(result.exception, DataError)
+    assert "no such file" in str(result.exception)
+
+
 def test_bad_lines_are_listed_and_the_rest_go_on(model: Path, tmp_path: Path) -> None:
     table, out = tmp_path / "in.smi", tmp_path / "out.csv"
     table.write_text("CCO fine\nC(C broken\nC\n")

@@ -21,8 +21,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 sys.path.insert(0, str(DOCS / "scripts"))
 import gallery  # noqa: E402
+import marked_tables  # noqa: E402
 import relink  # noqa: E402
-import tables  # noqa: E402
 
 
 def name_of(path: Path) -> str:
@@ -34,8 +34,8 @@ def text_of(path: Path) -> str:
 
 
 def test_figures_of_the_readme_are_those_of_cards_and_results() -> None:
-    same = tables.renewed(README) == README
-    assert same, "run `python docs/scripts/tables.py` and look at the README"
+    same = marked_tables.renewed(README) == README
+    assert same, "run `python docs/scripts/marked_tables.py` and look at the README"
 
 
 def test_the_readme_is_short() -> None:

@@ -9,6 +9,8 @@ errors is then the difference of the two.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +28,11 @@ Numbers = dict[str, float]
 
 
 def chosen(data: RaggedSet, by: str, most: int) -> dict[str, list[Frame]]:
-    """Frames of each molecule, evenly spaced."""
+    """Frames of each molecule, evenly spaced; of all together by "all"."""
     places: dict[str, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups_of(data, by)):
+    together = repeat("all", len(data))
+    groups: Iterable[str] = together if by == "all" else groups_of(data, by)
+    for index, group in enumerate(groups):
         places[group].append(index)
     return {
         group: [

@@ -6,6 +6,7 @@ so that a neighbour fades out smoothly at the cutoff and nothing is normalised b
 number of neighbours.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -46,6 +47,61 @@ class ClsRelations(nn.Module):
         self.values = nn.Parameter(torch.ones(3, width))
 
 
+class DirectedHeads(nn.Module):
+    """Angles between neighbours, of the weights that attention has for them.
+
+    Beyond the paper, whose atoms know distances alone, so that bending out of a plane
+    shows in them at second order: ``a_i = sum_j w_ij s_j r_ij/d_ij`` and the same with
+    ``r r^T/d^2``, whose squares are sums over two neighbours of products with the
+    cosine of their angle and its square.
+
+    Args:
+        width: Feature width d.
+        heads: Attention heads H.
+        channels: Channels s of each head.
+    """
+
+    def __init__(self, width: int, heads: int, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.values = nn.Linear(width, heads * channels, bias=False)
+        self.out = nn.Linear(2 * heads * channels, width, bias=False)
+        for linear in (self.values, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+
+    def forward(
+        self, graph: AtomGraph, x: Tensor, weights: Tensor, directions: Tensor
+    ) -> Tensor:
+        """Update of atoms (*A, d).
+
+        Args:
+            graph: Edges and sums.
+            x: Normalised features, (*A, d).
+            weights: Of attention, (*E, H).
+            directions: Of `directions_of`, (*E, 9).
+        """
+        spread = weights.repeat_interleave(self.channels, dim=-1)
+        sent = spread * graph.senders(self.values(x))
+        products = sent.unsqueeze(-1) * directions.unsqueeze(-2)
+        sums = graph.sum_edges(products.flatten(-2)).unflatten(-1, (-1, 9))
+        first, second = sums.square().split([3, 6], dim=-1)
+        update: Tensor = self.out(torch.cat([first.sum(-1), second.sum(-1)], dim=-1))
+        return update
+
+
+def directions_of(graph: AtomGraph, distance: Tensor) -> Tensor:
+    """Unit vectors of edges and their products, (*E, 9); zero of self edges.
+
+    The last six are ``x_a x_b`` for a <= b, those of a < b times the root of two, so
+    that their squares add up to those of the whole matrix.
+    """
+    alone = graph.self_edge.to(distance.dtype)
+    unit = graph.edge_vectors() / (distance + alone).unsqueeze(-1)
+    x, y, z = unit.unbind(-1)
+    crossed = torch.stack([x * y, y * z, z * x], dim=-1) * math.sqrt(2.0)
+    return torch.cat([unit, unit.square(), crossed], dim=-1)
+
+
 class AttentionBlock(nn.Module):
     """``x <- x + O(Attn(LN(x)))`` over atoms within the cutoff, self included.
 
@@ -54,9 +110,12 @@ class AttentionBlock(nn.Module):
         heads: Attention heads H; must divide ``width``.
         cls: Messages between atoms and [CLS]: "none", "one-way" or "two-way".
         a_mask: Gate attention by the bond graph.
+        angular: Channels of each head that know angles; see `DirectedHeads`.
     """
 
-    def __init__(self, width: int, heads: int, cls: Cls, a_mask: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, cls: Cls, a_mask: bool, angular: int = 0
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.cls = cls
@@ -68,6 +127,7 @@ class AttentionBlock(nn.Module):
         for linear in (self.queries_keys_values, self.out):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
+        self.directed = DirectedHeads(width, heads, angular) if angular else None
 
     def forward(
         self,
@@ -77,6 +137,7 @@ class AttentionBlock(nn.Module):
         phi: Tensor,
         keys_d: Tensor,
         values_d: Tensor,
+        directions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Update atom features and, if there is one, the [CLS] token.
 
@@ -87,14 +148,18 @@ class AttentionBlock(nn.Module):
             phi: Envelope, (*E).
             keys_d: D^K, (*E, d).
             values_d: D^V, (*E, d).
+            directions: Of `directions_of`, (*E, 9); of blocks that know angles.
         """
-        q, k, v = self.queries_keys_values(self.norm(x)).chunk(3, dim=-1)
+        normed = self.norm(x)
+        q, k, v = self.queries_keys_values(normed).chunk(3, dim=-1)
         logits = self._by_head(graph.receivers(q) * graph.senders(k) * keys_d)
         weights = silu(logits) * phi.unsqueeze(-1)
         if self.gate is not None and graph.bonded is not None:
             weights = weights * self.gate(graph.bonded)
         messages = self._spread(weights) * (graph.senders(v) * values_d)
         update = graph.sum_edges(messages)
+        if self.directed is not None and directions is not None:
+            update = update + self.directed(graph, normed, weights, directions)
         if x_cls is None or self.relations is None:
             return x + self.out(update), x_cls
         q0, k0, v0 = self.queries_keys_values(self.norm(x_cls)).chunk(3, dim=-1)

@@ -38,6 +38,8 @@ class PhysMLConfig(EnergyConfig):
             apart would repel or attract: farther than any pair of the training set the
             terms mean nothing. None for the paper's endless reach.
         atom_energy: Self-energies f_atom.
+        angular: Channels of each attention head that know angles between neighbours, 0
+            in the paper; four cost half again the time of a step.
         a_mask: Gate attention by a bond graph, ``graph.bonded``, which who calls the
             model supplies: calculators and recipes have none, and refuse it.
         mam: Head for masked atomic modelling.
@@ -55,6 +57,7 @@ class PhysMLConfig(EnergyConfig):
     pair_energy: bool = True
     pair_terms: PairTerms = "paper"
     atom_energy: bool = True
+    angular: Annotated[int, Range(at_least=0, at_most=256)] = 0
     a_mask: bool = False
     mam: bool = True
 

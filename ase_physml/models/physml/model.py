@@ -14,7 +14,7 @@ from ase_physml.errors import PotentialError
 from ase_physml.graph import AtomGraph, PeriodicEdgeList
 from ase_physml.models.architecture import Architecture
 from ase_physml.models.energy_model import Energies, EnergyModel
-from ase_physml.models.physml.attention import AttentionBlock
+from ase_physml.models.physml.attention import AttentionBlock, directions_of
 from ase_physml.models.physml.basis import RadialBasis, envelope
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.coulomb import (
@@ -69,7 +69,7 @@ class PhysML(EnergyModel):
         # One product for the D^K and D^V of all blocks: psi is the same for all.
         self.distance_filters = nn.Linear(config.n_basis, 2 * d * config.depth)
         self.blocks = nn.ModuleList(
-            AttentionBlock(d, config.heads, config.cls, config.a_mask)
+            AttentionBlock(d, config.heads, config.cls, config.a_mask, config.angular)
             for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(d)
@@ -217,9 +217,10 @@ class PhysML(EnergyModel):
         x_cls = None
         if self.cls is not None:
             x_cls = self.cls.expand(graph.n_molecules, -1)
+        directions = directions_of(graph, distance) if config.angular else None
         for layer, block in enumerate(self.blocks):
             keys_d, values_d = filters[2 * layer], filters[2 * layer + 1]
-            x, x_cls = block(graph, x, x_cls, phi, keys_d, values_d)
+            x, x_cls = block(graph, x, x_cls, phi, keys_d, values_d, directions)
         return self.norm(x), None if x_cls is None else self.norm(x_cls)
 
     def _embed(self, graph: AtomGraph, species: Tensor, psi: Tensor) -> Tensor:
