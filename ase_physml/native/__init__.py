@@ -17,8 +17,8 @@ AOTInductor packages hold one processor's code and need torch's dispatch around 
 Tables are quintic, with 14 nodes or more in the narrowest radial basis function: finer
 ones are more accurate than anybody asks, and no longer fit into a core's cache.
 Energies of `qm9.pt` and `reactions.pt` for structures of 20 to 236 atoms, each
-displaced by 0.05 Å, differ from the torch model's by less than 2e-8 eV, forces by less than
-6e-8 eV/Å, in float64.
+displaced by 0.05 Å, differ from the torch model's by less than 2e-8 eV, forces by less
+than 6e-8 eV/Å, in float64.
 """
 
 import warnings
