@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         relax_on,
         write_relaxed,
     )
+    from ase_physml.workflows.saddles import Guess, Saddle, find_saddles
     from ase_physml.workflows.thermochemistry import Conditions, thermochemistry
     from ase_physml.workflows.vibrations import Vibrations, vibrations_many
 
@@ -48,6 +49,7 @@ __all__ = [
     "BatchedNEB",
     "Conditions",
     "DaskWorkers",
+    "Guess",
     "HamNetCalculator",
     "MolecularFingerprint",
     "Pathway",
@@ -58,12 +60,14 @@ __all__ = [
     "PotentialOptions",
     "ReactionPath",
     "Relaxed",
+    "Saddle",
     "Search",
     "Vibrations",
     "__version__",
     "find_paths",
     "find_pathway",
     "find_pathways",
+    "find_saddles",
     "fingerprints",
     "from_smiles",
     "generate_conformers",
@@ -86,6 +90,7 @@ _LAZY = {
     "BatchedNEB": "ase_physml.workflows.band",
     "Conditions": "ase_physml.workflows.thermochemistry",
     "DaskWorkers": "ase_physml.jobs.dask",
+    "Guess": "ase_physml.workflows.saddles",
     "HamNetCalculator": "ase_physml.calculators.molecular",
     "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
     "Pathway": "ase_physml.workflows.pathway",
@@ -96,11 +101,13 @@ _LAZY = {
     "PotentialOptions": "ase_physml.workflows.relax_many",
     "ReactionPath": "ase_physml.workflows.reaction_path",
     "Relaxed": "ase_physml.workflows.relax",
+    "Saddle": "ase_physml.workflows.saddles",
     "Search": "ase_physml.workflows.neb",
     "Vibrations": "ase_physml.workflows.vibrations",
     "find_paths": "ase_physml.workflows.neb",
     "find_pathway": "ase_physml.workflows.pathway",
     "find_pathways": "ase_physml.workflows.pathway",
+    "find_saddles": "ase_physml.workflows.saddles",
     "fingerprints": "ase_physml.workflows.molecular_properties",
     "from_smiles": "ase_physml.workflows.inputs",
     "generate_conformers": "ase_physml.workflows.conformers.generate",

@@ -39,6 +39,9 @@ def test_every_source_file_is_in(wheel: ZipFile) -> None:
     assert sources <= names
     assert "ase_physml/py.typed" in names
     assert "ase_physml/evaluation/report.html.j2" in names
+    assert "ase_physml/evaluation/reactions.html.j2" in names
+    assert "ase_physml/evaluation/viewer/3Dmol-min.js" in names
+    assert "ase_physml/evaluation/viewer/LICENSE.3Dmol.txt" in names
 
 
 def test_potentials_are_in_and_are_those_of_the_registry(wheel: ZipFile) -> None:

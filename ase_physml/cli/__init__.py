@@ -18,6 +18,7 @@ from ase_physml.cli.neb import neb
 from ase_physml.cli.pathway import pathway
 from ase_physml.cli.predict import predict
 from ase_physml.cli.relax import relax
+from ase_physml.cli.saddle import saddle
 from ase_physml.cli.train import train
 from ase_physml.cli.vib import vib
 from ase_physml.errors import PhysMLError, WriteError
@@ -33,6 +34,7 @@ app.add_typer(data_app, name="data")
 app.command()(relax)
 app.command()(neb)
 app.command()(pathway)
+app.command()(saddle)
 app.command()(vib)
 app.command()(conformers)
 app.command()(predict)

@@ -22,8 +22,12 @@ from ase_physml.cli.options import (
     OptimizerName,
     Overwrite,
     Resume,
+    Saddles,
+    Start,
+    StartName,
     Steps,
     Uncertain,
+    ZeroPoint,
 )
 from ase_physml.cli.outputs import Place, check_file, results_in, stoppable
 from ase_physml.cli.progress import falling
@@ -59,6 +63,7 @@ _WRITTEN = (
 
 _COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
+
 EndPairs = dict[str, "tuple[Atoms, Atoms]"]
 
 
@@ -76,12 +81,13 @@ def neb(
     optimizer: OptimizerName = Optimizer.FIRE,
     relax_ends: Annotated[bool, typer.Option(help="Relax the ends first.")] = True,
     match: Match = False,
-    saddles: Annotated[
-        bool, typer.Option(help="Go on to the saddle, and certify it.")
-    ] = True,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
-    ] = False,
+    ts_guess: Annotated[
+        Path | None,
+        typer.Option(help="Of one reaction: a structure near the saddle."),
+    ] = None,
+    start: StartName = Start.idpp,
+    saddles: Saddles = True,
+    zpe: ZeroPoint = False,
     any_domain: AnyDomain = False,
     limit: Limit = None,
     uncertain: Uncertain = None,
@@ -106,6 +112,7 @@ def neb(
         )
     check_file(uncertain, overwrite=True, option="--uncertain")
     ends = _read(inputs, limit)
+    guess = _guess(ts_guess, len(ends))
     calculator = make_calculator_for(model, device, dtype, jobs)
     search = Search(
         images=images,
@@ -116,6 +123,7 @@ def neb(
         relax_ends=relax_ends,
         match=match,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -126,8 +134,9 @@ def neb(
         stoppable(f"bands are kept in {out}/ every 20 steps; go on with --resume"),
         results_in(out, written, resume=resume, overwrite=overwrite) as place,
     ):
-        results = _search(ends, out, calculator, search, place)
+        results = _search(ends, out, calculator, search, place, guess)
     flawed = print_paths(console, results, getattr(calculator, "potential", model))
+    write_page(out / "paths.html", results, model)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     paths = {n: r for n, r in results.items() if isinstance(r, ReactionPath)}
     doubts = {name: path.doubt for name, path in paths.items()}
@@ -142,6 +151,7 @@ def _search(
     calculator: "Calculator",
     search: "Search",
     place: Place,
+    guess: "Atoms | None",
 ) -> "dict[str, PathOutcome]":
     """Search all paths together, and write what comes of each."""
     from ase_physml.workflows.neb import find_paths, path_identities
@@ -160,7 +170,14 @@ def _search(
     place.begin()
     with falling("searching", len(ends), search.fmax) as show:
         found = find_paths(
-            pairs, calculator, search, show, states, place.going_on, made_of=made_of
+            pairs,
+            calculator,
+            search,
+            show,
+            states,
+            place.going_on,
+            made_of=made_of,
+            through=None if guess is None else [guess],
         )
     results = dict(zip(ends, found, strict=True))
     for name, state, made in zip(ends, states, made_of, strict=True):
@@ -194,6 +211,20 @@ def _read(inputs: list[Path], limit: int | None) -> EndPairs:
     return {f"{inputs[0].stem}-{inputs[1].stem}": (reactant, product)}
 
 
+def _guess(path: Path | None, count: int) -> "Atoms | None":
+    """Guess of the saddle of the one reaction."""
+    from ase_physml.workflows.inputs import read_structures
+
+    if path is None:
+        return None
+    if count != 1:
+        raise StructureError(
+            f"--ts-guess is of one reaction, and there are {count}; physml saddle "
+            "takes many guesses"
+        )
+    return read_structures(path)[-1]
+
+
 def _write(
     outcome: "PathOutcome", stem: Path, fmax: float, made_of: "Identity"
 ) -> "PathOutcome":
@@ -215,6 +246,15 @@ def _write(
     except Exception as error:
         return error
     return outcome
+
+
+def write_page(path: Path, results: "dict[str, PathOutcome]", model: str) -> None:
+    """Write the page of all reactions, to be opened in a browser."""
+    from ase_physml.evaluation.reaction_page import write_reactions
+    from ase_physml.jobs.disk import writing
+
+    with writing(path, "go on with --resume"):
+        write_reactions(path, results, f"Reactions by {model}")
 
 
 def print_paths(

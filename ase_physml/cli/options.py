@@ -25,6 +25,13 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
+class Start(StrEnum):
+    """Interpolations between the ends of a path."""
+
+    idpp = "idpp"
+    geodesic = "geodesic"
+
+
 # What goes in.
 
 Structures = Annotated[
@@ -88,6 +95,15 @@ Climb = Annotated[bool, typer.Option(help="Let the highest image climb.")]
 Match = Annotated[
     bool,
     typer.Option(help="Reorder atoms of the product, a structure, to those near."),
+]
+
+StartName = Annotated[
+    Start,
+    typer.Option("--start", help="Interpolation; geodesic needs its extra."),
+]
+Saddles = Annotated[bool, typer.Option(help="Go on to the saddle, and certify it.")]
+ZeroPoint = Annotated[
+    bool, typer.Option("--zpe", help="Zero-point energies of saddles and minima.")
 ]
 
 # Names that options had before, out of sight.

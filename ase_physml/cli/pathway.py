@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_physml.cli.neb import print_paths
+from ase_physml.cli.neb import print_paths, write_page
 from ase_physml.cli.options import (
     AnyDomain,
     Climb,
@@ -24,10 +24,14 @@ from ase_physml.cli.options import (
     OptimizerName,
     Overwrite,
     Resume,
+    Saddles,
     Seed,
     SmilesColumn,
+    Start,
+    StartName,
     Steps,
     Uncertain,
+    ZeroPoint,
 )
 from ase_physml.cli.outputs import check_file, results_in, stoppable
 from ase_physml.cli.progress import falling
@@ -92,12 +96,9 @@ def pathway(
     climb: Climb = True,
     optimizer: OptimizerName = Optimizer.FIRE,
     match: Match = False,
-    saddles: Annotated[
-        bool, typer.Option(help="Go on to the saddle, and certify it.")
-    ] = True,
-    zpe: Annotated[
-        bool, typer.Option("--zpe", help="Zero-point energies of saddle and ends.")
-    ] = False,
+    start: StartName = Start.idpp,
+    saddles: Saddles = True,
+    zpe: ZeroPoint = False,
     any_domain: AnyDomain = False,
     until: Annotated[LastStep, typer.Option(help="The last step.")] = LastStep.path,
     uncertain: Uncertain = None,
@@ -130,6 +131,7 @@ def pathway(
         optimizer=optimizer.value,
         end_fmax=end_fmax,
         any_domain=any_domain,
+        start=start.value,
         certify=saddles,
         zero_point=zpe,
     )
@@ -163,6 +165,7 @@ def pathway(
     if until is LastStep.path:
         paths = {name: _path(result) for name, result in results.items()}
         flawed = print_paths(console, paths, getattr(calculator, "potential", model))
+        write_page(out / "paths.html", paths, model)
         doubts = {n: p.doubt for n, p in paths.items() if not isinstance(p, Exception)}
         print_doubts(console, doubts, calculator, uncertain)
     console.print(f"written to {out}/", markup=False, soft_wrap=True)

@@ -15,13 +15,14 @@ from ase_physml.evaluation.measure import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
 from ase_physml.jobs.disk import atomic_write
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("ase_physml.evaluation", "."),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+"""Templates of this room, which share their style."""
 
 
 class Cell(NamedTuple):
@@ -49,7 +50,7 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
         tables: Rows of all suites, of `tables`.
     """
     names = list(dict.fromkeys(n for by in found.values() for n in by))
-    page = _TEMPLATES.get_template("report.html.j2").render(
+    page = TEMPLATES.get_template("report.html.j2").render(
         title="How far can it be trusted? " + ", ".join(names),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         version=__version__,

@@ -7,23 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.mep import NEB
-from ase.mep.neb import idpp_interpolate
 from ase.optimize import FIRE
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.calculators.many import NEEDED
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
-from ase_physml.workflows.alignment import distances, n_rotations, turn_onto
+from ase_physml.workflows.alignment import turn_onto
 from ase_physml.workflows.constraints import holds_in_space, names_of
+from ase_physml.workflows.interpolation import interpolate
 from ase_physml.workflows.relax import check_is_atoms
-
-# Å; no bond is shorter than 0.74 Å, and a path may squeeze one.
-_COLLISION = 0.4
-# Å; two atoms that trade places meet in the middle.
-_MEETING = 0.05
-# Å; on a line, what moves further passes another atom, and how far around it.
-_PASSING, _AROUND = 1.5, 1.2
 
 
 class BatchedNEB(NEB):
@@ -84,7 +77,7 @@ class BatchedNEB(NEB):
         """Lay the images between the ends, as ASE's NEB does.
 
         Args:
-            method: "linear" or "idpp".
+            method: "linear", "idpp" or "geodesic".
             mic: Whether by differences to the nearest periodic image; None: of what is
                 periodic.
             apply_constraint: Whether to put images where the constraints allow; None:
@@ -151,94 +144,6 @@ class BatchedNEB(NEB):
     def _energies(self) -> list[float]:
         self.evaluator(self.waiting())
         return [image.get_potential_energy() for image in self.images]
-
-
-def interpolate(
-    images: list[Atoms],
-    method: str = "idpp",
-    mic: bool | None = None,
-    apply_constraint: bool | None = None,
-) -> None:
-    """Lay images between the first and the last; see `BatchedNEB.interpolate`.
-
-    Raises:
-        StructureError: Atoms that run into each other, named.
-    """
-    if mic is None:
-        mic = bool(images[0].pbc.any())
-    band = NEB(images, method="improvedtangent")
-    band.interpolate("linear", mic, apply_constraint)
-    _leave_the_line(images)
-    check_meeting(images)
-    if method == "idpp":
-        idpp_interpolate(band, traj=None, log=None, mic=mic)
-        check_path(images)
-
-
-def _leave_the_line(images: list[Atoms]) -> None:
-    """Lead the atom that moves furthest around the others, where all lie on a line.
-
-    On a line atoms can only run through each other, and no force leads off it.
-    """
-    first, last = images[0], images[-1]
-    free = not first.pbc.any() and not first.constraints
-    if not free or len(first) < 3 or not (n_rotations(first) == n_rotations(last) == 2):
-        return
-    moves = np.linalg.norm(last.positions - first.positions, axis=1)
-    moves[first.get_masses() > first.get_masses().min()] *= 0.5
-    mover = int(moves.argmax())
-    if moves[mover] < _PASSING:
-        return
-    _, axes = first.get_moments_of_inertia(vectors=True)
-    for image, share in zip(images, np.linspace(0.0, np.pi, len(images)), strict=True):
-        image.positions[mover] += _AROUND * np.sin(share) * axes[-1]
-
-
-def check_meeting(images: list[Atoms]) -> None:
-    """Refuse a straight path on which atoms trade places: no interpolation survives it.
-
-    Raises:
-        StructureError: Naming the image and the atoms.
-    """
-    for index, image in enumerate(images):
-        i, j, distance = _closest(image)
-        if distance < _MEETING:
-            raise StructureError(
-                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) run into "
-                f"each other at image {index} of the straight path: does their order "
-                "differ between the ends? exchange them in one end, or have atoms "
-                "matched (--match)"
-            )
-
-
-def check_path(images: list[Atoms]) -> None:
-    """Refuse a path on which atoms collide, or are nowhere.
-
-    Raises:
-        StructureError: Naming the image and the atoms.
-    """
-    for index, image in enumerate(images):
-        lost = np.flatnonzero(~np.isfinite(image.positions).all(axis=1))
-        if len(lost):
-            raise StructureError(
-                f"the interpolation put atom {lost[0]} ({image.symbols[lost[0]]}) of "
-                f"image {index} nowhere ({image.positions[lost[0]]}): does the order "
-                "of atoms differ between the ends?"
-            )
-        i, j, distance = _closest(image)
-        if distance < _COLLISION:
-            raise StructureError(
-                f"atoms {i} ({image.symbols[i]}) and {j} ({image.symbols[j]}) come "
-                f"within {distance:.2f} Å of each other at image {index} of the "
-                "interpolated path; are the atoms of both ends in the same order?"
-            )
-
-
-def _closest(image: Atoms) -> tuple[int, int, float]:
-    """The two atoms nearest to each other, and their distance, Å."""
-    apart = distances(image, image) + 1e3 * np.eye(len(image))
-    i, j = np.unravel_index(apart.argmin(), apart.shape)
-    return int(i), int(j), float(apart[i, j])
 
 
 def run_bands(

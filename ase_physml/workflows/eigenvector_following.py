@@ -23,8 +23,8 @@ _TRUST, _SHORT, _LONG = 0.1, 0.02, 0.3
 _RENEW = 15
 # Å; displacement along a mode that should not be imaginary, and how often.
 _PUSH, _PUSHES = 0.1, 3
-# Overlap with the path above which the lowest mode is the one to follow.
-_ALIKE = 0.4
+# eV/Å^2; a mode of less curvature down leads nowhere.
+_DOWN = 0.05
 # Renewals at which no mode is imaginary, after which a walk is lost.
 _LOST = 2
 
@@ -253,17 +253,20 @@ def rfo_step(
 
 
 def _direction(here: Place, follow: Array | None) -> Array:
-    """Direction to follow: the lowest mode, unless it is another than before."""
+    """Direction to follow: of the modes that lead down both ways the most similar.
+
+    The way of a band past its top, and the mode there, may differ a good deal. Where no
+    mode leads down, it is the direction itself.
+    """
     basis = here.basis
     values, vectors = np.linalg.eigh(basis.T @ here.matrix @ basis)
-    lowest: Array = basis @ vectors[:, 0]
-    if follow is None:
-        return lowest
-    length = np.linalg.norm(basis.T @ follow)
-    if length < 1e-12:
-        return lowest
-    alike = abs(lowest @ follow) / length
-    return lowest if values[0] < 0.0 and alike > _ALIKE else follow
+    down = max(1, int((values < -_DOWN).sum()))
+    modes = basis @ vectors[:, :down]
+    if follow is None or np.linalg.norm(basis.T @ follow) < 1e-12:
+        return np.asarray(modes[:, 0])
+    if values[0] >= -_DOWN:
+        return follow
+    return np.asarray(modes[:, int(np.abs(modes.T @ follow).argmax())])
 
 
 def _modes(hessian: Hessian) -> tuple[Array, Array]:

@@ -12,14 +12,15 @@ from ase_physml.calculators.names import CalculatorLike, as_calculator, name_of
 from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.alignment import align_ends, placement_of
-from ase_physml.workflows.band import BatchedNEB, interpolate, run_bands
+from ase_physml.workflows.alignment import placement_of
+from ase_physml.workflows.band import BatchedNEB, run_bands
 from ase_physml.workflows.certified import (
     better,
     certified,
     in_two_steps,
     missing_step,
 )
+from ase_physml.workflows.interpolation import STARTS, images_between
 from ase_physml.workflows.reaction_path import (
     ReactionPath,
     one_structure,
@@ -57,6 +58,7 @@ class Search:
         end_fmax: Threshold of the largest force on these, eV/Å.
         match: Whether to reorder the product's atoms; see `align_ends`.
         any_domain: Whether to search with a potential that has seen minima only.
+        start: Interpolation that bands start from, "idpp" or "geodesic".
         certify: Whether to go on from the highest image to the saddle, and to certify
             that; see `find_saddles`.
         zero_point: Whether to compute zero-point energies of saddle and ends.
@@ -73,6 +75,7 @@ class Search:
     end_fmax: float = 0.01
     match: bool = False
     any_domain: bool = False
+    start: str = "idpp"
     certify: bool = True
     zero_point: bool = False
     split: bool = True
@@ -93,6 +96,7 @@ def find_paths(
     states: Sequence[Path] | None = None,
     resume: bool = False,
     made_of: Sequence[Identity] | None = None,
+    through: Sequence[Atoms | None] | None = None,
 ) -> list[PathOutcome]:
     """Search the paths of many reactions, all images of all of them in one batch.
 
@@ -107,6 +111,8 @@ def find_paths(
         resume: Whether to start from those.
         made_of: Identity of each search, of `path_identities`; kept with the images,
             and compared before they are used again.
+        through: Guess of the saddle of each, or None: a structure of the same atoms in
+            the same order, through which the band is laid.
 
     Returns:
         For each reaction its path, whose `ReactionPath.verdict` says what it is worth,
@@ -137,7 +143,10 @@ def find_paths(
         if index in outcomes:
             continue
         try:
-            images = earlier.get(index) or _interpolated(pair, search)
+            guess = None if through is None else through[index]
+            images = earlier.get(index) or images_between(
+                pair, search.images, search.start, search.match, guess
+            )
             bands[index] = _band(images, calculator)
             about[index] = _about(pair, images)
         except Exception as error:
@@ -296,6 +305,9 @@ def check_search(search: Search, calculator: Calculator) -> None:
     check_settings(search.optimizer, search.fmax, search.steps)
     if search.images < 3:
         raise StructureError(f"a path needs 3 images or more, got {search.images}")
+    if search.start not in STARTS:
+        known = ", ".join(STARTS)
+        raise StructureError(f"start {search.start!r} is not one of {known}")
     card = getattr(calculator, "card", None)
     if card is not None and card.domain == "equilibrium" and not search.any_domain:
         raise StructureError(
@@ -353,17 +365,6 @@ def _relaxed(
     assert isinstance(first, Relaxed)
     assert isinstance(last, Relaxed)
     return first.atoms, last.atoms
-
-
-def _interpolated(pair: tuple[Atoms, Atoms] | Exception, search: Search) -> list[Atoms]:
-    """IDPP between ends that face each other (Smidstrup et al. 2014)."""
-    if isinstance(pair, Exception):
-        raise pair
-    reactant, product = pair[0].copy(), align_ends(*pair, match=search.match)
-    middle = [reactant.copy() for _ in range(search.images - 2)]
-    images = [reactant, *middle, product]
-    interpolate(images, "idpp", apply_constraint=True)
-    return images
 
 
 def path_identities(

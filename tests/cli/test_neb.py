@@ -44,7 +44,7 @@ def two(tmp_path: Path) -> list[Path]:
 def test_two_files_to_a_path(run: Run, two: list[Path], tmp_path: Path) -> None:
     result = run(*two, "--any-domain", "--fmax", 1e3)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"r-p.traj", "r-p.png", "r-p.saddle.json"}
+    assert names == {"r-p.traj", "r-p.png", "r-p.saddle.json", "paths.html"}
     assert "r-p: product aligned with reactant" in result.stdout
     images = read(tmp_path / "out" / "r-p.traj", ":")
     barrier = max(i.get_potential_energy() for i in images)

@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
 FILES = {
     "reactant.xyz", "product.xyz", "ends.traj", "path.traj", "path.png", "steps.json",
-    "path.saddle.json",
+    "path.saddle.json", "paths.html",
 }  # fmt: skip
 
 
