@@ -57,12 +57,21 @@ def molecules(path: Path, count: int) -> list[Batch]:
     return batches
 
 
-def physml(preset: str, compiled: bool) -> dict[str, Step]:
-    """Training steps by the trainer's own code, one for each set of losses."""
+def physml(preset: str, how: str) -> dict[str, Step]:
+    """Training steps by the trainer's own code, one for each set of losses.
+
+    Args:
+        preset: Size of the model.
+        how: "" by torch, " compiled" by its compiler, or " native".
+    """
     width, depth, heads, n_basis = PRESETS[preset]
     config = PhysMLConfig(width=width, depth=depth, heads=heads, n_basis=n_basis)
     recipe = PhysMLRecipe(
-        name="benchmark", sources=(Source("none"),), model=config, compile=compiled
+        name="benchmark",
+        sources=(Source("none"),),
+        model=config,
+        compile=how == " compiled",
+        backend="native" if how == " native" else "torch",
     )
     # Of all sets, so that one compilation serves them.
     training = PhysMLTraining(PhysML(config), recipe)
@@ -132,8 +141,8 @@ def measure(
 def candidates(preset: str, compiled: bool, peers: bool) -> dict[str, Step]:
     """Every way to take a step at this preset."""
     steps: dict[str, Step] = {}
-    for how in ("", " compiled") if compiled else ("",):
-        for name, step in physml(preset, bool(how)).items():
+    for how in ("", " compiled", " native") if compiled else ("", " native"):
+        for name, step in physml(preset, how).items():
             steps[f"PhysML {preset}{how}, {name}"] = step
     if peers:
         for name in PEER_LOSSES:
@@ -142,18 +151,19 @@ def candidates(preset: str, compiled: bool, peers: bool) -> dict[str, Step]:
 
 
 def table(times: dict[str, list[float]], preset: str) -> str:
-    """Markdown: the median of each, and how many times faster than ET it is."""
+    """Markdown: the median of each, and how many times faster native code is."""
     lines = [
-        f"| {preset}: step with losses | PhysML | compiled | ET | ET / PhysML "
-        "| ET / compiled |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| {preset}: step with losses | torch | compiled | native | ET "
+        "| compiled / native | ET / native |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in LOSSES:
         plain = times[f"PhysML {preset}, {name}"]
         compiled = times.get(f"PhysML {preset} compiled, {name}")
+        native = times[f"PhysML {preset} native, {name}"]
         peer = times.get(f"ET {preset}, {name}")
-        cells = [_figure(plain), _figure(compiled), _figure(peer)]
-        cells += [_ratio(peer, plain), _ratio(peer, compiled)]
+        cells = [_figure(one) for one in (plain, compiled, native, peer)]
+        cells += [_ratio(compiled, native), _ratio(peer, native)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

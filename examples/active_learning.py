@@ -12,7 +12,15 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ase_physml import PhysMLCalculator
+from ase_physml.data.conversion import to_atoms
+from ase_physml.data.dataset import RaggedSet
 
 RECIPE = Path(__file__).parent / "finetune.yaml"
 
@@ -22,6 +30,24 @@ def run(command: str) -> None:
     print(f"$ {command}", flush=True)
     _, *arguments = shlex.split(command)
     subprocess.run([sys.executable, "-m", "ase_physml.cli", *arguments], check=True)
+
+
+def compare(before: str, after: Sequence[str]) -> None:
+    """Forces of what was uncertain, by the committee as it was and as it is."""
+    frames = list(RaggedSet("labelled.h5"))
+    labels = np.concatenate([np.asarray(one.forces).ravel() for one in frames])
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, model in (("before", before), ("after", list(after))):
+        found = PhysMLCalculator(model).calculate_many([to_atoms(f) for f in frames])
+        forces = np.concatenate([one["forces"].ravel() for one in found])
+        error = abs(forces - labels).mean()
+        axes.plot(labels, forces, "o", ms=4, label=f"{name}: {error:.2f} eV/Å off")
+        print(f"{name}: forces of what was uncertain are {error:.2f} eV/Å off")
+    axes.axline((0.0, 0.0), slope=1.0, color="black", lw=0.8, ls="--")
+    axes.set(xlabel="force, labelled (eV/Å)", ylabel="force, predicted (eV/Å)")
+    axes.legend(frameon=False)
+    figure.savefig("active_learning.png", dpi=120)
 
 
 def main() -> None:
@@ -52,6 +78,8 @@ def main() -> None:
             f"start_from={options.model} start_member={member} seed={member} "
             f"stages.0.steps={options.steps}"
         )
+    compare(options.model, [f"runs/member{k}/member{k}.pt" for k in (0, 1)])
+    print("drawn in active_learning.png")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,14 @@ def main() -> None:
         lw=0.7,
         alpha=0.7,
     )
-    for k in order[: options.best]:
-        axes.annotate(smiles[k], (values[0][k], values[1][k]), fontsize=8)
+    for rank, k in enumerate(order[: options.best]):
+        axes.annotate(
+            smiles[k],
+            (values[0][k], values[1][k]),
+            xytext=(0.8, 0.95 - 0.07 * rank),
+            textcoords="axes fraction",
+            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": "C3"},
+        )
     axes.set(xlabel=names[0], ylabel=names[1])
     figure.savefig("screen.png", dpi=120)
     print("drawn in screen.png")

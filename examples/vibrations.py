@@ -2,7 +2,7 @@
 
     python examples/vibrations.py CH3OH
 
-qm9.pt and reactions.pt are not for vibrations, and say so; qm9_delta.pt is.
+A potential that is not for vibrations, by its card, warns.
 """
 
 import argparse

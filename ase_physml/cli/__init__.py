@@ -24,26 +24,29 @@ from ase_physml.cli.vib import vib
 from ase_physml.errors import PhysMLError, WriteError
 from ase_physml.jobs.disk import FULL, reason
 
+_STRUCTURES, _MOLECULES = "Structures", "Molecules, from SMILES"
+_TRAINING, _TRUST, _HERE = "Training", "What to trust", "This installation"
+
 app = typer.Typer(
     help="Physics-driven potentials for ASE.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(data_app, name="data")
-app.command()(relax)
-app.command()(neb)
-app.command()(pathway)
-app.command()(saddle)
-app.command()(vib)
-app.command()(conformers)
-app.command()(predict)
-app.command()(train)
-app.command()(committee)
-app.command()(evaluate)
-app.command()(info)
-app.command()(doctor)
-app.command("list")(list_shipped)
+app.command(rich_help_panel=_STRUCTURES)(relax)
+app.command(rich_help_panel=_STRUCTURES)(neb)
+app.command(rich_help_panel=_STRUCTURES)(pathway)
+app.command(rich_help_panel=_STRUCTURES)(saddle)
+app.command(rich_help_panel=_STRUCTURES)(vib)
+app.command(rich_help_panel=_MOLECULES)(conformers)
+app.command(rich_help_panel=_MOLECULES)(predict)
+app.command(rich_help_panel=_TRAINING)(train)
+app.add_typer(data_app, name="data", rich_help_panel=_TRAINING)
+app.command(rich_help_panel=_TRAINING)(committee)
+app.command(rich_help_panel=_TRUST)(evaluate)
+app.command("list", rich_help_panel=_TRUST)(list_shipped)
+app.command(rich_help_panel=_TRUST)(info)
+app.command(rich_help_panel=_HERE)(doctor)
 
 
 def _version(value: bool) -> None:

@@ -25,6 +25,7 @@ _EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "train": (("lightning", "tensorboard", "pytorch_optimizer"), "physml train"),
     "plot": (("matplotlib",), "pictures beside results"),
     "dask": (("distributed",), "--scheduler: many processes, clusters"),
+    "geodesic": (("geodesic-interpolate",), "starts of paths in internal coordinates"),
     "openmm": (("openmm",), "PhysML as a force of OpenMM"),
     "torch-sim": (("torch-sim-atomistic",), "PhysML in torch-sim"),
     "oc20": (("lmdb",), "OC20's LMDB releases"),

@@ -9,14 +9,19 @@ import typer
 from ase_physml.cli.options import Folder, Limit, Overwrite, Resume, Scheduler
 from ase_physml.cli.outputs import results_in, stoppable
 from ase_physml.cli.progress import Progress
-from ase_physml.cli.shared import make_console, open_workers
+from ase_physml.cli.shared import make_console, make_table, open_workers
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.disk import write_json, writing
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ase_physml.evaluation.candidate import Candidate, Molecule
 
-_SUITES = "structure,textbook,conformers,assembly,reaction,masked,smoothness"
+_SUITES = (
+    "structure,textbook,conformers,vibrations,assembly,reaction,masked,smoothness,"
+    "extensivity"
+)
 _REACTIONS = 100
 
 
@@ -105,6 +110,7 @@ def evaluate(
     failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
     if failed:
         console.print(f"[yellow]{failed} cases failed; the report says which[/]")
+    _print_certificate(console, tables)
     console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
@@ -135,6 +141,25 @@ def _measure(
         write_json(out / "report.json", tables, indent=1)
         write_report(out / "report.html", found, tables)
     return tables
+
+
+def _print_certificate(console: "Console", tables: "dict[str, dict[str, Any]]") -> None:
+    """Print a verdict for each suite and calculator."""
+    from rich.markup import escape
+
+    from ase_physml.evaluation.certificate import COLOURS, verdicts
+
+    found = verdicts(tables)
+    names = list(dict.fromkeys(name for by in found.values() for name in by))
+    table = make_table("against the limits that the report states")
+    table.add_column("suite")
+    for name in names:
+        table.add_column(escape(name), overflow="fold")
+    for suite, by_candidate in found.items():
+        shown = (by_candidate[name] for name in names)
+        cells = (f"[{COLOURS[v.mark]}]{v.mark}[/] {v.cases}" for v in shown)
+        table.add_row(suite, *cells)
+    console.print(table)
 
 
 def _reactions(path: Path) -> dict[str, Any]:

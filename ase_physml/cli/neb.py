@@ -255,6 +255,8 @@ def write_page(path: Path, results: "dict[str, PathOutcome]", model: str) -> Non
     from ase_physml.jobs.disk import writing
 
     with writing(path, "go on with --resume"):
+        # Where nothing could be searched, nothing has made it.
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_reactions(path, results, f"Reactions by {model}")
 
 

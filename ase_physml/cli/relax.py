@@ -72,7 +72,10 @@ def relax(
     ] = None,
     uncertain: Uncertain = None,
     collect: Annotated[
-        Path | None, typer.Option(help="HDF5 set of all relaxed structures.")
+        Path | None,
+        typer.Option(
+            help="One file of all relaxed structures: .sdf (of SMILES), .xyz or .h5."
+        ),
     ] = None,
     smiles_column: SmilesColumn = None,
     max_atoms: MaxAtoms = None,
@@ -94,7 +97,7 @@ def relax(
     from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.inputs import read_inputs
     from ase_physml.workflows.relax import Relaxed
-    from ase_physml.workflows.relax_many import PotentialOptions, write_relaxed
+    from ase_physml.workflows.relax_many import PotentialOptions
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -118,6 +121,7 @@ def relax(
             results[name] = start
         else:
             starts[name] = start
+    _check_collect(collect, starts)
     options = _Options(optimizer.value, fmax, steps, batch_size, plot, scheduler)
     stems = [beside(out / name, kind) for name in starts for kind in _WRITTEN]
     with (
@@ -138,7 +142,7 @@ def relax(
     doubts = {name: one.doubt for name, one in relaxed.items()}
     print_doubts(console, doubts, calculator, uncertain)
     if collect is not None and relaxed:
-        write_relaxed(collect, relaxed, name_of(calculator))
+        _collect(collect, relaxed, name_of(calculator))
     if print_errors(results):
         raise typer.Exit(1)
 
@@ -248,6 +252,51 @@ def _write(outcome: "Outcome", stem: Path, fmax: float, plotted: bool) -> "Outco
             traceback.print_exc()
         return error
     return outcome
+
+
+def _check_collect(path: Path | None, starts: "dict[str, Atoms]") -> None:
+    """Refuse, before any work, a file that could not hold what comes of it."""
+    from ase_physml.workflows.conformers.runs import check_ending
+
+    if path is None:
+        return
+    check_ending(path)
+    if path.suffix != ".sdf":
+        return
+    for name, start in starts.items():
+        if not _has_bonds_of_its_smiles(start):
+            raise StructureError(
+                f"--collect {path}: {name} has no SMILES that say its bonds; name an "
+                ".xyz or .h5 file"
+            )
+
+
+def _has_bonds_of_its_smiles(start: "Atoms") -> bool:
+    """Whether it has SMILES, whose atoms are in its order."""
+    from ase_physml.chem.bonds import bonded_pairs
+    from ase_physml.chem.smiles import with_hydrogens
+
+    smiles = start.info.get("smiles")
+    if not isinstance(smiles, str):
+        return False
+    stated = {
+        tuple(sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())))
+        for bond in with_hydrogens(smiles).GetBonds()
+    }
+    return stated == {tuple(sorted(map(int, pair))) for pair in bonded_pairs(start)}
+
+
+def _collect(path: Path, relaxed: "dict[str, Relaxed]", potential: str) -> None:
+    """Write all structures to one file, as `physml conformers` does."""
+    from ase_physml.workflows.conformers.runs import write_conformers
+    from ase_physml.workflows.relax_many import write_relaxed
+
+    if path.suffix == ".h5":
+        write_relaxed(path, relaxed, potential)
+        return
+    for name, one in relaxed.items():
+        one.atoms.info["name"] = name
+    write_conformers(path, [one.atoms for one in relaxed.values()])
 
 
 def _refuse_overwriting(inputs: list[str], out: Path) -> None:

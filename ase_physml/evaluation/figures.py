@@ -191,7 +191,40 @@ def smoothness(found: ByCandidate) -> "Figure":
     return figure
 
 
+def vibrations(found: ByCandidate) -> "Figure":
+    """Errors of harmonic wave numbers."""
+    figure = _figure(1, height=4.0)
+    axes = figure.subplots()
+    for name, records in found.items():
+        some = list(good(records).values())
+        true, shown = (
+            np.concatenate([r[key] for r in some] or [np.zeros(0)])
+            for key in ("label", "found")
+        )
+        axes.plot(true, shown - true, "o", ms=4, label=name)
+    axes.axhline(0.0, color="black", lw=0.8, ls="--")
+    axes.set(xlabel="wave number, measured (cm⁻¹)", ylabel="error (cm⁻¹)")
+    axes.legend()
+    return figure
+
+
+def extensivity(found: ByCandidate) -> "Figure":
+    """What is left of the energy of two molecules, against their distance."""
+    figure = _figure(1, height=4.0)
+    axes = figure.subplots()
+    for name, records in found.items():
+        some = list(good(records).values())
+        if some:
+            left = 1000.0 * np.abs([r["left"] for r in some]).max(axis=0)
+            axes.semilogy(some[0]["apart"], np.maximum(left, 1e-3), "o-", label=name)
+    axes.set(xlabel="apart (Å)", ylabel="largest |ΔE| (meV)")
+    axes.legend()
+    return figure
+
+
 DRAWN = {
+    "vibrations": vibrations,
+    "extensivity": extensivity,
     "structure": structure,
     "textbook": textbook,
     "conformers": conformers,

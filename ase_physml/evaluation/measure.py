@@ -10,6 +10,8 @@ from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.evaluation.suites.assembly import ASSEMBLY
 from ase_physml.evaluation.suites.barriers import REACTION
 from ase_physml.evaluation.suites.conformers import CONFORMERS
+from ase_physml.evaluation.suites.extensivity import EXTENSIVITY
+from ase_physml.evaluation.suites.frequencies import VIBRATIONS
 from ase_physml.evaluation.suites.masked import MASKED
 from ase_physml.evaluation.suites.smoothness import SMOOTHNESS
 from ase_physml.evaluation.suites.structure import STRUCTURE
@@ -19,7 +21,8 @@ from ase_physml.jobs.pool import Workers
 SUITES = {
     suite.name: suite
     for suite in (
-        STRUCTURE, TEXTBOOK, CONFORMERS, ASSEMBLY, REACTION, MASKED, SMOOTHNESS,
+        STRUCTURE, TEXTBOOK, CONFORMERS, VIBRATIONS, ASSEMBLY, REACTION, MASKED,
+        SMOOTHNESS, EXTENSIVITY,
     )
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ import ase
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ase_physml import __version__
+from ase_physml.evaluation.certificate import LIMITS, Verdict, verdicts
 from ase_physml.evaluation.figures import picture
 from ase_physml.evaluation.measure import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
@@ -54,10 +55,20 @@ def write_report(path: Path, found: Found, tables: Mapping[str, Any]) -> None:
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         version=__version__,
         ase_version=ase.__version__,
+        names=names,
+        certificate=_certificate(tables),
+        limits=LIMITS,
+        titles={name: suite.title for name, suite in SUITES.items()},
         sections=[_section(SUITES[s], found[s], tables[s]) for s in found],
     )
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def _certificate(tables: Mapping[str, Any]) -> dict[str, dict[str, Verdict]]:
+    """Verdicts of the suites that measured anything."""
+    found = verdicts(tables)
+    return {s: by for s, by in found.items() if any(v.mark for v in by.values())}
 
 
 def _section(

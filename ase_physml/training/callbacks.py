@@ -20,6 +20,8 @@ from ase_physml.training.module import Metrics, TrainingData, TrainingModule
 Say = Callable[[str], None]
 Series = dict[str, list[tuple[int, float]]]
 
+_MARKED = 30  # points of a curve, below which each gets a mark
+
 
 class SaveWeights(Callback, ABC):
     """Writer of the averaged weights as a file to predict with.
@@ -247,7 +249,10 @@ def plot_curves(folder: Path, out: Path) -> None:
         for name, points in sorted(series.items()):
             if name.startswith(prefix) and name != "val/score":
                 steps, values = zip(*points, strict=True)
-                axes.plot(steps, values, label=name.removeprefix(prefix))
+                # Without marks, one point is nothing to be seen.
+                marker = "." if len(points) < _MARKED else ""
+                label = name.removeprefix(prefix).replace("_", " ")
+                axes.plot(steps, values, marker=marker, label=label)
         axes.set(title=title, xlabel="optimizer step", yscale="log")
         axes.grid(alpha=0.3)
         if len(axes.lines) > 1:

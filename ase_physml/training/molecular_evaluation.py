@@ -127,11 +127,12 @@ def _of_conformations(errors: dict[str, Tensor]) -> Report:
     if not known.any():
         return report
     lengths = ("distance_rms", "predicted_distance_rms", "kabsch_rmsd",
-               "kabsch_rmsd_or_mirror")  # fmt: skip
+               "kabsch_rmsd_or_mirror", "kabsch_rmsd_by_mass")  # fmt: skip
     for name in lengths:
         if name in errors:
             report[f"{name}_mean_A"] = float(errors[name].mean())
             report[f"{name}_median_A"] = float(errors[name].median())
+    report["squared_distances_mean_A2"] = float(errors["squared_distances"].mean())
     n, mse = errors["n_atoms"], errors["distance_mse"]
     # Over all pairs of different atoms, large molecules counting most.
     pooled = (mse * n.square()).sum() / (n * (n - 1)).sum().clamp(min=1)

@@ -47,7 +47,8 @@ def _row(parameter: Any) -> str:
         names = [str(parameter.name).upper()]
     said = getattr(parameter, "help", None) or ""
     default = parameter.default
-    shown = "" if default in (None, False) or callable(default) else f"`{default}`"
+    nothing = default is None or default is False or callable(default)
+    shown = "" if nothing else f"`{default}`"
     if parameter.required:
         shown = "required"
     cells = (" ".join(f"`{name}`" for name in names), said.replace("|", "\\|"), shown)

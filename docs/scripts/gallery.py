@@ -39,7 +39,6 @@ _PROGRESS = re.compile(r"(^step .*\n)+(?=step )", re.M)
 # Pictures beside those that are called like the script.
 OTHERS = {
     "train_potential": {"runs/quickstart/curves.png": "train_potential_curves.png"},
-    "active_learning": {"runs/member0/curves.png": "active_learning_curves.png"},
 }
 
 

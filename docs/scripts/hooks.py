@@ -18,11 +18,16 @@ from figures import ROOT
 from marked_tables import renewed
 from relink import PAGES, relinked
 
+# The home page has no others beside it.
+_ALONE = "---\nhide: [navigation]\n---\n"
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and the pictures that they show."""
     for source, page in PAGES.items():
         text, pictures = relinked((ROOT / source).read_text("utf-8"), source, page)
+        if page == "index.md":
+            text = _ALONE + text
         files.append(File.generated(config, page, content=text))
         for uri, path in pictures.items():
             files.append(File.generated(config, uri, abs_src_path=str(path)))

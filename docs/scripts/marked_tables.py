@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 
 from figures import ROOT, Figures, all_figures, elements_of, errors_on_card, stored
 
-_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
+from ase_physml.evaluation.certificate import LIMITS
+
+_MARKED = re.compile(r"^( *)(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S | re.M)
 # Not for users, but for comparing with and for starting from.
 _NOT_SHOWN = ("qm9_energy_only.pt", "descriptors.pt", "hamnet_qm9.pt")
 _CONFORMERS = ROOT / "training/physchem/results/conformers.json"
@@ -117,6 +119,16 @@ def latency() -> str:
     return table(("ms", *(_NAMES.get(name, name) for name in names)), rows)
 
 
+def limits() -> str:
+    """Limits of the certificate of `physml evaluate`."""
+    rows = [
+        [f"`{suite}`", f"{one.row}: {one.column}", *one.values(), one.why]
+        for suite, those in LIMITS.items()
+        for one in those
+    ]
+    return table(("suite", "figure", "PASS", "WARN", "since"), rows)
+
+
 def first_results() -> str:
     """Time to the first result of a process, imports included."""
     found = stored(_LATENCY)["first result"]
@@ -127,7 +139,7 @@ def first_results() -> str:
 def _potential(found: Figures, link: str) -> list[str]:
     about = found.about
     times = found.milliseconds
-    shown = [str(round(times[n], 1)) for n in sorted(times)[:2]]
+    shown = [_brief(times[n]) for n in sorted(times)[:2]]
     return [
         _linked(found, link),
         elements_of(about.elements),
@@ -137,6 +149,10 @@ def _potential(found: Figures, link: str) -> list[str]:
         _errors(found),
         " / ".join(shown) or "",
     ]
+
+
+def _brief(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 def _linked(found: Figures, link: str) -> str:
@@ -153,6 +169,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "models": models,
     "models_in_a_line": models_in_a_line,
     "alternatives": lambda _: alternatives(),
+    "limits": lambda _: limits(),
     "latency": lambda _: latency(),
     "first_results": lambda _: first_results(),
 }
@@ -160,7 +177,12 @@ TABLES: dict[str, Callable[[str], str]] = {
 
 def renewed(text: str, link: str = "potentials/{}.md") -> str:
     """A text with its marked tables written anew; `link` is that of a model's card."""
-    return _MARKED.sub(lambda m: f"{m[1]}\n{TABLES[m[2]](link)}\n{m[3]}", text)
+
+    def renew(found: re.Match[str]) -> str:
+        made = textwrap.indent(f"\n{TABLES[found[3]](link)}\n", found[1])
+        return f"{found[1]}{found[2]}{made}{found[1]}{found[4]}"
+
+    return _MARKED.sub(renew, text)
 
 
 def main() -> None:

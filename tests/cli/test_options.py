@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import pytest
 import typer
+from ase.build import molecule
+from rdkit import Chem
 from typer.testing import CliRunner
 
 from ase_physml.cli import app
 from ase_physml.data.dataset import RaggedSet
+from ase_physml.errors import StructureError
 
 # What an option of one name says differs with the verb, for the reason beside it.
 OWN = {
@@ -96,6 +100,32 @@ def test_json_of_a_relaxation(tmp_path: Path) -> None:
     assert water["formula"] == "H2O" and water["steps"] <= 2
     assert Path(water["file"]).is_file()
     assert "a radical" in radical["error"] and "energy_eV" not in radical
+
+
+def test_relaxations_in_one_file_as_conformers_are(tmp_path: Path) -> None:
+    line = ["relax", "O", "CO", "--model", "emt", "--steps", "2", "--overwrite"]
+    line += ["--out", str(tmp_path / "out"), "--collect"]
+    sdf, xyz = tmp_path / "all.sdf", tmp_path / "all.xyz"
+    for path in (sdf, xyz):
+        done = CliRunner().invoke(app, [*line, str(path)])
+        assert done.exit_code == 0, done.output
+    molecules = list(Chem.SDMolSupplier(str(sdf), removeHs=False))
+    assert [one.GetProp("_Name") for one in molecules] == ["O", "CO"]
+    for one, atoms in zip(molecules, ase.io.read(xyz, ":"), strict=True):
+        assert [atom.GetSymbol() for atom in one.GetAtoms()] == list(atoms.symbols)
+        written = one.GetConformer().GetPositions()
+        assert abs(written - atoms.positions).max() < 1e-3
+        energy = float(one.GetProp("energy_eV"))
+        assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+    # Without SMILES nothing says the bonds; in another order they say others.
+    turned = ase.io.read(xyz, 1)[::-1]
+    turned.info["smiles"] = "CO"
+    for start in (molecule("H2O"), turned):
+        start.write(tmp_path / "start.xyz")
+        start = str(tmp_path / "start.xyz")
+        refused = CliRunner().invoke(app, ["relax", start, *line[3:], str(sdf)])
+        assert isinstance(refused.exception, StructureError)
+        assert "no SMILES that say its bonds" in str(refused.exception)
 
 
 def test_completion_is_on() -> None:

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def test_every_page_is_in_the_menu() -> None:
     found = {path.relative_to(DOCS).as_posix() for path in PAGES}
     found |= {page for page in relink.PAGES.values() if "models/" not in page}
     assert set(menu) == found | {"commands.md"}
+
+
+def test_the_conda_recipe_asks_for_the_same() -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
+    recipe = text_of(ROOT / "recipe" / "meta.yaml")
+    (run,) = re.findall(r"  run:\n    - python\n(.*?)\n\n", recipe, re.S)
+    asked = {line.removeprefix("    - ").replace(" ", "") for line in run.split("\n")}
+    assert asked == {
+        one.replace("torch>", "pytorch>") for one in project["dependencies"]
+    }
+    assert f'version = "{ase_physml.__version__}"' in recipe
 
 
 def test_one_version_and_one_address() -> None:

@@ -38,7 +38,7 @@ NEED_TBLITE = (
     "trust.py",
 )
 # These draw nothing themselves.
-NO_PICTURE = ("pair_parameters.py", "active_learning.py", "relax_on_cluster.py")
+NO_PICTURE = ("pair_parameters.py", "relax_on_cluster.py")
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,19 @@ def test_adj_loss_is_equation_16(power: int) -> None:
         losses.append((torch.matrix_power(a, power) * errors).sum() / n)
     found = conformation.adj_loss(graph, positions, power)
     assert found.item() == pytest.approx(sum(losses).item() / len(losses), rel=1e-6)
+    roots = [loss.sqrt().item() for loss in losses]
+    found = conformation.adj_loss(graph, positions, power, root=True)
+    assert found.item() == pytest.approx(sum(roots) / len(roots), rel=1e-6)
+
+
+def test_squared_distance_loss_is_equation_15() -> None:
+    graph = batch()
+    positions = guess(graph)
+    found = conformation.squared_distance_loss(graph, positions)
+    for k, (_, _, x, y) in enumerate(by_molecule(graph, positions)):
+        errors = torch.cdist(x, x).square() - torch.cdist(y, y).square()
+        expected = errors.square().mean().sqrt().item()
+        assert found[k].item() == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore:Optimal rotation is not uniquely")

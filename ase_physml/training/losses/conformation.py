@@ -85,18 +85,42 @@ class Kabsch(MoleculeLoss):
 @register
 @dataclass(frozen=True)
 class Adj(MoleculeLoss):
-    """ADJ-k (HamNet Eq 16)."""
+    """ADJ-k (HamNet Eq 16).
+
+    Attributes:
+        root: The root of each molecule's, as printed.
+    """
 
     name = "adj"
     labels = ("positions",)
     reads = frozenset({"trajectory"})
+    root: bool = False
 
     def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å^4."""
+        """Mean over molecules with a conformation, Å^4, or Å^2 of the root."""
         graph, trajectory = context.batch.graph, context.prediction.trajectory
         if trajectory is None:
             return None
-        return Mean(adj_loss(graph, trajectory[-1]), known(graph).sum())
+        loss = adj_loss(graph, trajectory[-1], root=self.root)
+        return Mean(loss, known(graph).sum())
+
+
+@register
+@dataclass(frozen=True)
+class SquaredDistances(MoleculeLoss):
+    """Distance loss of HamNet (Eq 15)."""
+
+    name = "squared_distances"
+    labels = ("positions",)
+    reads = frozenset({"trajectory"})
+
+    def __call__(self, context: "MoleculeContext") -> Mean | None:
+        """Mean over molecules with a conformation, Å^2."""
+        graph, trajectory = context.batch.graph, context.prediction.trajectory
+        if trajectory is None:
+            return None
+        loss = _mean(graph, squared_distance_loss(graph, trajectory[-1]))
+        return Mean(loss, known(graph).sum())
 
 
 def conn_loss(graph: BondedGraph, positions: Tensor, hops: int | None = 3) -> Tensor:
@@ -159,7 +183,9 @@ def decay_weights(steps: int, decay: float) -> Tensor:
     return weights / weights.sum()
 
 
-def adj_loss(graph: BondedGraph, positions: Tensor, power: int = 3) -> Tensor:
+def adj_loss(
+    graph: BondedGraph, positions: Tensor, power: int = 3, root: bool = False
+) -> Tensor:
     """ADJ-k: errors of squared distances along k bonds (HamNet Eq 16), Å^4.
 
     ``(1/n) sum_ij (A^k)_ij (|r_ij|^2 - |r'_ij|^2)^2``, mean over molecules. A is the
@@ -169,12 +195,25 @@ def adj_loss(graph: BondedGraph, positions: Tensor, power: int = 3) -> Tensor:
     Args:
         graph: With the true positions.
         positions: Predicted, Å, shape (N, 3).
-        power: The k.
+        power: The k of ADJ-k.
+        root: The root of each molecule's, Å^2.
     """
+    errors = _square_errors(graph, positions).square() * _walks(graph, power)
+    found = 2 * _per_molecule(graph, errors) / graph.n_atoms
+    return _mean(graph, (found + _TINY).sqrt() if root else found)
+
+
+def squared_distance_loss(graph: BondedGraph, positions: Tensor) -> Tensor:
+    """``sqrt((1/n^2) sum_ij (|r_ij|^2 - |r'_ij|^2)^2)`` (HamNet Eq 15), Å^2, (M,)."""
+    errors = _square_errors(graph, positions).square()
+    squared = 2 * _per_molecule(graph, errors) / graph.n_atoms.square()
+    return _known_only(graph, (squared + _TINY).sqrt())
+
+
+def _square_errors(graph: BondedGraph, positions: Tensor) -> Tensor:
+    """Errors of squared distances of the pairs, Å^2, (P,)."""
     predicted = _gaps(graph, positions).square().sum(-1)
-    true = _gaps(graph, _truth(graph)).square().sum(-1)
-    errors = (predicted - true).square() * _walks(graph, power)
-    return _mean(graph, 2 * _per_molecule(graph, errors) / graph.n_atoms)
+    return predicted - _gaps(graph, _truth(graph)).square().sum(-1)
 
 
 def _walks(graph: BondedGraph, power: int) -> Tensor:
@@ -268,13 +307,14 @@ def legacy_hamnet_distance(graph: BondedGraph, positions: Tensor) -> Tensor:
 
 
 def conformation_errors(graph: BondedGraph, positions: Tensor) -> dict[str, Tensor]:
-    """Every metric of each molecule, shape (M,): lengths in Å, ``mse`` in Å^2."""
+    """Every metric of each molecule, shape (M,): Å, of squares Å^2."""
     return {
         "distance_rms": distance_rms(graph, positions),
         "distance_mse": distance_mse(graph, positions),
         "kabsch_rmsd": kabsch_rmsd(graph, positions),
         "kabsch_rmsd_or_mirror": kabsch_rmsd(graph, positions, mirror=True),
         "kabsch_rmsd_by_mass": kabsch_rmsd(graph, positions, mass_weighted=True),
+        "squared_distances": squared_distance_loss(graph, positions),
         "legacy_hamnet_distance": legacy_hamnet_distance(graph, positions),
     }
 
