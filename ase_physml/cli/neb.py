@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.jobs.identity import Identity
-    from ase_physml.workflows.neb import PathOutcome, Search
+    from ase_physml.workflows.band_search import PathOutcome
+    from ase_physml.workflows.neb import Search
     from ase_physml.workflows.reaction_path import ReactionPath
 
 _WRITTEN = (

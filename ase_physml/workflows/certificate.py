@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 
 from ase_physml.chem.bonds import bonded_pairs, perceive_bonds
 from ase_physml.data.conversion import Labels, from_atoms
@@ -208,7 +209,8 @@ def name_of(atoms: Atoms) -> str:
         return formula
     try:
         found = perceive_bonds(from_atoms(atoms, Labels()))
-        smiles = str(Chem.MolToSmiles(Chem.RemoveHs(found)))
+        with BlockLogs():  # of lone hydrogens, which stay
+            smiles = str(Chem.MolToSmiles(Chem.RemoveHs(found)))
     except Exception:
         # RDKit raises anything; a radical or a cluster has no SMILES.
         return formula

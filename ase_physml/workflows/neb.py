@@ -1,9 +1,8 @@
 """Minimum energy paths of reactions: relaxed ends, interpolation, bands in batches."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -13,7 +12,7 @@ from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import placement_of
-from ase_physml.workflows.band import BatchedNEB, run_bands
+from ase_physml.workflows.band_search import BandSearch, OnBandStep, PathOutcome
 from ase_physml.workflows.certified import (
     better,
     certified,
@@ -24,21 +23,15 @@ from ase_physml.workflows.interpolation import STARTS, images_between
 from ase_physml.workflows.reaction_path import (
     ReactionPath,
     one_structure,
-    path_of,
     read_images,
-    write_images,
 )
 from ase_physml.workflows.relax import (
-    OPTIMIZERS,
     Relaxed,
     check_is_atoms,
     check_settings,
 )
 from ase_physml.workflows.relax_many import relax_many
 
-# A band climbs once it is this many times fmax from its end.
-_CLIMB = 5.0
-_SAVE_EVERY = 20
 # Steps after which a band is near enough to go on to the saddle from, mostly.
 _LOOSE = 60
 _FORMAT = 1
@@ -81,13 +74,6 @@ class Search:
     split: bool = True
 
 
-PathOutcome = ReactionPath | Exception
-"""A reaction path, or why there is none."""
-
-OnBandStep = Callable[[int, int, float], None]
-"""Called with the index of a reaction, the step and its largest force in eV/Å."""
-
-
 def find_paths(
     ends: Sequence[tuple[Atoms, Atoms]],
     calculator: CalculatorLike,
@@ -127,9 +113,15 @@ def find_paths(
     check_search(search, calculator)
     if len(ends) == 2 and all(isinstance(end, Atoms) for end in ends):
         ends = [(ends[0], ends[1])]  # type: ignore[list-item]
-    began = perf_counter()
-    bands: dict[int, BatchedNEB] = {}
-    about: dict[int, tuple[str, ...]] = {}
+    under_way = BandSearch(
+        calculator,
+        search.optimizer,
+        search.fmax,
+        search.climb,
+        on_step,
+        states,
+        made_of,
+    )
     outcomes: dict[int, PathOutcome] = {}
     earlier: dict[int, list[Atoms]] = {}
     for index, state in enumerate(states or ()) if resume else ():
@@ -147,51 +139,38 @@ def find_paths(
             images = earlier.get(index) or images_between(
                 pair, search.images, search.start, search.match, guess
             )
-            bands[index] = _band(images, calculator)
-            about[index] = _about(pair, images)
+            under_way.add(index, images, _about(pair, images))
         except Exception as error:
             outcomes[index] = error
-    history: dict[int, list[float]] = {index: [] for index in bands}
-
-    def step_taken(index: int, step: int, force: float) -> None:
-        if not (history[index] and step == 0):  # gone on with: known already
-            history[index].append(force)
-        step = len(history[index]) - 1
-        if states is not None and step % _SAVE_EVERY == 0:
-            made = None if made_of is None else made_of[index]
-            write_images(bands[index].images, states[index], made)
-        if on_step is not None:
-            on_step(index, step, force)
-
-    def run(some: dict[int, BatchedNEB], steps: int) -> dict[int, PathOutcome]:
-        ended = _run(some, replace(search, steps=steps), step_taken)
-        seconds = perf_counter() - began
-        return {
-            index: failed
-            or path_of(
-                list(bands[index].images),
-                history[index],
-                search.fmax,
-                seconds,
-                about[index],
-            )
-            for index, failed in ended.items()
-        }
-
-    first = min(search.steps, _LOOSE) if search.certify else search.steps
-    outcomes.update(run(bands, first))
     if search.certify:
-        outcomes.update(certified(outcomes, calculator, search.zero_point))
-        left = {k: bands[k] for k in bands if _is_worth_more(outcomes[k])}
-        if search.steps > first and left:
-            again = certified(
-                run(left, search.steps - first), calculator, search.zero_point
-            )
-            outcomes.update({k: better(outcomes[k], again[k]) for k in left})
+        outcomes.update(_to_saddles(under_way, calculator, search))
+    else:
+        outcomes.update(under_way.run(under_way.indices, search.steps))
     found = [outcomes[index] for index in range(len(ends))]
     if search.certify and search.split:
         found = split(found, calculator, search)
     return found
+
+
+def _to_saddles(
+    under_way: BandSearch, calculator: Calculator, search: Search
+) -> dict[int, PathOutcome]:
+    """Paths from loose bands on to saddles; those that lead to none, once more.
+
+    Where the top of a band is sharp, images are added around it.
+    """
+    first = min(search.steps, _LOOSE)
+    loose = under_way.run(under_way.indices, first)
+    found = certified(loose, calculator, search.zero_point)
+    left = [index for index, path in found.items() if _is_worth_more(path)]
+    if search.steps == first or not left:
+        return found
+    for index in left:
+        under_way.zoom(index, search.images)
+    again = certified(
+        under_way.run(left, search.steps - first), calculator, search.zero_point
+    )
+    return found | {index: better(found[index], again[index]) for index in left}
 
 
 def _is_worth_more(outcome: PathOutcome) -> bool:
@@ -230,56 +209,6 @@ def split(
         assert isinstance(path, ReactionPath)
         found[index] = in_two_steps(path, step)
     return found
-
-
-def _run(
-    bands: dict[int, BatchedNEB], search: Search, on_step: OnBandStep
-) -> dict[int, Exception | None]:
-    """Optimise bands; where both ends are one structure, only evaluate.
-
-    Returns:
-        For each band the exception that ended it, or None.
-    """
-    ended: dict[int, Exception | None] = {}
-    apart: list[int] = []
-    same: list[int] = []
-    for index, band in bands.items():
-        try:
-            (same if _is_one(band) else apart).append(index)
-        except Exception as error:
-            ended[index] = error
-    for some, steps in ((apart, search.steps), (same, 0)):
-        found = run_bands(
-            [bands[index] for index in some],
-            OPTIMIZERS[search.optimizer],
-            search.fmax,
-            steps,
-            _renumbered(some, on_step),
-            _CLIMB * search.fmax if search.climb else 0.0,
-        )
-        for index, outcome in zip(some, found, strict=True):
-            ended[index] = outcome if isinstance(outcome, Exception) else None
-    return ended
-
-
-def _is_one(band: BatchedNEB) -> bool:
-    ends = band.images[0], band.images[-1]
-    # Energies only where they matter: those of all bands are one batch, later.
-    return bool(
-        one_structure(*ends, 0.0) and one_structure(*ends, band.reaction_energy)
-    )
-
-
-def _renumbered(some: Sequence[int], on_step: OnBandStep) -> OnBandStep:
-    return lambda position, step, force: on_step(some[position], step, force)
-
-
-def _band(images: list[Atoms], calculator: Calculator) -> BatchedNEB:
-    placement = placement_of(images[0])
-    # Of a cell, and of what is held, no image may be turned on the way either.
-    return BatchedNEB(
-        images, calculator, remove_rotation_and_translation=placement.aligned
-    )
 
 
 def _about(

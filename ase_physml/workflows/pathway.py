@@ -18,9 +18,10 @@ from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends
+from ase_physml.workflows.band_search import OnBandStep
 from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.constraints import check_kept
-from ase_physml.workflows.neb import OnBandStep, Search, check_search, find_paths
+from ase_physml.workflows.neb import Search, check_search, find_paths
 from ase_physml.workflows.pathway_ends import (
     Align,
     Ends,

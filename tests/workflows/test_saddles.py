@@ -11,9 +11,11 @@ from ase.io import read
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.errors import StructureError
+from ase_physml.workflows.band_search import BandSearch
 from ase_physml.workflows.eigenvector_following import updated
+from ase_physml.workflows.interpolation import images_between
 from ase_physml.workflows.neb import Search, find_paths
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.reaction_path import ReactionPath, write_images
 from ase_physml.workflows.saddle_files import write_saddle
 from ase_physml.workflows.saddles import (
     Guess,
@@ -180,3 +182,41 @@ def test_tasks_that_fail_leave_the_others() -> None:
     first, second, third, fourth = run_together(tasks, BatchEvaluator(surface))
     assert first == surface.one(line(0.1))["energy"] and fourth == 0.0
     assert isinstance(second, IndexError) and str(third) == "enough"
+
+
+def test_images_are_added_around_a_sharp_top() -> None:
+    surface = Jump(height=0.5)
+    reactant, product = ends()
+    band = BandSearch(surface, "FIRE", 0.05, True)
+    band.add(0, images_between((reactant, product), 3), ())
+    band.run([0], 0)
+    first = band.images(0)
+    band.zoom(0, 5)
+    band.run([0], 0)
+    whole = band.images(0)
+    # Two inside each half that was there, and the ends as they were.
+    assert len(whole) == 5
+    for k in (0, -1):
+        np.testing.assert_allclose(whole[k].positions, first[k].positions, atol=1e-9)
+    # A top of several images is searched on as it is.
+    band.add(1, images_between((reactant, product), 9), ())
+    band.run([1], 0)
+    band.zoom(1, 5)
+    assert len(band.images(1)) == 9
+
+
+def test_bands_that_go_on_keep_their_ends(tmp_path: Path) -> None:
+    surface = Jump(height=0.5)
+    state = tmp_path / "a.state.traj"
+    pair = line(-0.22), line(0.22)
+    search = Search(5, 1e-9, 2, certify=False)
+    (first,) = find_paths([pair], surface, search, states=[state])
+    assert isinstance(first, ReactionPath)
+    write_images(first.images, state)
+    before = len(surface.batches)
+    again = Search(5, 1e-9, 0, certify=False)
+    (second,) = find_paths([pair], surface, again, states=[state], resume=True)
+    assert isinstance(second, ReactionPath)
+    # The images of the band at once, and no relaxation before.
+    assert len(surface.batches) - before <= 2
+    np.testing.assert_array_equal(second.images[0].positions, first.images[0].positions)
