@@ -19,7 +19,7 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.native.channels import filled, places, put, put_first, width_of
 from ase_physml.native.library import Tables, library
 
-FINENESS, _FEWEST = 18.0, 192
+FINENESS, _FEWEST = 14.0, 160
 
 NODE = 3
 """Rows of a node: value, slope and curvature."""
@@ -29,7 +29,7 @@ _Curve = tuple[Tensor, Tensor, Tensor]
 
 
 def nodes_of(model: PhysML, fineness: float = FINENESS, fewest: int = _FEWEST) -> int:
-    """Nodes of a curve: 18 in the width of the narrowest radial basis function."""
+    """Nodes of a curve: 14 in the width of the narrowest radial basis function."""
     steepest = math.exp(0.5 * float(model.basis.log_widths.detach().max()))
     return max(fewest, math.ceil(fineness * model.config.alpha * steepest))
 
