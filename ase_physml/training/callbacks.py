@@ -242,7 +242,7 @@ def plot_curves(folder: Path, out: Path) -> None:
         "learning rate": "lr-",
     }
     # A bare Figure: pyplot would settle the backend of the whole process.
-    figure = Figure(figsize=(15, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     for axes, (title, prefix) in zip(
         figure.subplots(1, 3), groups.items(), strict=True
     ):
