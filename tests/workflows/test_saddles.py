@@ -199,7 +199,10 @@ def test_images_are_added_around_a_sharp_top() -> None:
     for k in (0, -1):
         np.testing.assert_allclose(whole[k].positions, first[k].positions, atol=1e-9)
     # A top of several images far from its end is searched on as it is.
-    band.add(1, images_between((reactant, product), 9), ())
+    bent = images_between((reactant, product), 9)
+    for image in bent[1:-1]:
+        image.positions[1, 1] += 0.3
+    band.add(1, bent, ())
     band.run([1], 0)
     band.zoom(1, 5)
     assert len(band.images(1)) == 9
