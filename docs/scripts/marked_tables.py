@@ -132,8 +132,8 @@ def limits() -> str:
 def first_results() -> str:
     """Time to the first result of a process, imports included."""
     found = stored(_LATENCY)["first result"]
-    rows = [[name, f"{one['seconds']:.1f}"] for name, one in found.items()]
-    return table(("a process's first result by", "s"), rows)
+    rows = [[name, f"{one['of a processor']:.1f}"] for name, one in found.items()]
+    return table(("first result of a process", "s of a core"), rows)
 
 
 def _potential(found: Figures, link: str) -> list[str]:
