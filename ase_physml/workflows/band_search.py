@@ -103,10 +103,11 @@ class BandSearch:
         }
 
     def zoom(self, index: int, count: int) -> None:
-        """Where the top is sharp, go on with its surroundings alone, by as many images.
+        """Go on with the surroundings of the top alone, by as many images.
 
-        Those beside it stay where they are. Bands with a top of several images, or
-        whose highest image is an end, stay as they are.
+        Where the top is sharp, or the band near its end: more steps of the same images
+        would say no more. Those beside the top stay where they are. Other bands, and
+        those whose highest image is an end, stay as they are.
 
         Args:
             index: Number of the reaction.
@@ -115,7 +116,10 @@ class BandSearch:
         whole = self.images(index)
         energies = [image.get_potential_energy() for image in whole]
         k = max(range(len(whole)), key=energies.__getitem__)
-        if not 0 < k < len(whole) - 1 or not _is_sharp(energies, k):
+        if not 0 < k < len(whole) - 1:
+            return
+        near = self._history[index][-1] < _CLIMB * self.fmax
+        if not (near or _is_sharp(energies, k)):
             return
         half = max(2, count // 2)
         first = [*(whole[k - 1].copy() for _ in range(half)), whole[k].copy()]

@@ -187,7 +187,7 @@ def test_tasks_that_fail_leave_the_others() -> None:
 def test_images_are_added_around_a_sharp_top() -> None:
     surface = Jump(height=0.5)
     reactant, product = ends()
-    band = BandSearch(surface, "FIRE", 0.05, True)
+    band = BandSearch(surface, "FIRE", 1e-9, True)
     band.add(0, images_between((reactant, product), 3), ())
     band.run([0], 0)
     first = band.images(0)
@@ -198,8 +198,11 @@ def test_images_are_added_around_a_sharp_top() -> None:
     assert len(whole) == 5
     for k in (0, -1):
         np.testing.assert_allclose(whole[k].positions, first[k].positions, atol=1e-9)
-    # A top of several images is searched on as it is.
-    band.add(1, images_between((reactant, product), 9), ())
+    # A top of several images far from its end is searched on as it is.
+    bent = images_between((reactant, product), 9)
+    for image in bent[1:-1]:
+        image.positions[1, 1] += 0.3
+    band.add(1, bent, ())
     band.run([1], 0)
     band.zoom(1, 5)
     assert len(band.images(1)) == 9
