@@ -138,7 +138,8 @@ def main() -> None:
     test = getattr(Split.load(options.split), options.part)
     result: dict[str, Any] = {"calculator": options.calculator, "part": options.part}
     if options.calculator.endswith(".pt"):
-        path = resolve(options.calculator)
+        # Absolute: "./qm9.pt" must not become the shipped one further down.
+        path = resolve(options.calculator).absolute()
         result |= labelled_errors(path, data, np.sort(test))
     frames = chosen(data, test, options.molecules)
     for deviation in options.deviations:

@@ -368,7 +368,8 @@ class PhysMLCalculator(ParametricCalculator):
     def _warn_of_parts(self, i: int, j: int) -> None:
         config = self.model.config
         beyond = config.reach is None or config.reach > config.cutoff
-        if self.advice.of_parts and beyond:
+        # Parts that have charges are neutral, and interact as they should.
+        if self.advice.of_parts and beyond and not config.has_charges:
             self.advice.warn_of_parts(i, j, config.cutoff, config.pair_cutoff)
 
     def check(self, atoms: Atoms) -> None:

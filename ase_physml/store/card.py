@@ -36,8 +36,8 @@ class ModelCard:
         level_of_theory: Level of theory of the training labels; "" of models of bonds.
         baseline: Calculator, by name, that a potential is a correction to; "" if it
             stands alone.
-        domain: "equilibrium" if every training structure was a minimum; such a
-            potential has never seen a barrier.
+        domain: "equilibrium" if every training structure was a minimum, or near one;
+            such a potential has never seen a barrier.
         shortest: Shortest distance of two elements in its training structures, Å, by
             their symbols ("H-C"); empty if that is not known.
         not_for: Uses that it is not fit for, in a word or two each; calculators warn of

@@ -147,3 +147,14 @@ def test_a_bond_graph_that_no_structure_has() -> None:
     config = replace(CONFIG, width=8, depth=1, heads=2, n_basis=4, a_mask=True)
     with pytest.raises(PotentialError, match=r"A-mask .* reads a bond graph"):
         PhysMLCalculator(PhysML(config), device="cpu")
+
+
+def test_parts_with_charges_may_be_apart() -> None:
+    """By torch and by native code alike: nothing is warned of."""
+    config = replace(CONFIG, width=8, depth=1, heads=2, n_basis=4)
+    model = PhysML(replace(config, pair_terms="physical"))
+    for backend in ("torch", "auto"):
+        calculator = PhysMLCalculator(model, device="cpu", backend=backend)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            calculator.calculate_many([two(6.0)])

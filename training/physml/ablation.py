@@ -4,7 +4,7 @@
     python REPO/training/physml/ablation.py --out runs/ablation
 
 Twelve runs of `ablation.yaml` with the same seed, data and steps, ten with parts of the
-model or losses switched off, two with the denoising that `qm9_equilibrium_first.yaml`
+model or losses switched off, two with the denoising that `qm9_first.yaml`
 adds; on the molecules of seven heavy atoms and fewer, which few steps can teach. Every
 run resumes where it was, rows that are measured are left alone: start it again after a
 kill. Writes
@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[set[str], tuple[float, ...]]] = {
     "11": ({*PARTS, "Denoising"}, ()),
     "12": ({*PARTS, "Denoising"} - {"Bound"}, ()),
 }
-# What the paper does not have, as in qm9_equilibrium_first.yaml.
+# What the paper does not have, as in qm9_first.yaml.
 DENOISING = (
     "stages.1.losses.denoise=1.0",
     "noise.thermal=0.1", "noise.thermal_share=0.75", "noise.relaxed=3",
