@@ -32,7 +32,7 @@ def width_of(config: PhysMLConfig) -> int:
 def places(config: PhysMLConfig) -> Tensor:
     """Place of each channel, (d,) int64."""
     each = config.width // config.heads
-    channel = torch.arange(config.width)
+    channel = torch.arange(config.width, device="cpu")
     return channel % each * heads_of(config) + channel // each
 
 
@@ -45,4 +45,5 @@ def put(values: Tensor, place: Tensor, size: int, axis: int = -1) -> Tensor:
 
 def put_first(values: Tensor, size: int, axis: int = 0) -> Tensor:
     """Fill up an axis with zeros at its end."""
-    return put(values, torch.arange(values.shape[axis]), size, axis)
+    place = torch.arange(values.shape[axis], device="cpu")
+    return put(values, place, size, axis)

@@ -58,7 +58,7 @@ def curves_of(
     """
     config = model.config
     step = spacing(model, nodes)
-    x = step * torch.arange(nodes, dtype=torch.float64)
+    x = step * torch.arange(nodes, dtype=torch.float64, device="cpu")
     distance = x / (1.0 - x)
     # The last node is the cutoff itself, whatever rounding makes of it.
     distance[-1] = config.cutoff

@@ -206,7 +206,9 @@ class NativePhysML:
         with self._lock, torch.no_grad():
             for one in new - self._known:
                 nodes = self._model.nodes
-                found = curves_of(self._torch_model, torch.tensor([one]), nodes)
+                found = curves_of(
+                    self._torch_model, torch.tensor([one], device="cpu"), nodes
+                )
                 self._curves[one] = found[0].numpy()
                 self._known.add(one)
 

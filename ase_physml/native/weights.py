@@ -99,7 +99,7 @@ class _Weights:
     def elements(self) -> list[Tensor]:
         """Mask of the channels, and data of elements."""
         model = self.model
-        mask = self._channels(torch.ones(len(self.place)))
+        mask = self._channels(torch.ones(len(self.place), device="cpu"))
         depths = model.contact_depths.double().sqrt()
         chi = model.electronegativities.double()
         radii, contacts = model.radii.double(), model.contact_radii.double()

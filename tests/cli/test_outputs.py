@@ -20,6 +20,8 @@ FOLDERS: dict[str, list[str]] = {
     "relax": ["water.xyz", "--model", "tiny.pt", "--steps", "1", "--no-plot"],
     "neb": ["water.xyz", "water.xyz", "--model", "tiny.pt", "--any-domain"],
     "pathway": ["water.xyz", "water.xyz", "--model", "tiny.pt", "--any-domain"],
+    "vib": ["water.xyz", "--model", "tiny.pt"],
+    "saddle": ["water.xyz", "--model", "tiny.pt"],
     "evaluate": ["emt", "--suites", "structure", "--molecules", "1"],
     "train": ["recipe.yaml"],
 }

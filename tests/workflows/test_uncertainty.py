@@ -153,7 +153,7 @@ def test_relaxations_and_paths_know_their_doubt(tiny_committee: Path) -> None:
     # Two hydrogens change places: there is a maximum between.
     end = start.copy()
     end.positions[[4, 5]] = end.positions[[5, 4]]
-    search = Search(images=4, fmax=1e6, steps=1, relax_ends=False)
+    search = Search(images=4, fmax=1e6, steps=1, relax_ends=False, certify=False)
     (path,) = find_paths([(start, end)], calculator, search)
     assert not isinstance(path, Exception)
     assert path.doubt is not None and path.barrier_std is not None

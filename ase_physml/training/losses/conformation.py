@@ -111,6 +111,7 @@ class SquaredDistances(MoleculeLoss):
     """Distance loss of HamNet (Eq 15)."""
 
     name = "squared_distances"
+    always = False
     labels = ("positions",)
     reads = frozenset({"trajectory"})
 

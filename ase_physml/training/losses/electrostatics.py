@@ -109,6 +109,7 @@ class Chemistry(FrameLoss):
     """
 
     name = "chemistry"
+    always = False
     every: Annotated[int, Range(at_least=1)] = 10
 
     def mistakes(self, recipe: Any, processes: int) -> Iterator[str]:

@@ -36,6 +36,8 @@ class Loss(ABC):
         labels: Columns of the data that it learns from; none if structures will do.
         reads: Answers of the model that it reads.
         default: Weight where a recipe does not say.
+        always: Recipes keep its weight where it is 0, too. Losses that came later are
+            then left out, so that runs from before them resume.
         weight: Factor of it in the sum of losses; with 0 it is left out, and its cost.
     """
 
@@ -43,6 +45,7 @@ class Loss(ABC):
     labels: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[frozenset[str]] = frozenset()
     default: ClassVar[float] = 0.0
+    always: ClassVar[bool] = True
 
     weight: Weight = 0.0
 
@@ -71,7 +74,8 @@ class Loss(ABC):
     def to_plain(self) -> float | dict[str, Any]:
         """Value in a recipe: the weight alone, if there is nothing else to say."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return self.weight if len(values) == 1 else values
+        alone = replace(type(self)(), weight=self.weight) == self
+        return self.weight if alone else values
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,8 @@ class Losses(Generic[L]):
         shared = {f.name: getattr(self, f.name) for f in fields(self)}
         del shared["each"]
         given = {loss.name: loss.to_plain() for loss in self.each}
-        return {**shared, **dict.fromkeys(built_in(self.family), 0.0), **given}
+        ours = [name for name, loss in built_in(self.family).items() if loss.always]
+        return {**shared, **dict.fromkeys(ours, 0.0), **given}
 
 
 def built_in(family: type[Any]) -> dict[str, type[Any]]:
