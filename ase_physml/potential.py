@@ -33,7 +33,7 @@ from ase_physml.native import (
     obstacle,
     warn_of_failure,
 )
-from ase_physml.native.library import failure
+from ase_physml.native.binding import failure
 from ase_physml.neighbours import Search, images_within
 from ase_physml.store.card import ModelCard
 from ase_physml.store.loading import (

@@ -33,8 +33,8 @@ from ase_physml.errors import PotentialError
 from ase_physml.graph import AtomGraph, EdgeList, PeriodicEdgeList
 from ase_physml.models.energy_model import Energies, EnergyModel
 from ase_physml.models.physml.model import PhysML
+from ase_physml.native.binding import failure
 from ase_physml.native.evaluator import NativePhysML, Pairs
-from ase_physml.native.library import failure
 
 
 def obstacle(model: EnergyModel) -> str:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ase_physml.models.physml.model import PhysML
+from ase_physml.native.binding import Tables, shared_object
 from ase_physml.native.channels import filled, places, put, put_first, width_of
-from ase_physml.native.library import Tables, library
 
 FINENESS, _FEWEST = 14.0, 160
 
@@ -104,7 +104,7 @@ class _Tabulation(torch.autograd.Function):
         ctx.save_for_backward(*parts)
         ctx.depth = depth
         given = _tables(parts, depth, curves)
-        library().physml_tabulate(given, basis.element_size())
+        shared_object().physml_tabulate(given, basis.element_size())
         return curves
 
     @staticmethod
@@ -115,7 +115,7 @@ class _Tabulation(torch.autograd.Function):
         found = [torch.empty_like(one) for one in ctx.saved_tensors[:3]]
         places = [one.data_ptr() for one in found]
         given.by_basis, given.by_filters, given.by_bias = places
-        library().physml_tabulate(given, by_curves.element_size())
+        shared_object().physml_tabulate(given, by_curves.element_size())
         return *found, None, None
 
 

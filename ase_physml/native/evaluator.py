@@ -10,9 +10,9 @@ import torch
 
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import COULOMB
+from ase_physml.native.binding import Batch, Model, shared_object
 from ase_physml.native.channels import heads_of, width_of
 from ase_physml.native.curves import NODE, curves_of, nodes_of, spacing
-from ase_physml.native.library import Batch, Model, library
 from ase_physml.native.weights import outputs_of, weights_of
 
 Array = npt.NDArray[Any]
@@ -116,7 +116,7 @@ class NativePhysML:
         self._torch_model = model
         dtype = str(model.element_bias.dtype).removeprefix("torch.")
         self._largest, self._bytes = _LARGEST[dtype], np.dtype(dtype).itemsize
-        self._library = library()
+        self._library = shared_object()
         self._model = given = structure_of(model, nodes_of(model))
         with torch.no_grad():
             self._weights = aligned(weights_of(model).numpy(), dtype)

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ase_physml.native.binding import Batch, Model, shared_object
 from ase_physml.native.evaluator import transposed_size
-from ase_physml.native.library import Batch, Model, library
 from ase_physml.segment import segment_max
 
 STEPS = {torch.float32: 1e-3, torch.float64: 1e-4}
@@ -92,7 +92,7 @@ class Learning(NamedTuple):
         transposed = self.weights.new_empty(transposed_size(model))
         model.weights, model.curves = self.weights.data_ptr(), self.curves.data_ptr()
         model.transposed = transposed.data_ptr()
-        library().physml_prepare(model, self.size)
+        shared_object().physml_prepare(model, self.size)
         return model, transposed
 
 
@@ -118,7 +118,7 @@ def evaluate(learning: Learning, molecules: Molecules) -> Answer:
         strain = torch.zeros(some.size, 9, dtype=torch.float64)
         batch = _batch(some, energies[begin:], charges[begin:])
         batch.forces, batch.strain = forces[begin:].data_ptr(), strain.data_ptr()
-        library().physml_evaluate(model, batch, learning.size)
+        shared_object().physml_evaluate(model, batch, learning.size)
         return float(batch.largest)
 
     return Answer(energies, charges, forces, max(_in_threads(run, parts)))
@@ -150,7 +150,7 @@ def gradients(
         batch.by_energies = a[part[0] :].data_ptr()
         batch.by_charges = c[begin:].data_ptr()
         batch.by_weights, batch.by_curves = (one.data_ptr() for one in found)
-        library().physml_evaluate(model, batch, learning.size)
+        shared_object().physml_evaluate(model, batch, learning.size)
         return found
 
     each = _in_threads(run, parts)

@@ -14,7 +14,7 @@ from ase_physml.models.energy_model import EnergyModel
 from ase_physml.models.physml.elements import radii_of
 from ase_physml.models.physml.model import PhysML
 from ase_physml.native import obstacle
-from ase_physml.native.library import failure
+from ase_physml.native.binding import failure
 from ase_physml.training.batches import Batch
 from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Displaced, Noise, displace

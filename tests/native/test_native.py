@@ -20,8 +20,8 @@ from ase_physml.errors import PotentialError, StructureError
 from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.native import native_of
+from ase_physml.native.binding import shared_object
 from ase_physml.native.curves import nodes_of, spacing
-from ase_physml.native.library import library
 from ase_physml.potential import LoadedPotential
 
 SMALL = {"elements": (1, 6, 7, 8), "width": 16, "depth": 2, "heads": 2, "n_basis": 8}
@@ -162,10 +162,10 @@ def test_charges_in_cells(size: float) -> None:
 def test_every_kind_of_vector_unit(kind: int, dtype: str) -> None:
     model = random_model(pair_terms="physical", width=21, heads=3)
     try:
-        library().physml_kind(kind)
+        shared_object().physml_kind(kind)
         assert_alike(model, [rattled(), in_cell((1, 1, 1))], dtype)
     finally:
-        library().physml_kind(-1)
+        shared_object().physml_kind(-1)
 
 
 @pytest.mark.parametrize("pair_cutoff", [8.0, None])

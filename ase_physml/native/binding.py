@@ -54,7 +54,7 @@ class Tables(ctypes.Structure):
 
 
 @cache
-def library() -> ctypes.CDLL:
+def shared_object() -> ctypes.CDLL:
     """The library: that of the package, or one that is built now and kept.
 
     Raises:
@@ -79,7 +79,7 @@ def library() -> ctypes.CDLL:
 def failure() -> str:
     """Reason why there is no library, and what to do; or ""."""
     try:
-        library()
+        shared_object()
     except BuildError as error:
         return f"{error}; {ADVICE}"
     return ""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ase_physml.native import binding as finding
 from ase_physml.native import build as building
-from ase_physml.native import library as finding
 from ase_physml.native.build import BuildError, Compiler, build, library_name
 
 # Writes its arguments into its output.
@@ -94,11 +94,11 @@ def test_without_a_compiler_one_line_says_what_to_do(
     compiler.clear()
     monkeypatch.setenv("ASE_PHYSML_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(finding, "library_name", lambda: "libphysml-other.so")
-    finding.library.cache_clear()
+    finding.shared_object.cache_clear()
     try:
         said = finding.failure.__wrapped__()
     finally:
-        finding.library.cache_clear()
+        finding.shared_object.cache_clear()
     assert "no C++ compiler; install" in said
     assert "backend='torch'" in said
     assert "\n" not in said
@@ -129,12 +129,12 @@ class Builder:
     BuildError, ADVICE = BuildError, "install one"
 
     def __init__(self, library: Path | None) -> None:
-        self.library = library
+        self.built = library
 
     def build(self, folder: Path) -> Path:
-        if self.library is None:
+        if self.built is None:
             raise BuildError("there is no C++ compiler")
-        return self.library
+        return self.built
 
 
 def test_a_wheel_with_native_code_is_of_its_platform(
