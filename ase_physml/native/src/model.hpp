@@ -1,4 +1,4 @@
-// What Python hands over: `library.py` mirrors both structures, field by field.
+// What Python hands over: `binding.py` mirrors both structures, field by field.
 #pragma once
 
 #include <cstdint>
