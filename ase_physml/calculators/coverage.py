@@ -7,11 +7,40 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial.distance import pdist
 
+from ase_physml.calculators.advice import Advice
+from ase_physml.store.card import ModelCard
+
 # Of the shortest distance in training: what is nearer is beyond it.
 _CLOSER = 0.9
 # Å; two elements that never met are told of from here on. Atoms of larger structures
 # are too many to be looked at in passing.
 _NEAR, _MOST = 3.5, 300
+
+
+class Coverage:
+    """Look at the first structure of each composition, for what training has not seen.
+
+    Args:
+        card: Card of the potential; None of a module.
+        advice: What warns.
+    """
+
+    def __init__(self, card: ModelCard | None, advice: Advice) -> None:
+        self.shortest = card.shortest if card is not None else {}
+        below = card.baseline if card is not None else ""
+        self.instead = below or "another method, such as tblite:GFN2-xTB"
+        self.advice = advice
+        self._looked_at: set[bytes] = set()
+
+    def look_at(self, atoms: Atoms) -> None:
+        """Warn, once, if two atoms of a structure are nearer than any in training."""
+        if not (self.shortest and self.advice.of_distances):
+            return
+        composition = atoms.numbers.tobytes()
+        if composition not in self._looked_at:
+            self._looked_at.add(composition)
+            if said := unseen_distance(atoms, self.shortest):
+                self.advice.warn_of_distances(said, self.instead)
 
 
 def unseen_distance(atoms: Atoms, shortest: Mapping[str, float]) -> str:

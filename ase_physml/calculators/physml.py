@@ -33,7 +33,7 @@ from ase_physml.calculators.checks import (
     check_whole,
     warn_of_cells,
 )
-from ase_physml.calculators.coverage import unseen_distance
+from ase_physml.calculators.coverage import Coverage
 from ase_physml.calculators.parts import unlinked_atoms
 from ase_physml.calculators.spread import SPREADS, Calibration, Results, results_of
 from ase_physml.data.conversion import has_stress
@@ -128,22 +128,19 @@ class PhysMLCalculator(ParametricCalculator):
         self.baseline: Baseline | None = None
         if self.card is not None and self.card.baseline:
             self.baseline = Baseline(self.card.baseline)
-        not_for = self.card.not_for if self.card is not None else ()
-        self.advice = Advice(self.potential, tuple(not_for))
-        # Compositions whose distances were looked at, the first structure of each.
-        self._looked_at: set[bytes] = set()
-        self.calibration = Calibration.of_card(
-            self.card.uncertainty if self.card is not None else {}
-        )
+        not_for = tuple(self.card.not_for) if self.card is not None else ()
+        self.advice = Advice(self.potential, not_for)
+        self.coverage = Coverage(self.card, self.advice)
+        spread = self.card.uncertainty if self.card is not None else {}
+        self.calibration = Calibration.of_card(spread)
         if self.is_committee:
             self.implemented_properties = [*self.implemented_properties, *SPREADS]
         if all(member.config.has_charges for member in self.members):
-            more = ["charges", "dipole"]
-            self.implemented_properties = [*self.implemented_properties, *more]
+            own = self.implemented_properties
+            self.implemented_properties = [*own, "charges", "dipole"]
         if self.baseline is not None:
-            self.implemented_properties = self.baseline.implemented(
-                self.implemented_properties
-            )
+            own = self.implemented_properties
+            self.implemented_properties = self.baseline.implemented(own)
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -290,7 +287,7 @@ class PhysMLCalculator(ParametricCalculator):
         native = not self.compiled and self.loaded.is_native
         for atoms in structures:
             self._check(atoms, distances=not native)
-            self._look_for_distances(atoms)
+            self.coverage.look_at(atoms)
         if not structures:
             return []
         results: list[Results] = [{} for _ in structures]
@@ -342,16 +339,6 @@ class PhysMLCalculator(ParametricCalculator):
         self._look_for_parts(graph, search)
         said = self.loaded.evaluate(graph, self.compiled)
         return results_of(structures, said, self.calibration)
-
-    def _look_for_distances(self, atoms: Atoms) -> None:
-        if self.card is None or not (self.card.shortest and self.advice.of_distances):
-            return
-        composition = atoms.numbers.tobytes()
-        if composition not in self._looked_at:
-            self._looked_at.add(composition)
-            if said := unseen_distance(atoms, self.card.shortest):
-                other = self.card.baseline or "another method, such as tblite:GFN2-xTB"
-                self.advice.warn_of_distances(said, other)
 
     def _look_for_parts(self, graph: AtomGraph, search: Search) -> None:
         # The parts of a cell are what they were while its neighbours are.
