@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from scipy.spatial.distance import pdist
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.optimize import BFGS
@@ -151,7 +152,14 @@ def test_frames_for_pupils(
         if kind == "rotated":
             # Bonds turn, none breaks; new contacts may count as bonds.
             assert len(before - bonded_pairs(atoms)) == 0
-    assert kinds == {"thermal", "pulled", "rotated", "dimer", "reaction"}
+        if kind == "pressed":
+            size = pdist(frame.positions).mean() / pdist(start.positions).mean()
+            assert 0.7 < size < 1.06
+    assert kinds == {"thermal", "pulled", "rotated", "pressed", "dimer", "reaction"}
+    few = tmp_path / "small.h5"
+    chosen = ("--kinds", "thermal", "pressed", "--heavy", 3)
+    script("delta/make_frames.py", *common[:3], "--count", 9, *chosen, "--out", few)
+    assert all((frame.numbers > 1).sum() <= 3 for frame in RaggedSet(few))
 
 
 def test_differences_are_those_of_labels_and_correction(
