@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from scipy.spatial.distance import pdist
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
+from scipy.spatial.distance import pdist
 
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.bonds import bonded_pairs

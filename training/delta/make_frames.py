@@ -9,10 +9,11 @@
 
 Made of the molecules of one part of a split, each kind in its share: thermal motion in
 the modes of a generic force field at 300 to 1,500 K; pulled bonds; rotated groups;
-pressed as a whole; two molecules 2 to 10 Å apart; and, with a set of reactions, structures between their ends
-(IDPP) and around their saddles. Names say which. ``smiles`` is that of the molecule, or
-its name, so that a split by it keeps its frames together. Labels of a committee come
-with its spread: large ones mark frames that it does not know.
+pressed as a whole; two molecules 2 to 10 Å apart; and, with a set of reactions,
+structures between their ends (IDPP) and around their saddles. Names say which.
+``smiles`` is that of the molecule, or its name, so that a split by it keeps its frames
+together. Labels of a committee come with its spread: large ones mark frames that it
+does not know.
 """
 
 import argparse
