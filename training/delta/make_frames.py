@@ -244,9 +244,10 @@ def sound(atoms: Atoms) -> bool:
     )
 
 
-def is_small(frame: Frame, heavy: int) -> bool:
-    """No more than so many atoms other than hydrogen."""
-    return int((frame.numbers > 1).sum()) <= heavy
+def heavy_atoms(data: RaggedSet) -> np.ndarray:
+    """Atoms other than hydrogen in each frame."""
+    heavy = (data.column("atomic_numbers") > 1).astype(int)
+    return np.add.reduceat(heavy, data.offsets[:-1])
 
 
 def main() -> None:
@@ -270,7 +271,7 @@ def main() -> None:
     data = RaggedSet(options.minima)
     part = getattr(Split.load(options.split), options.part)
     if options.heavy is not None:
-        part = np.array([i for i in part if is_small(data[int(i)], options.heavy)])
+        part = part[heavy_atoms(data)[part] <= options.heavy]
     paths: list[Reaction] = []
     if options.reactions is not None:
         chosen = set(
