@@ -162,6 +162,30 @@ def test_frames_for_pupils(
     assert all((frame.numbers > 1).sum() <= 3 for frame in RaggedSet(few))
 
 
+def test_where_a_committee_disagrees_its_baseline_pushes_atoms_apart(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
+    teacher, baseline = tmp_path / "teacher.h5", tmp_path / "baseline.h5"
+    frames = [
+        Frame(
+            np.array([1, 1]), np.eye(2, 3), 1.0, np.full((2, 3), force), spread=spread
+        )
+        for force, spread in ((1.0, 0.2), (900.0, 5.0), (2.0, 5.0))
+    ]
+    by_baseline = [replace(f, forces=np.full((2, 3), k)) for k, f in enumerate(frames)]
+    strong = replace(by_baseline[2], forces=np.full((2, 3), 60.0))
+    metadata = Metadata(equilibrium=False)
+    write(teacher, frames, metadata)
+    write(baseline, [*by_baseline[:2], strong], metadata)
+    out = tmp_path / "walls.h5"
+    script("delta/walls.py", teacher, baseline, "--out", out)
+    agreed, replaced = RaggedSet(out)
+    assert agreed.energy == 1.0
+    np.testing.assert_array_equal(agreed.forces, frames[0].forces)
+    assert replaced.energy is None
+    np.testing.assert_array_equal(replaced.forces, by_baseline[1].forces)
+
+
 def test_differences_are_those_of_labels_and_correction(
     script: Callable[..., str], tiny_potential: Path, tmp_path: Path
 ) -> None:
