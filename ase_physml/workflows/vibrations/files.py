@@ -10,9 +10,9 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_physml.jobs.disk import atomic_write, write_json, writing
-from ase_physml.workflows.reaction_path import write_images
-from ase_physml.workflows.thermochemistry import Thermochemistry
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.image_files import write_images
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
+from ase_physml.workflows.vibrations.thermochemistry import Thermochemistry
 
 # Å; the largest displacement of an atom in a trajectory.
 _AMPLITUDE = 0.3

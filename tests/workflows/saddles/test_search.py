@@ -11,13 +11,14 @@ from ase.io import read
 
 from ase_physml.calculators.batch_evaluator import BatchEvaluator
 from ase_physml.errors import StructureError
-from ase_physml.workflows.band_search import BandSearch
-from ase_physml.workflows.eigenvector_following import updated
-from ase_physml.workflows.interpolation import images_between
-from ase_physml.workflows.neb import Search, find_paths
-from ase_physml.workflows.reaction_path import ReactionPath, write_images
-from ase_physml.workflows.saddle_files import write_saddle
-from ase_physml.workflows.saddles import (
+from ase_physml.workflows.image_files import write_images
+from ase_physml.workflows.paths.band_search import BandSearch
+from ase_physml.workflows.paths.interpolation import images_between
+from ase_physml.workflows.paths.neb import Search, find_paths
+from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.saddles.eigenvector_following import updated
+from ase_physml.workflows.saddles.files import write_saddle
+from ase_physml.workflows.saddles.search import (
     Guess,
     Saddle,
     SaddleSettings,

@@ -9,8 +9,8 @@ from scipy.spatial.distance import pdist
 
 from ase_physml.errors import StructureError
 from ase_physml.workflows.alignment import align_ends
-from ase_physml.workflows.interpolation import images_between, interpolate
-from ase_physml.workflows.neb import Search, find_paths
+from ase_physml.workflows.paths.interpolation import images_between, interpolate
+from ase_physml.workflows.paths.neb import Search, find_paths
 
 from surfaces import Jump  # isort: skip
 

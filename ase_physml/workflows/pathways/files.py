@@ -13,8 +13,9 @@ from ase import Atoms
 from ase_physml.jobs.disk import write_json, writing
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.conformers.runs import write_conformers
-from ase_physml.workflows.pathway_ends import Ends
-from ase_physml.workflows.reaction_path import ReactionPath, write_images
+from ase_physml.workflows.image_files import write_images
+from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.ends import Ends
 
 STEPS = ("conformers", "ends", "path")
 """Steps in order: structures of both sides, the closest pair of them, the path."""

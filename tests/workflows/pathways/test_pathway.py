@@ -15,17 +15,12 @@ from ase.io import read, write
 from ase_physml import PhysMLCalculator
 from ase_physml.chem.atom_mapping import read_reaction
 from ase_physml.errors import DataError, PhysMLError, PotentialError, StructureError
-from ase_physml.workflows import pathway as module
 from ase_physml.workflows.alignment import rmsd
 from ase_physml.workflows.conformers.embedding import ConformerSettings
-from ase_physml.workflows.neb import Search
-from ase_physml.workflows.pathway import (
-    Pathway,
-    PathwaySettings,
-    find_pathway,
-    find_pathways,
-)
-from ase_physml.workflows.pathway_ends import (
+from ase_physml.workflows.paths.neb import Search
+from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.pathways import pathway as module
+from ase_physml.workflows.pathways.ends import (
     Ends,
     align_mapped,
     closest_pair,
@@ -35,7 +30,12 @@ from ase_physml.workflows.pathway_ends import (
     meet,
     relaxed_ends,
 )
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.pathway import (
+    Pathway,
+    PathwaySettings,
+    find_pathway,
+    find_pathways,
+)
 
 ENOL = "[CH3:1][C:2](=[O:3])[CH3:4]>>[CH3:1][C:2]([OH:3])=[CH2:4]"
 SPLIT = "[CH3:1][CH2:2][OH:3]>>[CH2:1]=[CH2:2].[OH2:3]"

@@ -7,11 +7,11 @@ from typing import Any
 from ase_physml.data.files.xyz import write_xyz
 from ase_physml.jobs.disk import write_json, writing
 from ase_physml.jobs.identity import Identity
-from ase_physml.workflows.certificate import Certificate
-from ase_physml.workflows.reaction_path import ReactionPath, write_images
+from ase_physml.workflows.image_files import write_images
 from ase_physml.workflows.relax import AFRESH
-from ase_physml.workflows.saddles import Saddle
-from ase_physml.workflows.vibration_files import labelled, write_molden
+from ase_physml.workflows.saddles.certificate import Certificate
+from ase_physml.workflows.saddles.search import Saddle
+from ase_physml.workflows.vibrations.files import labelled, write_molden
 
 SUFFIXES = (".saddle.json", ".saddle.xyz", ".saddle.traj", ".saddle.molden")
 """Endings of the files of `write_saddle`."""
@@ -89,9 +89,3 @@ def about_saddle(certificate: Certificate, saddle: Saddle | None) -> dict[str, A
         "steps": len(saddle.forces) - 1,
         "evaluations": saddle.evaluations,
     }
-
-
-def write_certificate(stem: Path, path: ReactionPath) -> None:
-    """Write what `write_saddle` does of a path; nothing where none was asked for."""
-    if path.certificate is not None:
-        write_saddle(stem, path.certificate, path.top)

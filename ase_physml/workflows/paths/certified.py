@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.workflows.alignment import shifts
-from ase_physml.workflows.certificate import Certificate, has_bonds_of
-from ase_physml.workflows.reaction_path import ReactionPath, one_structure
-from ase_physml.workflows.saddles import (
+from ase_physml.workflows.paths.reaction_path import ReactionPath, one_structure
+from ase_physml.workflows.saddles.certificate import Certificate, has_bonds_of
+from ase_physml.workflows.saddles.files import write_saddle
+from ase_physml.workflows.saddles.search import (
     Guess,
     Saddle,
     SaddleSettings,
@@ -181,3 +183,9 @@ def _with(
 def _say(path: ReactionPath) -> None:
     for image in path.images:
         image.info["verdict"] = path.verdict
+
+
+def write_certificate(stem: Path, path: ReactionPath) -> None:
+    """Write what `write_saddle` does of a path; nothing where none was asked for."""
+    if path.certificate is not None:
+        write_saddle(stem, path.certificate, path.top)

@@ -15,7 +15,7 @@ from ase_physml.calculators.names import CalculatorLike
 from ase_physml.errors import StructureError
 from ase_physml.workflows.alignment import turn_onto
 from ase_physml.workflows.constraints import holds_in_space, names_of
-from ase_physml.workflows.interpolation import interpolate
+from ase_physml.workflows.paths.interpolation import interpolate
 from ase_physml.workflows.relax import check_is_atoms
 
 

@@ -17,8 +17,8 @@ from ase.thermochemistry import HarmonicMode, HarmonicThermo, IdealGasThermo, RR
 from ase_physml.charges import multiplicity
 from ase_physml.data.frame import Array
 from ase_physml.errors import StructureError
-from ase_physml.workflows.symmetry import TOLERANCE, symmetry_number
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
+from ase_physml.workflows.vibrations.symmetry import TOLERANCE, symmetry_number
 
 _LOW = 100.0  # cm-1, of both treatments
 

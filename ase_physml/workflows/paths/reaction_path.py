@@ -1,4 +1,4 @@
-"""A searched reaction path: what its band is worth, and its files.
+"""A searched reaction path, and what its band is worth.
 
 What a band is worth is said in one place, for all who show it. A flaw means that its
 barrier is none; a remark is to be read beside the barrier.
@@ -7,21 +7,15 @@ barrier is none; a remark is to be read beside the barrier.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
-from ase.io.ulm import InvalidULMFileError as UlmError
 
 from ase_physml.calculators.spread import energy_spread
-from ase_physml.jobs.disk import atomic_write, writing
-from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import shifts
-from ase_physml.workflows.certificate import Certificate, Grade
-from ase_physml.workflows.relax import AFRESH
-from ase_physml.workflows.saddles import Saddle
+from ase_physml.workflows.saddles.certificate import Certificate, Grade
+from ase_physml.workflows.saddles.search import Saddle
 from ase_physml.workflows.uncertainty import Doubt, doubt_about, most_doubtful
 
 # Å; relaxations to one minimum end within this, and no reaction moves atoms so little.
@@ -263,38 +257,3 @@ def _spread_of_barrier(first: Atoms, saddle: Atoms) -> float | None:
         return None
     members = [image.calc.results["energy_members"] for image in (first, saddle)]
     return energy_spread(members[1] - members[0], first.calc.calibration)
-
-
-def write_images(
-    images: Sequence[Atoms], path: Path, made_of: Identity | None = None
-) -> None:
-    """An ASE trajectory of a path, in place once it is complete.
-
-    Raises:
-        WriteError: It cannot be written.
-    """
-    with (
-        writing(path, "go on with --resume"),
-        atomic_write(path) as partial,
-        TrajectoryWriter(partial, "w") as out,
-    ):
-        if made_of is not None:
-            out.set_description({"made_of": dict(made_of.values)})
-        for image in images:
-            out.write(image)
-
-
-def read_images(path: Path, made_of: Identity | None = None) -> list[Atoms]:
-    """Images that `write_images` wrote; none where there is no file, or a broken one.
-
-    Raises:
-        DataError: They are of other work than ``made_of``.
-    """
-    try:
-        with TrajectoryReader(path) as frames:
-            stored, found = frames.description or {}, list(frames)
-    except (OSError, ValueError, UlmError):
-        return []
-    if made_of is not None:
-        made_of.check(stored.get("made_of"), path, AFRESH)
-    return found

@@ -12,7 +12,7 @@ from surfaces import Quadratic
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError, StructureError
 from ase_physml.workflows.alignment import n_rotations
-from ase_physml.workflows.hessian import (
+from ase_physml.workflows.vibrations.hessian import (
     Hessian,
     hessians,
     inner_basis,

@@ -9,9 +9,13 @@ from ase.thermochemistry import IdealGasThermo
 from surfaces import Quadratic
 
 from ase_physml.errors import StructureError
-from ase_physml.workflows.symmetry import symmetry_number
-from ase_physml.workflows.thermochemistry import Conditions, LowModes, thermochemistry
-from ase_physml.workflows.vibrations import Vibrations, vibrations_many
+from ase_physml.workflows.vibrations.normal_modes import Vibrations, vibrations_many
+from ase_physml.workflows.vibrations.symmetry import symmetry_number
+from ase_physml.workflows.vibrations.thermochemistry import (
+    Conditions,
+    LowModes,
+    thermochemistry,
+)
 
 KNOWN = {
     "H2O": 2, "NH3": 3, "CH4": 12, "C6H6": 12, "C2H4": 4, "C2H6": 6, "CO2": 2,

@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase_physml.calculators.names import CalculatorLike
 from ase_physml.data.frame import Array
 from ase_physml.workflows.alignment import n_rotations
-from ase_physml.workflows.hessian import Hessian, hessians, inner_basis
+from ase_physml.workflows.vibrations.hessian import Hessian, hessians, inner_basis
 
 Shape = Literal["monatomic", "linear", "nonlinear", "held", "periodic"]
 """Shape of what vibrates, as ASE names those of molecules: which motions are none."""

@@ -12,13 +12,13 @@ from ase.io import read
 from surfaces import Bonds, Quadratic
 
 from ase_physml.workflows.plots import plot_spectrum
-from ase_physml.workflows.thermochemistry import thermochemistry
-from ase_physml.workflows.vibration_files import (
+from ase_physml.workflows.vibrations.files import (
     write_modes,
     write_molden,
     write_numbers,
 )
-from ase_physml.workflows.vibrations import Vibrations, vibrations_many
+from ase_physml.workflows.vibrations.normal_modes import Vibrations, vibrations_many
+from ase_physml.workflows.vibrations.thermochemistry import thermochemistry
 
 
 def vibrate(atoms: Atoms, calculator: Bonds | Quadratic) -> Vibrations:

@@ -9,13 +9,13 @@ from ase.calculators.calculator import Calculator
 
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import placement_of
-from ase_physml.workflows.band import BatchedNEB, run_bands
-from ase_physml.workflows.interpolation import interpolate
-from ase_physml.workflows.reaction_path import (
+from ase_physml.workflows.image_files import write_images
+from ase_physml.workflows.paths.band import BatchedNEB, run_bands
+from ase_physml.workflows.paths.interpolation import interpolate
+from ase_physml.workflows.paths.reaction_path import (
     ReactionPath,
     one_structure,
     path_of,
-    write_images,
 )
 from ase_physml.workflows.relax import OPTIMIZERS
 

@@ -5,9 +5,8 @@ and the steepest descents from it, all structures of a step of all reactions in 
 batch. What each saddle is worth is judged in `certificate`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -18,15 +17,23 @@ from ase_physml.calculators.names import CalculatorLike
 from ase_physml.calculators.spread import Calibration, energy_spread
 from ase_physml.data.frame import Array
 from ase_physml.workflows.alignment import placement_of
-from ase_physml.workflows.certificate import Certificate, certify
-from ase_physml.workflows.descent import Descent, descent_task
-from ase_physml.workflows.eigenvector_following import Climb, climb
-from ase_physml.workflows.hessian import advise, hessian_task
 from ase_physml.workflows.relax import check_is_atoms
-from ase_physml.workflows.together import Task, run_together
-from ase_physml.workflows.vibrations import Vibrations, curvature, vibrations_of
-
-Outcome = TypeVar("Outcome")
+from ase_physml.workflows.saddles.certificate import Certificate, certify
+from ase_physml.workflows.saddles.descent import Descent, descent_task
+from ase_physml.workflows.saddles.eigenvector_following import Climb, climb
+from ase_physml.workflows.together import (
+    Counted,
+    Task,
+    evaluated,
+    run_together,
+    side_by_side,
+)
+from ase_physml.workflows.vibrations.hessian import advise, hessian_task
+from ase_physml.workflows.vibrations.normal_modes import (
+    Vibrations,
+    curvature,
+    vibrations_of,
+)
 
 HELD = 15.0
 """Frequency, cm-1, that the mode of a saddle must have on a surface or in a cell."""
@@ -150,7 +157,7 @@ def _search(
 ) -> Task[Saddle]:
     """Task of one saddle: up, down on both sides, and what came of it."""
     check_is_atoms(guess.atoms, "the guess of a saddle")
-    counted = _Counted()
+    counted = Counted()
     molecule = placement_of(guess.atoms).aligned
     imaginary = settings.imaginary if molecule else min(settings.imaginary, HELD)
     threshold = curvature(imaginary)
@@ -164,7 +171,7 @@ def _search(
             descent_task(top.hessian, way, settings.end_fmax, settings.end_steps)
             for way in ways
         ]
-        sides = yield from counted(_side_by_side(tasks))
+        sides = yield from counted(side_by_side(tasks))
     found = certify(top, vibrations, sides, guess.ends, imaginary)
     if found.swapped:
         sides.reverse()
@@ -173,7 +180,7 @@ def _search(
         ends = guess.ends or (sides[0].minimum, sides[1].minimum)
         # By this calculator: what a file says of them may be another's.
         bare = [end.copy() for end in ends]
-        levels = yield from counted(_evaluate(bare))
+        levels = yield from counted(evaluated(bare))
         here = vibrations.hessian.results
         first, last = (float(here["energy"] - one["energy"]) for one in levels)
         barriers = first, last
@@ -188,54 +195,12 @@ def _search(
     )  # fmt: skip
 
 
-class _Counted:
-    """Counter of what tasks ask for."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, task: Task[Outcome]) -> Task[Outcome]:
-        answer: list[Results] | None = None
-        while True:
-            try:
-                # The first turn has no answer, and a generator takes None there.
-                asked = task.send(answer)  # type: ignore[arg-type]
-            except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
-            self.count += len(asked)
-            answer = yield asked
-
-
-def _side_by_side(tasks: Sequence[Task[Outcome]]) -> Task[list[Outcome]]:
-    """Task of several tasks, that asks what all of them ask."""
-    outcomes: dict[int, Any] = {}
-    asked: dict[int, list[Atoms]] = {}
-    answers: dict[int, list[Results] | None] = dict.fromkeys(range(len(tasks)))
-    while answers:
-        asked = {}
-        for index, answer in answers.items():
-            try:
-                asked[index] = tasks[index].send(answer)  # type: ignore[arg-type]
-            except StopIteration as end:
-                outcomes[index] = end.value
-        found = iter((yield [one for some in asked.values() for one in some]))
-        answers = {k: [next(found) for _ in some] for k, some in asked.items()}
-    return [outcomes[index] for index in range(len(tasks))]
-
-
 def _is_saddle(top: Climb, vibrations: Vibrations, imaginary: float) -> bool:
     return top.converged and bool((vibrations.frequencies < -imaginary).sum())
 
 
-def _evaluate(structures: list[Atoms]) -> Task[list[Results]]:
-    return (yield structures)
-
-
-def _zero_point(
-    ends: Sequence[Atoms], own: float
-) -> Generator[list[Atoms], list[Results], tuple[float, float]]:
-    found = yield from _side_by_side([hessian_task(end) for end in ends])
+def _zero_point(ends: Sequence[Atoms], own: float) -> Task[tuple[float, float]]:
+    found = yield from side_by_side([hessian_task(end) for end in ends])
     below = [vibrations_of(one).zero_point_energy for one in found]
     return own - below[0], own - below[1]
 

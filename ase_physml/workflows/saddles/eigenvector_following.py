@@ -14,8 +14,8 @@ from ase import Atoms
 
 from ase_physml.data.frame import Array
 from ase_physml.errors import StructureError
-from ase_physml.workflows.hessian import Hessian, hessian_task, inner_basis
 from ase_physml.workflows.together import Task
+from ase_physml.workflows.vibrations.hessian import Hessian, hessian_task, inner_basis
 
 # Å; largest displacement of an atom in a step: at first, at least and at most.
 _TRUST, _SHORT, _LONG = 0.1, 0.02, 0.3

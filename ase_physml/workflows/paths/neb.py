@@ -12,18 +12,18 @@ from ase_physml.calculators.provenance import identity_of
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import placement_of
-from ase_physml.workflows.band_search import BandSearch, OnBandStep, PathOutcome
-from ase_physml.workflows.certified import (
+from ase_physml.workflows.image_files import read_images
+from ase_physml.workflows.paths.band_search import BandSearch, OnBandStep, PathOutcome
+from ase_physml.workflows.paths.certified import (
     better,
     certified,
     in_two_steps,
     missing_step,
 )
-from ase_physml.workflows.interpolation import STARTS, images_between
-from ase_physml.workflows.reaction_path import (
+from ase_physml.workflows.paths.interpolation import STARTS, images_between
+from ase_physml.workflows.paths.reaction_path import (
     ReactionPath,
     one_structure,
-    read_images,
 )
 from ase_physml.workflows.relax import (
     Relaxed,

@@ -15,7 +15,7 @@ from ase.optimize import BFGS, FIRE, MDMin
 from ase_physml import BatchedNEB, PhysMLCalculator
 from ase_physml.calculators.many import compute_one
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.workflows.band import run_bands
+from ase_physml.workflows.paths.band import run_bands
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from rdkit.rdBase import BlockLogs
 from ase_physml.chem.bonds import bonded_pairs, perceive_bonds
 from ase_physml.data.conversion import Labels, from_atoms
 from ase_physml.workflows.alignment import placement_of, rmsd, shifts
-from ase_physml.workflows.descent import Descent
-from ase_physml.workflows.eigenvector_following import Climb
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.saddles.descent import Descent
+from ase_physml.workflows.saddles.eigenvector_following import Climb
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
 
 Grade = Literal["PASS", "WARN", "FAIL"]
 

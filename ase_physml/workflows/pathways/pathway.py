@@ -18,11 +18,12 @@ from ase_physml.chem.atom_mapping import MappedReaction, read_reaction
 from ase_physml.errors import StructureError
 from ase_physml.jobs.identity import Identity
 from ase_physml.workflows.alignment import align_ends
-from ase_physml.workflows.band_search import OnBandStep
 from ase_physml.workflows.conformers.embedding import ConformerSettings
 from ase_physml.workflows.constraints import check_kept
-from ase_physml.workflows.neb import Search, check_search, find_paths
-from ase_physml.workflows.pathway_ends import (
+from ase_physml.workflows.paths.band_search import OnBandStep
+from ase_physml.workflows.paths.neb import Search, check_search, find_paths
+from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.ends import (
     Align,
     Ends,
     align_mapped,
@@ -30,8 +31,7 @@ from ase_physml.workflows.pathway_ends import (
     ends_of,
     relaxed_ends,
 )
-from ase_physml.workflows.pathway_files import StepFiles
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.files import StepFiles
 from ase_physml.workflows.relax import check_is_atoms
 
 _FORMAT = 1

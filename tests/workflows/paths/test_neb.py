@@ -13,9 +13,10 @@ from ase.optimize import FIRE
 
 from ase_physml import PhysMLCalculator
 from ase_physml.errors import PotentialError, StructureError
-from ase_physml.workflows.neb import Search, find_paths
+from ase_physml.workflows.image_files import write_images
+from ase_physml.workflows.paths.neb import Search, find_paths
+from ase_physml.workflows.paths.reaction_path import ReactionPath
 from ase_physml.workflows.plots import plot_path
-from ase_physml.workflows.reaction_path import ReactionPath, write_images
 
 QUICK = Search(images=5, steps=4, any_domain=True, relax_ends=False)
 

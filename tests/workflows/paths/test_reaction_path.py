@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from ase_physml.workflows.reaction_path import SPACING, Verdict, judge
+from ase_physml.workflows.paths.reaction_path import SPACING, Verdict, judge
 
 
 def verdict_of(

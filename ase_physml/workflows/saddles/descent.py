@@ -11,9 +11,9 @@ import numpy as np
 from ase import Atoms
 
 from ase_physml.data.frame import Array
-from ase_physml.workflows.eigenvector_following import Place, descend
-from ase_physml.workflows.hessian import Hessian, inner_basis
+from ase_physml.workflows.saddles.eigenvector_following import Place, descend
 from ase_physml.workflows.together import Task
+from ase_physml.workflows.vibrations.hessian import Hessian, inner_basis
 
 # Å; first displacement of the atom that moves most.
 _FIRST = 0.08
