@@ -147,7 +147,7 @@ def multiplicity(atoms: Atoms) -> Stated | None:
 
 
 def is_silent(atoms: Atoms) -> bool:
-    """Nothing but arrays of atoms states a charge or multiplicity: known at a glance."""
+    """Nothing but arrays of atoms states its electrons: known at a glance."""
     if isinstance(atoms.calc, SinglePointCalculator):
         return False
     return not any(isinstance(k, str) and k.lower() in _KEYS for k in atoms.info)
