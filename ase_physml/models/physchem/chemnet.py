@@ -49,7 +49,7 @@ class ChemNet(nn.Module):
             graph: Edges and triplets.
             v: Atom states, (N, atom_width).
             e: States of the edges, equal in both directions, (E, bond_width).
-            q: Coordinates, (N, s).
+            q: Positions, (N, 3).
 
         Returns:
             New atom states, and the features of the bond lengths (E, LENGTHS).
