@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ase_physml.evaluation.candidate import Candidate, Molecule
 
 _SUITES = (
-    "structure,textbook,conformers,vibrations,assembly,reaction,masked,smoothness,"
-    "extensivity"
+    "structure,textbook,conformers,torsions,vibrations,assembly,reaction,saddles,"
+    "dimers,dissociation,dynamics,smoothness,extensivity,masked"
 )
 _REACTIONS = 100
 

@@ -1,6 +1,6 @@
 """Candidates of an evaluation: calculators, and molecules to try them on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.calculators.names import make_calculator
+from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.data.conversion import to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.errors import PhysMLError
@@ -116,6 +117,20 @@ class Candidate:
         self.calculator = make_calculator(self.name)
         if self.held_to:
             self.reference = make_calculator(self.held_to)
+
+    def knows(self, numbers: Iterable[int]) -> bool:
+        """Whether the calculator has learned these elements, as far as it says.
+
+        Potentials say it on their card, other calculators by an attribute ``elements``.
+
+        Args:
+            numbers: Atomic numbers.
+        """
+        calculator = self.calculator
+        known = getattr(calculator, "elements", None)
+        if isinstance(calculator, PhysMLCalculator):
+            known = calculator.model.config.elements
+        return known is None or set(map(int, numbers)) <= set(map(int, known))
 
     def random(self, *about: object) -> np.random.Generator:
         """Random numbers of one case, the same whichever others were run before."""

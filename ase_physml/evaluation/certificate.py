@@ -121,11 +121,72 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         ),
         Limit("small molecules", "imaginary modes", 0.0, 0.0, "they are minima"),
     ),
+    "torsions": (
+        Limit(
+            "torsions",
+            "mean error (kcal/mol)",
+            0.5,
+            1.0,
+            "1 kcal/mol is called chemical accuracy, of 5 on the average here",
+        ),
+        Limit(
+            "torsions", "top where it should be (%)", 90.0, 70.0, "one of nine may fail"
+        ),
+    ),
+    "saddles": (
+        Limit("saddles", "one imaginary mode (%)", 90.0, 70.0, "else it is no saddle"),
+        Limit(
+            "saddles", "joins its ends (%)", 75.0, 50.0, "others exist beside the known"
+        ),
+        Limit(
+            "saddles",
+            "barrier of those, MAE (eV)",
+            0.13,
+            0.36,
+            "as of the suite of reactions",
+        ),
+    ),
+    "dimers": (
+        Limit(
+            "at equilibrium",
+            "mean error (kcal/mol)",
+            0.5,
+            1.5,
+            "DFT with dispersion is at 0.3 to 0.5, of 7 on the average",
+        ),
+        Limit("1.5 times apart", "attracted (%)", 100.0, 90.0, "all of them are"),
+    ),
+    "dissociation": (
+        Limit(
+            "curves",
+            "computed throughout (%)",
+            100.0,
+            80.0,
+            "what fails halfway ends a run",
+        ),
+        Limit("curves", "one well (%)", 100.0, 80.0, "others are traps"),
+        Limit("curves", "repulsive close in (%)", 100.0, 90.0, "or atoms fuse"),
+        Limit("curves", "flat at the end (%)", 100.0, 80.0, "nothing is left there"),
+        Limit(
+            "diatomics",
+            "depth, mean error (%)",
+            10.0,
+            25.0,
+            "common DFT is within 5, with open shells",
+        ),
+    ),
+    "dynamics": (
+        Limit("300 K", "worst drift (meV/atom/ps)", 1.0, 10.0, "as of common MD codes"),
+        Limit(
+            "1000 K", "worst drift (meV/atom/ps)", 5.0, 50.0, "the step is long there"
+        ),
+        Limit("300 K", "stayed whole (%)", 100.0, 90.0, "such molecules last"),
+        Limit("1000 K", "stayed whole (%)", 100.0, 80.0, "nearly all last so long"),
+    ),
     "smoothness": (
         Limit("scans", "repulsive close in (%)", 100.0, 90.0, "or atoms fuse"),
         Limit("scans", "one well (%)", 90.0, 70.0, "others are traps"),
         Limit("scans", "force against slope, worst", 0.01, 0.1, "forces are slopes"),
-        Limit("dynamics", "drift (meV/atom/ps)", 1.0, 10.0, "as of common MD codes"),
         Limit("CH4", "C-H bonds differ by (Å)", 0.002, 0.02, "equal by symmetry"),
     ),
     "extensivity": (

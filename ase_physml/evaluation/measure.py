@@ -10,19 +10,24 @@ from ase_physml.evaluation.suite import Record, Suite, run_suite
 from ase_physml.evaluation.suites.assembly import ASSEMBLY
 from ase_physml.evaluation.suites.barriers import REACTION
 from ase_physml.evaluation.suites.conformers import CONFORMERS
+from ase_physml.evaluation.suites.dimers import DIMERS
+from ase_physml.evaluation.suites.dissociation import DISSOCIATION
+from ase_physml.evaluation.suites.dynamics import DYNAMICS
 from ase_physml.evaluation.suites.extensivity import EXTENSIVITY
 from ase_physml.evaluation.suites.frequencies import VIBRATIONS
 from ase_physml.evaluation.suites.masked import MASKED
+from ase_physml.evaluation.suites.saddles import SADDLES
 from ase_physml.evaluation.suites.smoothness import SMOOTHNESS
 from ase_physml.evaluation.suites.structure import STRUCTURE
 from ase_physml.evaluation.suites.textbook import TEXTBOOK
+from ase_physml.evaluation.suites.torsions import TORSIONS
 from ase_physml.jobs.pool import Workers
 
 SUITES = {
     suite.name: suite
     for suite in (
-        STRUCTURE, TEXTBOOK, CONFORMERS, VIBRATIONS, ASSEMBLY, REACTION, MASKED,
-        SMOOTHNESS, EXTENSIVITY,
+        STRUCTURE, TEXTBOOK, CONFORMERS, TORSIONS, VIBRATIONS, ASSEMBLY, REACTION,
+        SADDLES, DIMERS, DISSOCIATION, DYNAMICS, SMOOTHNESS, EXTENSIVITY, MASKED,
     )
 }  # fmt: skip
 

@@ -77,12 +77,12 @@ def _section(
     """Values of a suite that the template reads."""
     by_candidate = {name: table["rows"] for name, table in tables.items()}
     columns = _columns(by_candidate)
-    measured = {n: r for n, r in records.items() if tables[n]["rows"]}
+    measured = any(table["rows"] for table in tables.values())
     return {
         "suite": suite,
         "columns": columns,
         "lines": list(_lines(suite, columns, by_candidate)),
-        "image": picture(suite.name, measured) if measured else None,
+        "image": picture(suite.name, records) if measured else None,
         "tables": tables,
     }
 

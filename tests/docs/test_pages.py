@@ -109,7 +109,11 @@ def test_pages_show_what_the_gallery_makes(page: Path) -> None:
     for words, target in re.findall(r"!\[(.*?)\]\((\S+)\)", text_of(page)):
         assert len(words) > 20, f"{target}: say what it shows"
         assert Path(target).name in drawn
-    for path in re.findall(r'--8<-- "(.*?)"', text_of(page)):
+    text = text_of(page)
+    # The formatter of Python takes the short form for a comparison.
+    assert "8 <" not in text
+    blocks = re.findall(r"^ *--8<--\n *(.*)\n *--8<--$", text, re.M)
+    for path in [*re.findall(r'--8<-- "(.*?)"', text), *blocks]:
         where = Path(path)
         made = where.parent == Path("docs/made") and where.stem in gallery.RUNS
         assert made or (ROOT / path).is_file()
@@ -120,6 +124,7 @@ def test_every_run_of_the_gallery_is_an_example_and_is_shown() -> None:
     for name in gallery.RUNS:
         assert (ROOT / "examples" / f"{name}.py").is_file()
         assert f"docs/made/{name}.txt" in shown
+        assert re.search(rf"--8<--\n *examples/{name}.py\n", shown), name
 
 
 def test_every_page_is_in_the_menu() -> None:

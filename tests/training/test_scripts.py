@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from ase_physml.data.groups import reactions
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
+from ase_physml.jobs.file_hash import sha256
+from ase_physml.store.checkpoint import load_potentials, save_model
+from ase_physml.store.registry import register
 from ase_physml.training.fit import load_recipe
 from ase_physml.training.recipe import find
 
@@ -203,3 +207,21 @@ def test_scripts_import_from_their_own_folder_only() -> None:
         for name in re.findall(r"^from (\w+) import", path.read_text("utf-8"), re.M):
             if name in scripts:
                 assert scripts[name].parent == path.parent, f"{path}: {name}"
+
+
+def test_distances_are_noted_on_a_card(
+    script: Callable[..., str], tiny_potential: Path, tmp_path: Path
+) -> None:
+    members, card = load_potentials(tiny_potential)
+    notes = {"recipe": {"sources": [{"path": SET.name, "split": None}]}}
+    path = tmp_path / "tiny.pt"
+    save_model(path, members, replace(card, shortest={}, training=notes))
+    register(path, "as it was")
+    with pytest.raises(AssertionError, match="not on other"):
+        script("note_distances.py", path, "other.h5")
+    script("note_distances.py", path, f"{SET}:{SPLIT}")
+    noted = load_potentials(path)[1].shortest
+    assert 1.0 < noted["H-C"] < 1.15
+    assert 0.6 < noted["H-H"] < 2.0
+    entry = yaml.safe_load((tmp_path / "registry.yaml").read_text())["potentials"]
+    assert entry["tiny.pt"] == {"sha256": sha256(path), "summary": "as it was"}

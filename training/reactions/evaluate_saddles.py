@@ -34,9 +34,9 @@ from ase_physml.data.conversion import to_atoms
 from ase_physml.data.dataset import RaggedSet
 from ase_physml.data.index_split import Split
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.certified import guess_of
-from ase_physml.workflows.pathway import Pathway
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.paths.certified import guess_of
+from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.pathway import Pathway
 
 MODELS = ["tblite:GFN2-xTB", "reactions.pt", "reactions_delta.pt"]
 

@@ -19,14 +19,19 @@ from ase_physml.workflows.alignment import align_ends, shifts
 BETWEEN = (0.25, 0.5, 0.75)  # of the way between two known structures
 
 
-def _cases(candidate: Candidate) -> Iterator[Case]:
+def chosen(candidate: Candidate) -> list[Reaction]:
+    """Reactions of the candidate's set whose saddle is known, `count` at most."""
     found = [
         r for r in reactions(RaggedSet(candidate.reactions)) if r.saddle is not None
     ]
     random = candidate.random("reaction")
     count = min(candidate.count, len(found))
-    for index in sorted(random.choice(len(found), count, replace=False)):
-        yield found[index].name, partial(_measure, candidate, found[index])
+    return [found[k] for k in sorted(random.choice(len(found), count, replace=False))]
+
+
+def _cases(candidate: Candidate) -> Iterator[Case]:
+    for one in chosen(candidate):
+        yield one.name, partial(_measure, candidate, one)
 
 
 def _measure(candidate: Candidate, reaction: Reaction) -> Record:
@@ -35,7 +40,7 @@ def _measure(candidate: Candidate, reaction: Reaction) -> Record:
     path = [to_atoms(frame, labels=False) for frame in known]
     found = [_energy_and_force(candidate.calculator, atoms) for atoms in path]
     energies = [energy - found[0][0] for energy, _ in found]
-    labels = _labels(candidate, reaction, path)
+    labels = labels_of(candidate, reaction, path)
     record: Record = {
         "barrier": energies[1],
         "energy": energies[2],
@@ -54,8 +59,19 @@ def _measure(candidate: Candidate, reaction: Reaction) -> Record:
     return record
 
 
-def _labels(candidate: Candidate, reaction: Reaction, path: list[Atoms]) -> list[float]:
-    """Energies of reactant, saddle and product that the calculator is held to."""
+def labels_of(
+    candidate: Candidate, reaction: Reaction, path: list[Atoms]
+) -> list[float]:
+    """Energies of reactant, saddle and product that the calculator is held to, eV.
+
+    Args:
+        candidate: Calculator under test, and its reference if it has one.
+        reaction: Reaction with its saddle.
+        path: Its three structures.
+
+    Raises:
+        DataError: The set has no energies, and there is no reference.
+    """
     if candidate.reference is not None:
         return [_energy_and_force(candidate.reference, atoms)[0] for atoms in path]
     frames: list[Frame | None] = [reaction.reactant, reaction.saddle, reaction.product]

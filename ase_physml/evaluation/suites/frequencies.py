@@ -8,7 +8,7 @@ from ase.build import molecule
 
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.workflows.vibrations import vibrations_many
+from ase_physml.workflows.vibrations.normal_modes import vibrations_many
 
 # Harmonic wave numbers behind measured spectra, cm-1, as compiled in NIST's CCCBDB.
 REFERENCE: dict[str, tuple[float, ...]] = {

@@ -13,7 +13,6 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 
-from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
@@ -71,12 +70,8 @@ def shape_of(atoms: Atoms, bonds: list[tuple[int, int]]) -> Shape:
 
 
 def _cases(candidate: Candidate) -> Iterator[Case]:
-    known = None
-    if isinstance(candidate.calculator, PhysMLCalculator):
-        known = set(candidate.calculator.model.config.elements)
     for name in NAMES:
-        reference = molecule(name)
-        if known is None or known.issuperset(reference.numbers.tolist()):
+        if candidate.knows(molecule(name).numbers):
             yield name, partial(_measure, candidate, name)
 
 
