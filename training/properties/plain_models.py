@@ -3,8 +3,8 @@
     python training/properties/plain_models.py properties/{esol,freesolv}.h5 \
         --out plain.json
 
-Random forests of Morgan fingerprints (counts, radius 2, 2,048 bits; "ECFP4"; 200 trees
-that see a third of the bits at each branch) and gradient boosting of RDKit's
+Random forests of Morgan fingerprints (counts, radius 2, 2,048 bits; "ECFP4"; trees see
+a third of the bits at each branch) and gradient boosting of RDKit's
 descriptors, scikit-learn's with its default settings: nothing is chosen on any part,
 and validation parts are not used. Random splits of a seed are those of `seeds.py`, by
 their hashes; of the one scaffold split there is one model. Sets that are in the result
@@ -39,8 +39,6 @@ from ase_physml.training.losses.targets import mean_roc_auc
 Array = np.ndarray
 Result = dict[str, Any]
 
-_TREES = 200
-
 
 def fingerprints(molecules: list[Chem.Mol]) -> Array:
     """Counts of Morgan's environments, (M, 2048)."""
@@ -68,7 +66,7 @@ def model_of(name: str, task: str, seed: int) -> Any:
     if "forest" in name:
         kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
         part = 1 / 3 if task == "regression" else "sqrt"
-        return kind(_TREES, max_features=part, n_jobs=-1, random_state=seed)
+        return kind(max_features=part, n_jobs=-1, random_state=seed)
     if task == "regression":
         return HistGradientBoostingRegressor(random_state=seed)
     return HistGradientBoostingClassifier(random_state=seed)

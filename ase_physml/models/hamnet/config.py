@@ -20,7 +20,9 @@ ENGINE_FIELDS = (
 
 @dataclass(frozen=True)
 class HamNetConfig(BondedConfig):
-    """Every row of the paper's ablations is a switch (Tables 1 and 2).
+    """Every row of the paper's ablations is a switch, here or among the losses.
+
+    Defaults are the paper's but for ``own_scores``, ``fingerprint`` and ``places``.
 
     Attributes:
         atom_features: Width of the atom features, 39 or 34.

@@ -1,4 +1,4 @@
-"""The fingerprint generator: messages that know where atoms are (HamNet Sec 3.2).
+"""The fingerprint generator: messages that know where atoms are (HamNet).
 
 Atoms enter with a place x_i, the engine's ``q_i (+) p_i`` or given coordinates, and
 bonds see differences of places. A linear layer of ``[h_i; x_i - x_j; h_j]`` is a sum

@@ -1,6 +1,6 @@
 """ChemNet: messages from triplets of atoms with their distances and angles.
 
-PhysChem Sec 3.3: ``t_ijk = FC(v_i, v_j, v_k, l_ij, l_ik, alpha_jik)`` for neighbours j
+In PhysChem ``t_ijk = FC(v_i, v_j, v_k, l_ij, l_ik, alpha_jik)`` for neighbours j
 and k of i, the maximum over k for each bond ij, attention over the bonds of an atom,
 GRUs for the states of atoms and bonds.
 """

@@ -22,8 +22,9 @@ Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 class PhysChemConfig(BondedConfig):
     """Architecture of a PhysChem model.
 
-    Where the equations of paper and published code differ, the default is the paper's.
-    Widths and depths are no paper's: they are what trains on a CPU.
+    Where the equations of paper and published code differ, the default is the paper's,
+    but for ``bond_states``. Widths and depths are no paper's: they are what trains on a
+    CPU.
 
     Attributes:
         variant: "physchem" learns conformations and properties together. "physnet"

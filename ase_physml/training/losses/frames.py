@@ -1,4 +1,4 @@
-"""Losses of potentials: those of the paper (Sec 3.4), and some of ours.
+"""Losses of potentials: those of the paper (Eqs 7 to 9), and some of ours.
 
 Each is a function of tensors and a class that takes these from a batch. Functions
 return a mean over molecules or over force components, so that weights mean the same at
