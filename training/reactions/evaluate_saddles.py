@@ -202,13 +202,14 @@ def run(
         counter = Counter(calculator)
         began, wall = process_time(), perf_counter()
         paths = search(some, calculator, from_smiles, options)
-        spent = {
-            "evaluations": counter.count / len(some),
-            "cpu": (process_time() - began) / len(some),
-            "seconds": (perf_counter() - wall) / len(some),
-        }
+        cpu, seconds = process_time() - began, perf_counter() - wall
         for one, path in zip(some, paths, strict=True):
-            yield replace(compare(one, model, path, from_smiles), **spent)
+            yield replace(
+                compare(one, model, path, from_smiles),
+                evaluations=counter.count / len(some),
+                cpu=cpu / len(some),
+                seconds=seconds / len(some),
+            )
 
 
 def load(path: Path) -> list[Row]:
