@@ -33,11 +33,12 @@ FLAT = 0.05  # eV, between the last Å and the end
 
 def atomization(name: str) -> float:
     """Energy of atomization of a molecule of G2/97 without zero-point energy, eV."""
-    about = g2.data[name]
-    atoms = (g2.data[atom.symbol] for atom in molecule(name))
+    data: dict[str, dict[str, float]] = g2.data
+    about = data[name]
+    atoms = (data[atom.symbol] for atom in molecule(name))
     parts = sum(a["enthalpy"] - a["thermal correction"] for a in atoms)
     whole = about["enthalpy"] - about["thermal correction"]
-    return float(parts - whole + about["ZPE"]) * KCAL
+    return (parts - whole + about["ZPE"]) * float(KCAL)
 
 
 def _cases(candidate: Candidate) -> Iterator[Case]:
