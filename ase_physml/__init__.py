@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ase_physml.errors import PhysMLError
     from ase_physml.jobs.dask import DaskWorkers
     from ase_physml.workflows.alignment import mean_displacement, rmsd
-    from ase_physml.workflows.band import BatchedNEB
     from ase_physml.workflows.conformers.generate import generate_conformers
     from ase_physml.workflows.conformers.runs import write_conformers
     from ase_physml.workflows.inputs import from_smiles, read_inputs
@@ -25,14 +24,15 @@ if TYPE_CHECKING:
         fingerprints,
         predict_properties,
     )
-    from ase_physml.workflows.neb import Search, find_paths
-    from ase_physml.workflows.pathway import (
+    from ase_physml.workflows.paths.band import BatchedNEB
+    from ase_physml.workflows.paths.neb import Search, find_paths
+    from ase_physml.workflows.paths.reaction_path import ReactionPath
+    from ase_physml.workflows.pathways.pathway import (
         Pathway,
         PathwaySettings,
         find_pathway,
         find_pathways,
     )
-    from ase_physml.workflows.reaction_path import ReactionPath
     from ase_physml.workflows.relax import Relaxed, relax
     from ase_physml.workflows.relax_many import (
         PotentialOptions,
@@ -40,9 +40,12 @@ if TYPE_CHECKING:
         relax_on,
         write_relaxed,
     )
-    from ase_physml.workflows.saddles import Guess, Saddle, find_saddles
-    from ase_physml.workflows.thermochemistry import Conditions, thermochemistry
-    from ase_physml.workflows.vibrations import Vibrations, vibrations_many
+    from ase_physml.workflows.saddles.search import Guess, Saddle, find_saddles
+    from ase_physml.workflows.vibrations.normal_modes import Vibrations, vibrations_many
+    from ase_physml.workflows.vibrations.thermochemistry import (
+        Conditions,
+        thermochemistry,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -87,27 +90,27 @@ __all__ = [
 
 # Loaded when first asked for: importing the package takes no torch.
 _LAZY = {
-    "BatchedNEB": "ase_physml.workflows.band",
-    "Conditions": "ase_physml.workflows.thermochemistry",
+    "BatchedNEB": "ase_physml.workflows.paths.band",
+    "Conditions": "ase_physml.workflows.vibrations.thermochemistry",
     "DaskWorkers": "ase_physml.jobs.dask",
-    "Guess": "ase_physml.workflows.saddles",
+    "Guess": "ase_physml.workflows.saddles.search",
     "HamNetCalculator": "ase_physml.calculators.molecular",
     "MolecularFingerprint": "ase_physml.workflows.molecular_properties",
-    "Pathway": "ase_physml.workflows.pathway",
-    "PathwaySettings": "ase_physml.workflows.pathway",
+    "Pathway": "ase_physml.workflows.pathways.pathway",
+    "PathwaySettings": "ase_physml.workflows.pathways.pathway",
     "PhysChemCalculator": "ase_physml.calculators.molecular",
     "PhysMLCalculator": "ase_physml.calculators.physml",
     "PhysMLError": "ase_physml.errors",
     "PotentialOptions": "ase_physml.workflows.relax_many",
-    "ReactionPath": "ase_physml.workflows.reaction_path",
+    "ReactionPath": "ase_physml.workflows.paths.reaction_path",
     "Relaxed": "ase_physml.workflows.relax",
-    "Saddle": "ase_physml.workflows.saddles",
-    "Search": "ase_physml.workflows.neb",
-    "Vibrations": "ase_physml.workflows.vibrations",
-    "find_paths": "ase_physml.workflows.neb",
-    "find_pathway": "ase_physml.workflows.pathway",
-    "find_pathways": "ase_physml.workflows.pathway",
-    "find_saddles": "ase_physml.workflows.saddles",
+    "Saddle": "ase_physml.workflows.saddles.search",
+    "Search": "ase_physml.workflows.paths.neb",
+    "Vibrations": "ase_physml.workflows.vibrations.normal_modes",
+    "find_paths": "ase_physml.workflows.paths.neb",
+    "find_pathway": "ase_physml.workflows.pathways.pathway",
+    "find_pathways": "ase_physml.workflows.pathways.pathway",
+    "find_saddles": "ase_physml.workflows.saddles.search",
     "fingerprints": "ase_physml.workflows.molecular_properties",
     "from_smiles": "ase_physml.workflows.inputs",
     "generate_conformers": "ase_physml.workflows.conformers.generate",
@@ -119,8 +122,8 @@ _LAZY = {
     "relax_many": "ase_physml.workflows.relax_many",
     "relax_on": "ase_physml.workflows.relax_many",
     "rmsd": "ase_physml.workflows.alignment",
-    "thermochemistry": "ase_physml.workflows.thermochemistry",
-    "vibrations_many": "ase_physml.workflows.vibrations",
+    "thermochemistry": "ase_physml.workflows.vibrations.thermochemistry",
+    "vibrations_many": "ase_physml.workflows.vibrations.normal_modes",
     "write_conformers": "ase_physml.workflows.conformers.runs",
     "write_relaxed": "ase_physml.workflows.relax_many",
 }

@@ -100,7 +100,7 @@ potentials.predict: models.bonded_model
 potentials.predictor: predictor
 potentials.registry: store.registry jobs.file_hash
 potentials.state: store.state
-tasks.band: workflows.band calculators.many
+tasks.band: workflows.paths.band calculators.many
 tasks.calibration: workflows.uncertainty
 tasks.committee: workflows.uncertainty
 tasks.conformer_choice: workflows.conformers.selection
@@ -111,14 +111,14 @@ tasks.conformer_starts: workflows.conformers.embedding
 tasks.conformer_targets: workflows.conformers.embedding
 tasks.conformers: workflows.conformers.generate
 tasks.constraints: workflows.constraints
-tasks.ends: workflows.band workflows.alignment
+tasks.ends: workflows.paths.band workflows.alignment
 tasks.geometry: workflows.alignment
-tasks.neb: workflows.neb workflows.reaction_path workflows.relax_many
-tasks.path_images: workflows.reaction_path
-tasks.pathway: workflows.pathway workflows.relax_many
-tasks.pathway_ends: workflows.pathway_ends
-tasks.pathway_files: workflows.pathway_files
-tasks.pathway_geometry: workflows.pathway_ends
+tasks.neb: workflows.paths.neb workflows.paths.reaction_path workflows.relax_many
+tasks.path_images: workflows.paths.reaction_path workflows.image_files
+tasks.pathway: workflows.pathways.pathway workflows.relax_many
+tasks.pathway_ends: workflows.pathways.ends
+tasks.pathway_files: workflows.pathways.files
+tasks.pathway_geometry: workflows.pathways.ends
 tasks.plots: workflows.plots
 tasks.properties: workflows.molecular_properties
 tasks.property_runs: workflows.prediction_tables
@@ -130,7 +130,7 @@ tasks.smiles_tables: workflows.prediction_tables data.files.smiles_file
 tasks.structures: workflows.inputs
 tasks.transformer: workflows.molecular_properties
 tasks.uncertainty: workflows.uncertainty
-tasks.verdict: workflows.reaction_path
+tasks.verdict: workflows.paths.reaction_path
 training.conformation: training.losses.conformation
 training.curves: training.callbacks
 training.launch: training.fit
@@ -151,25 +151,42 @@ training.shares: training.distributed
 training.sources: training.physml_data
 training.start: training.fit
 training.yaml_recipe: training.recipe
+workflows.band: workflows.paths.band
+workflows.band_search: workflows.paths.band_search
 workflows.calibration: workflows.uncertainty
+workflows.certificate: workflows.saddles.certificate
+workflows.certified: workflows.paths.certified
 workflows.conformer_choice: workflows.conformers.selection
 workflows.conformer_ensemble: workflows.conformers.embedding
 workflows.conformer_files: workflows.conformers.runs
 workflows.conformer_runs: workflows.conformers.runs data.files.text_table
 workflows.conformer_starts: workflows.conformers.embedding
 workflows.conformer_targets: workflows.conformers.embedding
-workflows.ends: workflows.alignment workflows.band
+workflows.descent: workflows.saddles.descent
+workflows.eigenvector_following: workflows.saddles.eigenvector_following
+workflows.ends: workflows.alignment workflows.paths.band
 workflows.geometry: workflows.alignment
-workflows.path_images: workflows.reaction_path
-workflows.pathway_geometry: workflows.pathway_ends
+workflows.hessian: workflows.vibrations.hessian
+workflows.interpolation: workflows.paths.interpolation
+workflows.neb: workflows.paths.neb
+workflows.path_images: workflows.paths.reaction_path workflows.image_files
+workflows.pathway: workflows.pathways.pathway
+workflows.pathway_ends: workflows.pathways.ends
+workflows.pathway_files: workflows.pathways.files
+workflows.pathway_geometry: workflows.pathways.ends
 workflows.properties: workflows.molecular_properties
 workflows.property_runs: workflows.prediction_tables
+workflows.reaction_path: workflows.paths.reaction_path workflows.image_files
 workflows.relax_units: workflows.relax_many
 workflows.relaxation: workflows.relax
+workflows.saddle_files: workflows.saddles.files workflows.paths.certified
 workflows.smiles_tables: workflows.prediction_tables data.files.smiles_file
 workflows.structures: workflows.inputs
+workflows.symmetry: workflows.vibrations.symmetry
+workflows.thermochemistry: workflows.vibrations.thermochemistry
 workflows.transformer: workflows.molecular_properties
-workflows.verdict: workflows.reaction_path
+workflows.verdict: workflows.paths.reaction_path
+workflows.vibration_files: workflows.vibrations.files
 """
 
 # Rooms that are no more, and held nothing themselves.

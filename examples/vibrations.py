@@ -12,7 +12,7 @@ from ase.build import molecule
 from matplotlib.figure import Figure
 
 from ase_physml import relax, vibrations_many
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
 
 
 def vibrations(name: str, model: str) -> Vibrations:

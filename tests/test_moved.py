@@ -29,9 +29,9 @@ def test_no_old_name_is_in_use() -> None:
 
 
 def test_names_come_from_where_they_are_now() -> None:
-    with pytest.warns(DeprecationWarning, match=r"ase_physml\.workflows\.neb"):
+    with pytest.warns(DeprecationWarning, match=r"ase_physml\.workflows\.paths\.neb"):
         old = importlib.import_module("ase_physml.tasks.neb")
-    from ase_physml.workflows.neb import find_paths
+    from ase_physml.workflows.paths.neb import find_paths
 
     assert old.find_paths is find_paths
     with pytest.raises(AttributeError, match="nothing"):

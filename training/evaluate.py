@@ -3,7 +3,7 @@
     python training/evaluate.py qm9.pt --data qm9_energies.h5 --split \
         training/splits/qm9_energies.json --out qm9.json
 
-Reports, with the paper's protocol (Sec 4): MAE_E (meV per molecule) and MAE_F (eV/Å,
+Reports, with the paper's protocol: MAE_E (meV per molecule) and MAE_F (eV/Å,
 per component, against the zero force of a minimum) over the whole test split; and
 ΔP (Å): 256 test molecules, the 128 smallest and 128 drawn from the others, are
 displaced by Gaussian noise of 0.1 Å, relaxed with BFGS to 0.01 eV/Å in at most 500

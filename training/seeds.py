@@ -32,6 +32,7 @@ import yaml
 from evaluate_molecules import measure
 
 from ase_physml.chem.molecule_sets import EIGHT_ONE_ONE, random_split, scaffold_split
+from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split, make_split
 from ase_physml.errors import RecipeError
@@ -56,11 +57,12 @@ class Seeds:
     """Runs of one recipe.
 
     Args:
-        recipe: File of the recipe.
+        recipe: File of the recipe, of properties or of conformations alone.
         overrides: ``key=value``.
         split: "random", "scaffold" or "rows".
         out: Folder.
         members: Models for each split.
+        timed: Measure molecules per second too.
     """
 
     def __init__(
@@ -70,13 +72,15 @@ class Seeds:
         split: str,
         out: Path,
         members: int = 1,
+        timed: bool = True,
     ) -> None:
         self.path, self.overrides, self.split, self.out = recipe, overrides, split, out
-        self.members = members
+        self.members, self.timed = members, timed
         self.recipe = self._load([])
         self.data = find(self.recipe.data, recipe)
-        known = PropertySet.load(self.data)
-        self.store, self.task = known.store, known.task
+        self.store, self.task = MoleculeStore.load(self.data), None
+        if self.recipe.learns_properties:
+            self.task = PropertySet.load(self.data).task
 
     def run(self, seed: int, part: str) -> Result:
         """Result of a seed on a part of its split, computed if it is not there."""
@@ -107,7 +111,7 @@ class Seeds:
     def _measure(self, models: Sequence[Path], folder: Path, part: str) -> Result:
         """Errors of a model, or of the committee of several; and what they took."""
         split = folder / "split.json"
-        first = measure(models[0], self.data, split, part, None)
+        first = measure(models[0], self.data, split, part, None, timed=self.timed)
         times = [json.loads((m.parent / "trained.json").read_text()) for m in models]
         if len(models) == 1:
             return {**first, **times[0]}
@@ -127,8 +131,8 @@ class Seeds:
         # The recipe's own split is not looked at.
         overrides = ["split=none", *self.overrides, *further]
         recipe = load_recipe(self.path, overrides)
-        if not isinstance(recipe, MolecularRecipe) or not recipe.learns_properties:
-            raise RecipeError(f"{self.path}: no recipe of properties of molecules")
+        if not isinstance(recipe, MolecularRecipe):
+            raise RecipeError(f"{self.path}: no recipe of PhysChem or HamNet")
         return recipe
 
     def _store_split(self, path: Path, seed: int) -> None:
@@ -173,7 +177,7 @@ def table(name: str, results: Sequence[Result]) -> str:
     """Markdown table of the errors of properties, of conformations too."""
     rows = []
     for result in results:
-        found = {**result["properties"], **result.get("conformations", {})}
+        found = {**result.get("properties", {}), **result.get("conformations", {})}
         names = (*METRICS, "distance_rms_mean_A")
         row = {key: found[key] for key in names if key in found}
         single = result.get("single", {})

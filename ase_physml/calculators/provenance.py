@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from torch import nn
 
@@ -17,7 +18,7 @@ from ase_physml.calculators.names import factory_of, make_calculator
 from ase_physml.calculators.physml import PhysMLCalculator
 from ase_physml.calculators.processes import ProcessesCalculator
 from ase_physml.jobs.file_hash import cached_sha256
-from ase_physml.jobs.identity import CALLED, canonical, digest
+from ase_physml.jobs.identity import CALLED, Identity, canonical, digest
 from ase_physml.store.registry import resolve
 
 
@@ -52,6 +53,34 @@ def identity_of(calculator: Calculator | str) -> dict[str, Any]:
     parts["parameters"] = _plain(_parameters(calculator))
     plain: dict[str, Any] = canonical(parts)
     return plain
+
+
+def identities_of(
+    kind: str,
+    version: int,
+    structures: Mapping[str, Atoms],
+    calculator: Calculator | str,
+    settings: object,
+) -> dict[str, Identity]:
+    """Identity of the same work on each of many structures, by their names.
+
+    Args:
+        kind: Name of what is done, see `Identity.of`.
+        version: Version of the stored results.
+        structures: Structures by name.
+        calculator: Calculator of them all, see `identity_of`.
+        settings: Settings of the work.
+
+    Raises:
+        PotentialError: As of `identity_of`.
+    """
+    potential = identity_of(calculator)
+    return {
+        name: Identity.of(
+            kind, version, structure=one, potential=potential, settings=settings
+        )
+        for name, one in structures.items()
+    }
 
 
 def model_identity(name: str | Path) -> dict[str, Any]:

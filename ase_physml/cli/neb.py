@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.jobs.identity import Identity
-    from ase_physml.workflows.band_search import PathOutcome
-    from ase_physml.workflows.neb import Search
-    from ase_physml.workflows.reaction_path import ReactionPath
+    from ase_physml.workflows.paths.band_search import PathOutcome
+    from ase_physml.workflows.paths.neb import Search
+    from ase_physml.workflows.paths.reaction_path import ReactionPath
 
 _WRITTEN = (
     ".traj",
@@ -104,8 +104,8 @@ def neb(
     downhill. Exit code 1 if a reaction failed or its path gives no barrier; the others
     are searched all the same.
     """
-    from ase_physml.workflows.neb import Search
-    from ase_physml.workflows.reaction_path import ReactionPath
+    from ase_physml.workflows.paths.neb import Search
+    from ase_physml.workflows.paths.reaction_path import ReactionPath
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -155,8 +155,8 @@ def _search(
     guess: "Atoms | None",
 ) -> "dict[str, PathOutcome]":
     """Search all paths together, and write what comes of each."""
-    from ase_physml.workflows.neb import find_paths, path_identities
-    from ase_physml.workflows.reaction_path import read_images
+    from ase_physml.workflows.image_files import read_images
+    from ase_physml.workflows.paths.neb import find_paths, path_identities
 
     pairs = list(ends.values())
     made_of = path_identities(pairs, calculator, search)
@@ -231,9 +231,9 @@ def _write(
 ) -> "PathOutcome":
     """Write path and plot; the error if there is none."""
     from ase_physml.jobs.disk import writing
+    from ase_physml.workflows.image_files import write_images
+    from ase_physml.workflows.paths.certified import write_certificate
     from ase_physml.workflows.plots import plot_path
-    from ase_physml.workflows.reaction_path import write_images
-    from ase_physml.workflows.saddle_files import write_certificate
 
     if isinstance(outcome, Exception):
         return outcome

@@ -47,9 +47,9 @@ from ase_physml.errors import DataError, StructureError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ase_physml.workflows.pathway import PathwayOutcome
-    from ase_physml.workflows.pathway_ends import Ends
-    from ase_physml.workflows.reaction_path import ReactionPath
+    from ase_physml.workflows.paths.reaction_path import ReactionPath
+    from ase_physml.workflows.pathways.ends import Ends
+    from ase_physml.workflows.pathways.pathway import PathwayOutcome
 
 
 _WRITTEN = (
@@ -117,8 +117,8 @@ def pathway(
     failed or its path gives no barrier; the others are searched all the same.
     """
     from ase_physml.workflows.conformers.embedding import ConformerSettings
-    from ase_physml.workflows.neb import Search
-    from ase_physml.workflows.pathway import PathwaySettings, find_pathways
+    from ase_physml.workflows.paths.neb import Search
+    from ase_physml.workflows.pathways.pathway import PathwaySettings, find_pathways
 
     check_file(uncertain, overwrite=True, option="--uncertain")
     reactions, unread = _read(inputs, smiles_column)
@@ -179,7 +179,7 @@ def _read(
     """Reactions by unique names that can be names of folders, and bad rows."""
     from ase_physml.workflows.conformers.runs import read_molecules
     from ase_physml.workflows.inputs import file_safe, read_structures
-    from ase_physml.workflows.pathway_ends import Ends
+    from ase_physml.workflows.pathways.ends import Ends
 
     files = [Path(text) for text in inputs if ">>" not in text]
     if len(files) == len(inputs) == 2:
@@ -204,8 +204,8 @@ def _read(
 
 def _plotted(outcome: "PathwayOutcome", folder: Path, fmax: float) -> "PathwayOutcome":
     """Plot the path, unless an earlier run, which saw all steps, has plotted it."""
+    from ase_physml.workflows.paths.certified import write_certificate
     from ase_physml.workflows.plots import plot_path
-    from ase_physml.workflows.saddle_files import write_certificate
 
     if isinstance(outcome, Exception) or outcome.path is None:
         return outcome

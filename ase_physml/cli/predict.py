@@ -72,6 +72,8 @@ def predict(
             on_molecules=tell,
         )
     _print_total(report, out)
+    if not fingerprints:
+        _print_measured(model)
     if report.unseen:
         _print_unseen(report, out)
     if report.failures:
@@ -102,6 +104,13 @@ def _print_total(report: "TableReport", out: Path) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _print_measured(model: str) -> None:
+    from ase_physml.store.registry import measured, resolve
+
+    if said := measured(resolve(model)):
+        make_console().print(said, markup=False, soft_wrap=True)
 
 
 def _print_unseen(report: "TableReport", out: Path) -> None:

@@ -31,11 +31,9 @@ from ase_physml.errors import PhysMLError, StructureError
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from ase.calculators.calculator import Calculator
     from rich.console import Console
 
-    from ase_physml.jobs.identity import Identity
-    from ase_physml.workflows.saddles import Saddle, SaddleSettings
+    from ase_physml.workflows.saddles.search import Saddle
 
 _FORMAT = 1
 # Guesses that are searched together, and whose outcome is written together.
@@ -63,9 +61,10 @@ def saddle(
     Each gets NAME.saddle.json, .xyz, .traj (downhill both ways) and .molden. Exit code
     1 if one was not found or joins no two minima.
     """
+    from ase_physml.calculators.provenance import identities_of
     from ase_physml.workflows.inputs import read_inputs
-    from ase_physml.workflows.saddle_files import SUFFIXES, has_saddle, write_saddle
-    from ase_physml.workflows.saddles import Saddle, SaddleSettings, find_saddles
+    from ase_physml.workflows.saddles.files import SUFFIXES, has_saddle, write_saddle
+    from ase_physml.workflows.saddles.search import Saddle, SaddleSettings, find_saddles
 
     if not fmax > 0:
         raise typer.BadParameter(
@@ -81,7 +80,7 @@ def saddle(
     }
     written = [beside(out / name, end) for name in guesses for end in SUFFIXES]
     settings = SaddleSettings(fmax, steps, zero_point=zpe)
-    made_of = _identities(guesses, calculator, settings)
+    made_of = identities_of("saddle", _FORMAT, guesses, calculator, settings)
     console = make_console()
     with (
         stoppable(f"saddles that are done are kept in {out}/; go on with --resume"),
@@ -114,21 +113,6 @@ def saddle(
     ]
     if print_errors(results) or failed:
         raise typer.Exit(1)
-
-
-def _identities(
-    guesses: "dict[str, Atoms]", calculator: "Calculator", settings: "SaddleSettings"
-) -> "dict[str, Identity]":
-    from ase_physml.calculators.provenance import identity_of
-    from ase_physml.jobs.identity import Identity
-
-    potential = identity_of(calculator)
-    return {
-        name: Identity.of(
-            "saddle", _FORMAT, structure=one, potential=potential, settings=settings
-        )
-        for name, one in guesses.items()
-    }
 
 
 def _print(

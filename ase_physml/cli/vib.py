@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ase_physml.jobs.identity import Identity
-    from ase_physml.workflows.thermochemistry import Conditions, Thermochemistry
-    from ase_physml.workflows.vibrations import Vibrations
+    from ase_physml.workflows.vibrations.normal_modes import Vibrations
+    from ase_physml.workflows.vibrations.thermochemistry import (
+        Conditions,
+        Thermochemistry,
+    )
 
 _WRITTEN = (".vib.json", ".molden", ".modes.traj", ".xyz", ".png")
 _FORMAT = 1
@@ -93,9 +96,10 @@ def vib(
     Each gets NAME.vib.json, NAME.molden, NAME.modes.traj, NAME.xyz and NAME.png. Exit
     code 1 if an input failed or is no minimum: forces left, imaginary modes.
     """
+    from ase_physml.calculators.provenance import identities_of
     from ase_physml.chem.embed import MAX_ATOMS
     from ase_physml.workflows.inputs import read_inputs
-    from ase_physml.workflows.thermochemistry import Conditions, LowModes
+    from ase_physml.workflows.vibrations.thermochemistry import Conditions, LowModes
 
     for option, value in {"--fmax": fmax, "--step": step}.items():
         if not value > 0:
@@ -115,7 +119,8 @@ def vib(
         stoppable(f"finished structures are kept in {out}/; go on with --resume"),
         results_in(out, stems, resume=resume, overwrite=overwrite) as place,
     ):
-        made_of = _identities(starts, calculator, (fmax if relax else None, step))
+        done_with = fmax if relax else None, step
+        made_of = identities_of("vib", _FORMAT, starts, calculator, done_with)
         place.begin()
         left = {
             name: start
@@ -133,21 +138,6 @@ def vib(
     console.print(f"written to {out}/", markup=False, soft_wrap=True)
     if print_errors(shown) or flawed:
         raise typer.Exit(1)
-
-
-def _identities(
-    starts: "dict[str, Atoms]", calculator: "Calculator", settings: Any
-) -> "dict[str, Identity]":
-    from ase_physml.calculators.provenance import identity_of
-    from ase_physml.jobs.identity import Identity
-
-    potential = identity_of(calculator)
-    return {
-        name: Identity.of(
-            "vib", _FORMAT, structure=start, potential=potential, settings=settings
-        )
-        for name, start in starts.items()
-    }
 
 
 def _is_done(stem: Path, made_of: "Identity", conditions: "Conditions") -> bool:
@@ -202,8 +192,8 @@ def _vibrate(
     out: Path,
     made_of: "dict[str, Identity]",
 ) -> dict[str, Any]:
-    from ase_physml.workflows.thermochemistry import thermochemistry
-    from ase_physml.workflows.vibrations import vibrations_many
+    from ase_physml.workflows.vibrations.normal_modes import vibrations_many
+    from ase_physml.workflows.vibrations.thermochemistry import thermochemistry
 
     found: dict[str, Any] = dict(structures)
     good = {n: one for n, one in structures.items() if not isinstance(one, Exception)}
@@ -224,7 +214,7 @@ def _vibrate(
 def _write(stem: Path, found: _Found, made_of: "Identity") -> None:
     from ase_physml.data.files.xyz import write_xyz
     from ase_physml.workflows.plots import plot_spectrum
-    from ase_physml.workflows.vibration_files import (
+    from ase_physml.workflows.vibrations.files import (
         labelled,
         write_modes,
         write_molden,

@@ -100,6 +100,12 @@ _SARS_COV_2 = (
     "Spike-ACE2_protein-protein_interaction_(TruHit_Counterscreen)",
     "TMPRSS2_enzymatic_activity",
 )
+_QM8 = tuple(
+    f"{value}{state}-{method}"
+    for method in ("CC2", "PBE0", "CAM")
+    for value in ("E", "f")
+    for state in (1, 2)
+)
 _ESOL = "measured log solubility in mols per litre"
 
 FORMATS = {
@@ -109,6 +115,9 @@ FORMATS = {
     "tox21": TableFormat("tox21", "smiles", _TOX21, "classification"),
     "sars_cov_2": TableFormat(
         "sars_cov_2", "SMILES", _SARS_COV_2, "multiclass", classes=4
+    ),
+    "qm8": TableFormat(
+        "qm8", "smiles", _QM8, unit="Hartree (E), oscillator strength (f)"
     ),
 }
 """Sets of the PhysChem and HamNet papers, columns as published."""

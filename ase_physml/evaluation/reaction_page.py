@@ -19,7 +19,7 @@ from ase_physml import __version__
 from ase_physml.data.frame import Array
 from ase_physml.evaluation.page import TEMPLATES
 from ase_physml.jobs.disk import atomic_write
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.paths.reaction_path import ReactionPath
 
 _VIEWER = Path(__file__).with_name("viewer") / "3Dmol-min.js"
 # Pixels of a picture, and of its margin.

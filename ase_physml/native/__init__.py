@@ -43,8 +43,6 @@ def obstacle(model: EnergyModel) -> str:
         return "is no PhysML"
     if model.config.cls != "none":
         return f"has a [CLS] token (cls={model.config.cls!r})"
-    if model.config.angular:
-        return f"knows angles (angular={model.config.angular})"
     if model.config.pair_energy and model.config.pair_terms == "printed":
         return "has pair terms as printed (pair_terms='printed')"
     return "has the A-mask (a_mask=True)" if model.config.a_mask else ""

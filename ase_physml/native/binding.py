@@ -23,7 +23,9 @@ class Model(ctypes.Structure):
     """`Model` of model.hpp."""
 
     _fields_ = (
-        *_fields(_Int, "width channels hidden flow depth heads species nodes betas"),
+        *_fields(
+            _Int, "width channels hidden flow directed depth heads species nodes betas"
+        ),
         *_fields(_Real, "cutoff reach pair_cutoff step"),
         *_fields(_Pointer, "weights curves transposed"),
     )

@@ -29,10 +29,14 @@ def width_of(config: PhysMLConfig) -> int:
     return filled(heads_of(config) * (config.width // config.heads))
 
 
-def places(config: PhysMLConfig) -> Tensor:
-    """Place of each channel, (d,) int64."""
-    each = config.width // config.heads
-    channel = torch.arange(config.width, device="cpu")
+def directed_of(config: PhysMLConfig) -> int:
+    """Channels of heads that know angles, with those that do nothing."""
+    return filled(heads_of(config) * config.angular)
+
+
+def places(config: PhysMLConfig, each: int) -> Tensor:
+    """Place of each channel of heads with so many, (heads * each,) int64."""
+    channel = torch.arange(config.heads * each, device="cpu")
     return channel % each * heads_of(config) + channel // each
 
 

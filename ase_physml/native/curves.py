@@ -71,7 +71,8 @@ def curves_of(
     by_node = step * (1.0 + distance) ** 2
     bend = step**2 * 2.0 * (1.0 + distance) ** 3
     factors = torch.cat([*phi, by_node, bend], dim=1).double()
-    place, width, both = places(config), width_of(config), 2 * config.depth
+    place = places(config, config.width // config.heads)
+    width, both = width_of(config), 2 * config.depth
     linear = model.distance_filters
     filters = put(linear.weight.to(dtype).unflatten(0, (both, -1)), place, width, 1)
     bias = put(linear.bias.to(dtype).unflatten(0, (both, -1)), place, width, 1)

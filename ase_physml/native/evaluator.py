@@ -11,7 +11,7 @@ import torch
 from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import COULOMB
 from ase_physml.native.binding import Batch, Model, shared_object
-from ase_physml.native.channels import heads_of, width_of
+from ase_physml.native.channels import directed_of, heads_of, width_of
 from ase_physml.native.curves import NODE, curves_of, nodes_of, spacing
 from ase_physml.native.weights import outputs_of, weights_of
 
@@ -70,6 +70,7 @@ def structure_of(model: PhysML, nodes: int) -> Model:
         channels=config.width,
         hidden=hidden,
         flow=flow,
+        directed=directed_of(config),
         depth=config.depth,
         heads=heads_of(config),
         species=len(config.elements) + 1,
@@ -85,7 +86,8 @@ def structure_of(model: PhysML, nodes: int) -> Model:
 def transposed_size(model: Model) -> int:
     """Numbers in the transposes that `physml_prepare` fills."""
     outputs = (2 * model.width if model.betas else 0) + model.hidden + 2 * model.flow
-    return int(model.width * (model.width * (4 * model.depth + 1) + outputs))
+    layer = 4 * model.width + 3 * model.directed
+    return int(model.width * (model.depth * layer + model.width + outputs))
 
 
 def room(shape: tuple[int, ...], dtype: str) -> Array:

@@ -7,7 +7,14 @@ from torch import Tensor, nn
 
 from ase_physml.models.physml.attention import AttentionBlock
 from ase_physml.models.physml.model import PhysML
-from ase_physml.native.channels import filled, places, put, put_first, width_of
+from ase_physml.native.channels import (
+    directed_of,
+    filled,
+    places,
+    put,
+    put_first,
+    width_of,
+)
 
 
 def weights_of(model: PhysML) -> Tensor:
@@ -35,7 +42,9 @@ def outputs_of(model: PhysML) -> tuple[int, int, int]:
 class _Weights:
     def __init__(self, model: PhysML) -> None:
         self.model = model
-        self.place, self.width = places(model.config), width_of(model.config)
+        config = self.config = model.config
+        self.place = places(config, config.width // config.heads)
+        self.width = width_of(config)
 
     def _channels(self, values: Tensor, axis: int = -1) -> Tensor:
         return put(values.double(), self.place, self.width, axis)
@@ -54,15 +63,28 @@ class _Weights:
         return [self._channels(base), self._channels(own), self._square(mix)]
 
     def blocks(self) -> list[Tensor]:
-        """Of each layer qkv, its bias, out, its bias."""
+        """Of each layer qkv, its bias, out, its bias, squares."""
         found = []
         for block in cast(list[AttentionBlock], list(self.model.blocks)):
             weight, bias = _behind_norm(block.queries_keys_values, block.norm)
             weight, bias = weight.unflatten(0, (3, -1)), bias.unflatten(0, (3, -1))
-            found += [self._channels(self._channels(weight, 1), 2)]
-            found += [self._channels(bias), self._square(block.out.weight)]
-            found += [self._channels(block.out.bias)]
+            sent, sent_bias, squares = self._directed(block)
+            found += [self._channels(self._channels(weight, 1), 2), sent]
+            found += [self._channels(bias), sent_bias, self._square(block.out.weight)]
+            found += [self._channels(block.out.bias), squares]
         return found
+
+    def _directed(self, block: AttentionBlock) -> tuple[Tensor, Tensor, Tensor]:
+        """What atoms send with directions, its bias, and features from squares."""
+        heads = block.directed
+        if heads is None:
+            empty = block.out.weight.double()[:0]
+            return empty, empty, empty
+        place, size = places(self.config, heads.channels), directed_of(self.config)
+        weight, bias = _behind_norm(heads.values, block.norm)
+        out = put(heads.out.weight.double().unflatten(1, (2, -1)), place, size, 2)
+        weight = put(self._channels(weight), place, size, 0)
+        return weight, put(bias, place, size), self._channels(out, 0)
 
     def heads(self) -> list[Tensor]:
         """All that reads the last features: first layers, biases, last layers."""

@@ -82,11 +82,22 @@ def not_for(path: Path) -> list[str]:
     Files say so in their cards; the registry says it of those that were made before
     cards had a place for it.
     """
+    return list(_entry(path).get("not_for", ()))
+
+
+def measured(path: Path) -> str:
+    """Errors of a shipped file beside those of plain models, "" where none are known.
+
+    One line for people, of test molecules that none of the models had seen.
+    """
+    return str(_entry(path).get("measured", ""))
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    """Entry of a shipped file, or of a copy of one; empty of others."""
     found = sha256(path)
-    for entry in entries().values():
-        if entry["sha256"] == found:
-            return list(entry.get("not_for", ()))
-    return []
+    ours = (entry for entry in entries().values() if entry["sha256"] == found)
+    return next(ours, {})
 
 
 def register(path: Path, summary: str) -> None:

@@ -180,6 +180,9 @@ def _regression(
     if len(names) > 1:
         report["rmse_of_targets"] = dict(zip(names, rmse.tolist(), strict=True))
         report["mae_of_targets"] = dict(zip(names, mae.tolist(), strict=True))
+        # Sum over the targets, as printed for QM8; its code has the mean over columns.
+        report["multi_mae"] = float(mae.sum())
+        report["multi_mae_in_deviations"] = float((mae / deviation).sum())
         report["rmse_in_deviations"] = float((rmse / deviation).mean())
         return report
     batches = properties.legacy_batch_rmse(answers, targets, _HAMNET_BATCH)

@@ -20,6 +20,7 @@ from ase_physml.training.compiled import CompiledEvaluator, Evaluator
 from ase_physml.training.displacement import Displaced, Noise, displace
 from ase_physml.training.distributed import Draws
 from ase_physml.training.losses import FrameLoss
+from ase_physml.training.losses.frames import Bound
 from ase_physml.training.module import Metrics, TrainingModule
 from ase_physml.training.native_evaluator import NativeEvaluator
 from ase_physml.training.physml_recipe import PhysMLRecipe
@@ -35,6 +36,8 @@ class _Answer:
         forces: Forces (M, N, 3), eV/Å; None if they are not read.
         stress: Stress (M, 3, 3), eV/Å^3; None if it is not read.
         charges: Charges (M, N), e; None if the model has none.
+        displaced: Energies of all where they were displaced to, (M,) eV; None if those
+            are among ``energies``, or not read.
     """
 
     at_rest: Tensor | None
@@ -42,6 +45,7 @@ class _Answer:
     forces: Tensor | None
     stress: Tensor | None
     charges: Tensor | None = None
+    displaced: Tensor | None = None
 
 
 class FrameContext:
@@ -72,6 +76,7 @@ class FrameContext:
         self.noise = noise
         reading = [loss for loss in losses if loss.applies(batch)]
         self._displaces = any(loss.displaces for loss in reading)
+        self._apart = any(isinstance(loss, Bound) and loss.apart for loss in reading)
         self._read = frozenset[str]().union(*(loss.reads for loss in reading))
 
     @property
@@ -93,6 +98,7 @@ class FrameContext:
             return None
         batch = self.batch
         some = math.ceil(self.recipe.displaced_share * batch.size)
+        some = batch.size if self._apart else some
         first = batch.first(batch.share.count(some))
         if not len(first.numbers):
             return None
@@ -106,17 +112,26 @@ class FrameContext:
 
     @property
     def n_displaced(self) -> int:
-        """Number of molecules that were displaced, the first ones of the batch."""
-        return 0 if self.displaced is None else len(self.displaced.shift)
+        """Number of molecules whose forces are those where they were displaced to.
+
+        They are the first ones of the batch; none if energies are taken apart.
+        """
+        if self.displaced is None or self._apart:
+            return 0
+        return len(self.displaced.shift)
 
     @property
     def at_rest(self) -> Tensor:
         """Energies where they are of the molecules that were displaced, (D,) eV."""
+        if self._apart:
+            return self._answer.energies
         return self._given(self._answer.at_rest, "energies")
 
     @property
     def displaced_energies(self) -> Tensor:
         """Energies of displaced molecules, (D,) eV."""
+        if self._apart:
+            return self._given(self._answer.displaced, "energies")
         return self._answer.energies[: self.n_displaced]
 
     @cached_property
@@ -166,8 +181,16 @@ class FrameContext:
 
     @cached_property
     def _answer(self) -> _Answer:
+        if self._apart and self.displaced is not None:
+            moved_to = self.batch.positions + self.displaced.shift
+            there = self._graph(replace(self.batch, positions=moved_to))
+            energies = self.evaluator.energies(there)
+            return replace(self._evaluated(), displaced=energies)
+        return self._evaluated()
+
+    def _evaluated(self) -> _Answer:
         batch, moved, at_rest = self.batch, self.displaced, None
-        if moved is not None:
+        if moved is not None and not self._apart:
             some = self.n_displaced
             if "energies" in self._read:
                 at_rest = self.evaluator.energies(self._graph(batch.first(some)))

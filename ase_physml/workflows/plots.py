@@ -8,9 +8,9 @@ from ase.utils.forcecurve import fit_images
 
 from ase_physml.errors import PhysMLError
 from ase_physml.jobs.disk import atomic_write
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.paths.reaction_path import ReactionPath
 from ase_physml.workflows.relax import Relaxed
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,6 +18,61 @@ Task = Generator[list[Atoms], list[Results], Outcome]
 """Generator of structures to evaluate, sent their results, that returns an outcome."""
 
 
+def turn(task: Task[Outcome], answer: list[Results] | None) -> list[Atoms]:
+    """Turn of a task: what it asks next.
+
+    Args:
+        task: Task.
+        answer: Results of what it has asked; None at its first turn.
+
+    Raises:
+        StopIteration: It has ended; ``value`` is its outcome.
+    """
+    return next(task) if answer is None else task.send(answer)
+
+
+class Counted:
+    """Counter of the structures that tasks ask for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, task: Task[Outcome]) -> Task[Outcome]:
+        """Task that does as another, and is counted."""
+        answer: list[Results] | None = None
+        while True:
+            try:
+                asked = turn(task, answer)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
+            self.count += len(asked)
+            answer = yield asked
+
+
+def side_by_side(tasks: Sequence[Task[Outcome]]) -> Task[list[Outcome]]:
+    """Task of several tasks, that asks what all of them ask."""
+    outcomes: dict[int, Outcome] = {}
+    answers: dict[int, list[Results] | None] = dict.fromkeys(range(len(tasks)))
+    while answers:
+        asked: dict[int, list[Atoms]] = {}
+        for index, answer in answers.items():
+            try:
+                asked[index] = turn(tasks[index], answer)
+            except StopIteration as end:
+                outcomes[index] = end.value
+        if not asked:
+            break
+        found = iter((yield [one for some in asked.values() for one in some]))
+        answers = {k: [next(found) for _ in some] for k, some in asked.items()}
+    return [outcomes[index] for index in range(len(tasks))]
+
+
+def evaluated(structures: list[Atoms]) -> Task[list[Results]]:
+    """Task of the results of structures."""
+    return (yield structures)
+
+
 def run_together(
     tasks: Sequence[Task[Outcome]], evaluate: BatchEvaluator
 ) -> list[Outcome | Exception]:
@@ -40,8 +95,7 @@ def run_together(
             if isinstance(answer, Exception):
                 asked[index] = task.throw(answer)
             else:
-                # The first turn has no answer, and a generator takes None there.
-                asked[index] = task.send(answer)  # type: ignore[arg-type]
+                asked[index] = turn(task, answer)
         except StopIteration as end:
             outcomes[index] = end.value
         except Exception as error:

@@ -1,16 +1,19 @@
 """The scripts that make stores of molecules, and the one that measures RDKit."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 from rdkit import Chem
 
-from ase_physml.chem.molecule_sets import random_split
+from ase_physml.chem.molecule_sets import random_split, scaffold_split
 from ase_physml.chem.molecules import MoleculeStore
 from ase_physml.chem.property_sets import PropertySet
 from ase_physml.data.index_split import Split
+from ase_physml.data.property_tables import FORMATS
 
 SMILES = ["C" * n + "O" for n in range(1, 7)] + ["C1CC1", "C1CCC1", "c1ccccc1"]
 
@@ -71,6 +74,60 @@ def test_energies_less_their_elements(
     assert np.abs(counts[trained].T @ less.targets[trained]).max() < 1e-6
 
 
+def test_geometries_by_their_numbers_in_qm9(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    geometries = make_set("named.h5", SMILES)
+    with h5py.File(geometries, "a") as file:
+        file.pop("name", None)
+        file["name"] = [f"dsgdb9nsd_{k + 5:06d}" for k in range(len(SMILES))]
+    targets = FORMATS["qm8"].targets
+    rows = [
+        # Another formula has that number, and nothing has number 99.
+        [k + 5 if smiles != "CCO" else 5, smiles, *range(k, k + 12)]
+        for k, smiles in enumerate(SMILES)
+    ]
+    rows.append([99, "CCCC", *range(12)])
+    table = tmp_path / "qm8.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["gdb9_index", "smiles", *targets], *rows])
+    options = ("--geometries", geometries, "--out", tmp_path / "out")
+    assert "2 left out" in script("properties/make_properties.py", table, *options)
+    found = PropertySet.load(tmp_path / "out" / "qm8.h5")
+    assert found.target_names == targets
+    assert len(found.smiles) == len(SMILES) - 1 and "CCO" not in found.smiles
+    assert found.store.has_positions.all()
+    ring = list(found.smiles).index("C1CC1")
+    assert found.targets[ring].tolist() == list(range(6, 18))
+    listed = (tmp_path / "out" / "qm8.h5.failures.csv").read_text()
+    assert "CCO,no such geometry" in listed and "CCCC,no such geometry" in listed
+
+
+def test_conformers_of_rdkit_in_place_of_geometries(
+    script: Callable[..., str], make_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    energies = make_set("qm.h5", SMILES, energies=True)
+    script("properties/make_properties.py", energies, "--out", tmp_path / "own")
+    own, out = tmp_path / "own" / "qm.h5", tmp_path / "rdkit.h5"
+    script("properties/make_conformers.py", own, "--out", out)
+    first, second = PropertySet.load(own), PropertySet.load(out)
+    assert random_split(first.store, 0).hash == random_split(second.store, 0).hash
+    assert (first.targets == second.targets).all()
+    assert second.store.has_positions.all()
+    for molecule in range(len(SMILES)):
+        bonds = [
+            _bond_lengths(s.store.select(np.array([molecule]))) for s in (first, second)
+        ]
+        np.testing.assert_allclose(*bonds, atol=0.1)
+
+
+def _bond_lengths(store: MoleculeStore) -> np.ndarray:
+    x = store.rows["positions"]
+    ends = x[store.rows["source"]] - x[store.rows["target"]]
+    lengths: np.ndarray = np.linalg.norm(ends, axis=1)
+    return lengths
+
+
 def composition_of(smiles: str) -> list[int]:
     """Atoms of C, O and H."""
     symbols = [a.GetSymbol() for a in Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()]
@@ -88,9 +145,11 @@ def test_plain_models(script: Callable[..., str], tmp_path: Path) -> None:
     script("properties/make_properties.py", table, *options)
     store = table.with_suffix(".h5")
     script("properties/plain_models.py", store, "--seeds", 0, 1, "--out", out)
-    found = json.loads(out.read_text())["toy_lipophilicity"]
-    drawn = [random_split(PropertySet.load(store).store, seed).hash for seed in (0, 1)]
-    assert found["splits"] == drawn
+    every = json.loads(out.read_text())["toy_lipophilicity"]
+    found = every["random"]
+    molecules = PropertySet.load(store).store
+    assert found["splits"] == [random_split(molecules, seed).hash for seed in (0, 1)]
+    assert every["scaffold"]["splits"] == [scaffold_split(molecules).hash]
     lengths = np.array([len(one) for one in smiles])
     for name in ("ECFP4, random forest", "descriptors, gradient boosting"):
         rmse = found[name]["rmse"]

@@ -22,7 +22,7 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError, WriteError
 from ase_physml.evaluation import suite
 from ase_physml.store.checkpoint import load_potentials, save_model
-from ase_physml.workflows import prediction_tables, reaction_path, relax
+from ase_physml.workflows import image_files, prediction_tables, relax
 from ase_physml.workflows.conformers import runs
 
 NAMES = ("H2O", "CH4", "NH3")
@@ -291,7 +291,7 @@ def test_relax_on_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("patched", "line"),
     [
         ((relax, "write_xyz"), RELAX),
-        ((reaction_path.TrajectoryWriter, "write"), ()),
+        ((image_files.TrajectoryWriter, "write"), ()),
         ((suite, "_append"), ("evaluate", "emt", "--suites", "structure")),
     ],
 )

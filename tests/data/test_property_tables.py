@@ -107,5 +107,5 @@ def test_missing_file_and_unknown_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "some.csv").write_text(LIPOPHILICITY)
-    with pytest.raises(DataError, match="'qm8' is not one of auto, esol"):
-        read_table(tmp_path / "some.csv", "qm8")
+    with pytest.raises(DataError, match="'qm99' is not one of auto, esol"):
+        read_table(tmp_path / "some.csv", "qm99")

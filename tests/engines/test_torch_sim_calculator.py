@@ -14,7 +14,7 @@ from ase_physml.calculators.names import name_of
 from ase_physml.engines.torch_sim import PhysMLModel
 from ase_physml.engines.torch_sim_calculator import TorchSimCalculator
 from ase_physml.errors import PotentialError
-from ase_physml.workflows.vibrations import Vibrations
+from ase_physml.workflows.vibrations.normal_modes import Vibrations
 
 
 @pytest.fixture

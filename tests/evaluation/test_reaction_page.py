@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 
 from ase_physml.evaluation.reaction_page import write_reactions
-from ase_physml.workflows.neb import Search, find_paths
-from ase_physml.workflows.reaction_path import ReactionPath
+from ase_physml.workflows.paths.neb import Search, find_paths
+from ase_physml.workflows.paths.reaction_path import ReactionPath
 
 sys.path.append(str(Path(__file__).parents[1] / "workflows"))
 from surfaces import Jump

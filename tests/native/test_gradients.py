@@ -22,6 +22,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "paper": {},
     "physical": {"pair_terms": "physical"},
     "odd width": {"width": 21, "heads": 3, "pair_terms": "physical"},
+    "angles": {"angular": 3, "heads": 1},
     "one layer": {"depth": 1, "n_basis": 20},
     "no pair terms": {"pair_energy": False},
     "no atom terms": {"atom_energy": False},

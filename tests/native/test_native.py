@@ -41,6 +41,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "alpha": {"alpha": 1.7},
     "no mam": {"mam": False},
     "many heads": {"width": 40, "heads": 20},
+    "angles": {"angular": 3},
+    "angles, odd width": {"angular": 2, "width": 21, "heads": 3},
+    "angles, many heads": {"angular": 1, "width": 40, "heads": 20},
     "charges": {"pair_terms": "physical"},
     "charges, odd width": {"pair_terms": "physical", "width": 21, "heads": 3},
     "charges, endless": {"pair_terms": "physical", "pair_cutoff": None},
@@ -145,7 +148,7 @@ def test_molecules_of_all_kinds(atoms: Atoms, terms: str) -> None:
     ],
     ids=["crystal", "small", "sheet", "wire", "graphene"],
 )
-@pytest.mark.parametrize("terms", [{}, {"pair_energy": False}], ids=str)
+@pytest.mark.parametrize("terms", [{}, {"pair_energy": False}, {"angular": 2}], ids=str)
 def test_cells(atoms: Atoms, terms: dict[str, Any]) -> None:
     assert_alike(random_model(pair_cutoff=8.0, **terms), [atoms])
 

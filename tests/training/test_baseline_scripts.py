@@ -13,6 +13,7 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
+from scipy.spatial.distance import pdist
 
 from ase_physml.calculators.names import make_calculator
 from ase_physml.chem.bonds import bonded_pairs
@@ -151,7 +152,38 @@ def test_frames_for_pupils(
         if kind == "rotated":
             # Bonds turn, none breaks; new contacts may count as bonds.
             assert len(before - bonded_pairs(atoms)) == 0
-    assert kinds == {"thermal", "pulled", "rotated", "dimer", "reaction"}
+        if kind == "pressed":
+            size = pdist(frame.positions).mean() / pdist(start.positions).mean()
+            assert 0.7 < size < 1.06
+    assert kinds == {"thermal", "pulled", "rotated", "pressed", "dimer", "reaction"}
+    few = tmp_path / "small.h5"
+    chosen = ("--kinds", "thermal", "pressed", "--heavy", 3)
+    script("delta/make_frames.py", *common[:3], "--count", 9, *chosen, "--out", few)
+    assert all((frame.numbers > 1).sum() <= 3 for frame in RaggedSet(few))
+
+
+def test_where_a_committee_disagrees_its_baseline_pushes_atoms_apart(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
+    teacher, baseline = tmp_path / "teacher.h5", tmp_path / "baseline.h5"
+    frames = [
+        Frame(
+            np.array([1, 1]), np.eye(2, 3), 1.0, np.full((2, 3), force), spread=spread
+        )
+        for force, spread in ((1.0, 0.2), (900.0, 5.0), (2.0, 5.0))
+    ]
+    by_baseline = [replace(f, forces=np.full((2, 3), k)) for k, f in enumerate(frames)]
+    strong = replace(by_baseline[2], forces=np.full((2, 3), 60.0))
+    metadata = Metadata(equilibrium=False)
+    write(teacher, frames, metadata)
+    write(baseline, [*by_baseline[:2], strong], metadata)
+    out = tmp_path / "walls.h5"
+    script("delta/walls.py", teacher, baseline, "--out", out)
+    agreed, replaced = RaggedSet(out)
+    assert agreed.energy == 1.0
+    np.testing.assert_array_equal(agreed.forces, frames[0].forces)
+    assert replaced.energy is None
+    np.testing.assert_array_equal(replaced.forces, by_baseline[1].forces)
 
 
 def test_differences_are_those_of_labels_and_correction(

@@ -87,6 +87,33 @@ def test_conn_of_all_pairs_is_the_mean_squared_distance_error() -> None:
     assert found.item() == pytest.approx(every.mean().item())
 
 
+def test_the_printed_conn_loss_is_a_norm() -> None:
+    """``|| (1/n) L^-1/2 C L^-1/2 (.) dD (.) dD ||_F`` of each molecule."""
+    graph = batch()
+    positions, losses = guess(graph), []
+    for bonds, _, x, y in by_molecule(graph, positions):
+        n = len(x)
+        near = (torch.matrix_power(bonds + torch.eye(n), 3) > 0).double()
+        scale = near.sum(1).rsqrt()
+        matrix = scale[:, None] * near * scale * squared_errors(x, y) / n
+        losses.append(matrix.norm().item())
+    found = conformation.conn_loss(graph, positions, 3, norm=True)
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_printed_weights_of_steps() -> None:
+    """``eta^(T - t) / Z``: with eight steps and 0.01 260 times what sums to one."""
+    printed = conformation.decay_weights(8, 0.625, z=0.01)
+    expected = 100.0 * 0.625 ** torch.arange(7.0, -1.0, -1.0).double()
+    torch.testing.assert_close(printed, expected)
+    assert printed.sum().item() == pytest.approx(260.5, abs=0.1)
+    graph = batch()
+    steps = torch.stack([guess(graph, seed) for seed in range(9)])
+    scaled = conformation.trajectory_loss(graph, steps)
+    found = conformation.trajectory_loss(graph, steps, z=0.01)
+    assert (found / scaled).item() == pytest.approx(printed.sum().item())
+
+
 def test_trajectories_weigh_the_last_step_most() -> None:
     graph = batch()
     steps = torch.stack([guess(graph, seed) for seed in range(4)])

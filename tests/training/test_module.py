@@ -93,6 +93,33 @@ def test_bound_compares_each_molecule_with_itself() -> None:
     torch.testing.assert_close(term.value, losses.bound_loss(*energy, margin))
 
 
+def test_the_papers_bound_moves_all_molecules_and_no_forces() -> None:
+    module, noise = training(displaced_share=0.5), Noise(3.0, 0.0)
+    weights = weighing(energy=1, zero_force=1, bound={"weight": 1, "apart": True})
+    rest = batch()
+    terms = terms_of(module, rest, weights, noise)
+    moved = context_of(module, rest, weights, noise).displaced
+    assert moved is not None and len(moved.shift) == 4
+    energies, forces = energy_and_forces(
+        module.model, AllPairs(rest.numbers, rest.positions)
+    )
+    there = AllPairs(rest.numbers, rest.positions + moved.shift)
+    bound = losses.bound_loss(energies.molecules, module.model(there).molecules, 0.0)
+    torch.testing.assert_close(terms["bound"].value, bound)
+    still = losses.zero_force_loss(forces)
+    torch.testing.assert_close(terms["zero_force"].value, still)
+    expected = losses.label_loss(energies.molecules, rest.energies.float(), None)
+    torch.testing.assert_close(terms["energy"].value, expected)
+
+
+def test_the_papers_bound_leaves_nothing_to_denoise() -> None:
+    for apart, denoise, wrong in ((True, 1.0, 1), (True, 0.0, 0), (False, 1.0, 0)):
+        bound = {"weight": 1.0, "apart": apart}
+        stage = Stage(losses=weighing(energy=1, bound=bound, denoise=denoise))
+        recipe = training(stages=(stage,)).recipe
+        assert sum("denoise reads" in one for one in recipe.mistakes()) == wrong
+
+
 def test_following_takes_displacements_downhill_in_the_model() -> None:
     module, weights = (
         training(displaced_share=1.0),

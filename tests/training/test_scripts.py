@@ -1,9 +1,11 @@
 """The scripts beside the recipes: they run, and say what they measured."""
 
+import importlib
 import importlib.util
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,12 @@ from ase_physml.data.groups import reactions
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
+from ase_physml.jobs.file_hash import sha256
+from ase_physml.models.physml.config import PhysMLConfig
+from ase_physml.store.checkpoint import load_potentials, save_model
+from ase_physml.store.registry import register
 from ase_physml.training.fit import load_recipe
+from ase_physml.training.physml_recipe import PhysMLRecipe
 from ase_physml.training.recipe import find
 
 FOLDER = Path(__file__).parents[2] / "training"
@@ -111,7 +118,32 @@ def test_every_target_of_the_makefile_runs_files_that_are_there() -> None:
     assert not [name for name in named if not (FOLDER / name).is_file()]
     # A recipe or script that no command uses would be of nobody.
     used = {FOLDER / name for name in named} | {FOLDER / "quickstart.yaml"}
+    rows = [path for path in used if path.name.endswith("_rows.json")]
+    used |= {path.parent / json.loads(path.read_text())["recipe"] for path in rows}
     assert not [path.name for path in RECIPES if path not in used]
+
+
+@pytest.mark.parametrize("protocol", ["ours", "printed"])
+def test_rows_of_the_ablation_are_recipes_without_its_parts(
+    monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER / "physml"))
+    ablation = importlib.import_module("ablation")
+    chosen = ablation.PROTOCOLS[protocol]
+    of_losses = {"Mask": "mask", "Force": "zero_force", "Bound": "bound"}
+    for row in chosen.rows:
+        parts, _ = ablation.ROWS[row]
+        changes = ablation.overrides(row, 2, chosen)
+        recipe = load_recipe(FOLDER / "physml" / chosen.recipe, changes)
+        assert isinstance(recipe, PhysMLRecipe)
+        weights = recipe.stages[chosen.stage].losses.weights
+        assert {p for p, name in of_losses.items() if name in weights} == (
+            parts & {*of_losses}
+        )
+        assert isinstance(recipe.model, PhysMLConfig)
+        assert (recipe.model.cls != "none") == ("CLS" in parts)
+        assert recipe.model.pair_energy == ("LJP" in parts)
+        assert recipe.seed == 2 and not [*recipe.mistakes()]
 
 
 @pytest.fixture
@@ -201,3 +233,21 @@ def test_scripts_import_from_their_own_folder_only() -> None:
         for name in re.findall(r"^from (\w+) import", path.read_text("utf-8"), re.M):
             if name in scripts:
                 assert scripts[name].parent == path.parent, f"{path}: {name}"
+
+
+def test_distances_are_noted_on_a_card(
+    script: Callable[..., str], tiny_potential: Path, tmp_path: Path
+) -> None:
+    members, card = load_potentials(tiny_potential)
+    notes = {"recipe": {"sources": [{"path": SET.name, "split": None}]}}
+    path = tmp_path / "tiny.pt"
+    save_model(path, members, replace(card, shortest={}, training=notes))
+    register(path, "as it was")
+    with pytest.raises(AssertionError, match="not on other"):
+        script("note_distances.py", path, "other.h5")
+    script("note_distances.py", path, f"{SET}:{SPLIT}")
+    noted = load_potentials(path)[1].shortest
+    assert 1.0 < noted["H-C"] < 1.15
+    assert 0.6 < noted["H-H"] < 2.0
+    entry = yaml.safe_load((tmp_path / "registry.yaml").read_text())["potentials"]
+    assert entry["tiny.pt"] == {"sha256": sha256(path), "summary": "as it was"}

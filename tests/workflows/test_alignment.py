@@ -16,7 +16,7 @@ from ase_physml.workflows.alignment import (
     rmsd,
     superpose,
 )
-from ase_physml.workflows.interpolation import check_path
+from ase_physml.workflows.paths.interpolation import check_path
 
 TURN = Rotation.from_rotvec([0.4, -1.9, 0.7])
 CHIRAL = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1.5, 0], [0, 0, 2], [-1, -1, 0.5]])

@@ -16,7 +16,7 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.index_split import Split
 from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
-from ase_physml.workflows.pathway_ends import grow, meet
+from ase_physml.workflows.pathways.ends import grow, meet
 
 FOLDER = Path(__file__).parents[2] / "training"
 # Its hydrogens, which have no numbers, come last: one goes from carbon to oxygen.

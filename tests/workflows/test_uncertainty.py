@@ -17,7 +17,7 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import DataError, PotentialError
 from ase_physml.store.checkpoint import load_potential, load_potentials
-from ase_physml.workflows.neb import Search, find_paths
+from ase_physml.workflows.paths.neb import Search, find_paths
 from ase_physml.workflows.relax import Relaxed
 from ase_physml.workflows.uncertainty import (
     Doubt,

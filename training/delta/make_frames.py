@@ -8,11 +8,12 @@
         --precision f4
 
 Made of the molecules of one part of a split, each kind in its share: thermal motion in
-the modes of a generic force field at 300 to 1,500 K; pulled bonds; rotated groups; two
-molecules 2 to 10 Å apart; and, with a set of reactions, structures between their ends
-(IDPP) and around their saddles. Names say which. ``smiles`` is that of the molecule, or
-its name, so that a split by it keeps its frames together. Labels of a committee come
-with its spread: large ones mark frames that it does not know.
+the modes of a generic force field at 300 to 1,500 K; pulled bonds; rotated groups;
+pressed as a whole; two molecules 2 to 10 Å apart; and, with a set of reactions,
+structures between their ends (IDPP) and around their saddles. Names say which.
+``smiles`` is that of the molecule, or its name, so that a split by it keeps its frames
+together. Labels of a committee come with its spread: large ones mark frames that it
+does not know.
 """
 
 import argparse
@@ -49,6 +50,8 @@ Move = Callable[[Atoms, Random], Atoms | None]
 
 TEMPERATURES = (300.0, 1500.0)  # K
 PULLED = (0.1, 1.5)  # Å
+PRESSED = (0.75, 1.02)  # of all distances
+SHAKEN = 0.15  # Å at most, on top of it
 APART = (2.0, 10.0)  # Å between the nearest atoms of two molecules
 JITTER = 0.03  # Å, on top of what moves a group as a whole
 CLOSEST = 0.65  # of the sum of covalent radii: what is nearer is left out
@@ -98,6 +101,14 @@ def rotated(atoms: Atoms, random: Random) -> Atoms | None:
     turn = Rotation.from_rotvec(axis)
     moved.positions[side] = centre + turn.apply(atoms.positions[side] - centre)
     return jittered(moved, random)
+
+
+def pressed(atoms: Atoms, random: Random) -> Atoms:
+    """Structure with all distances shorter, and noise: what nobody may fall into."""
+    moved: Atoms = atoms.copy()
+    moved.positions *= random.uniform(*PRESSED)
+    moved.positions += random.uniform(0.0, SHAKEN) * random.normal(size=(len(atoms), 3))
+    return moved
 
 
 def severed(
@@ -171,8 +182,19 @@ def along(reaction: Reaction, random: Random) -> Atoms | None:
     return jittered(images[random.integers(1, 5)], random)
 
 
-MOVES: dict[str, Move] = {"thermal": thermal, "pulled": pulled, "rotated": rotated}
-SHARES = {"thermal": 0.40, "pulled": 0.15, "rotated": 0.15, "dimer": 0.15}
+MOVES: dict[str, Move] = {
+    "thermal": thermal,
+    "pulled": pulled,
+    "rotated": rotated,
+    "pressed": pressed,
+}
+SHARES = {
+    "thermal": 0.40,
+    "pulled": 0.15,
+    "rotated": 0.15,
+    "pressed": 0.10,
+    "dimer": 0.15,
+}
 REACTIONS = 0.15
 
 
@@ -222,6 +244,12 @@ def sound(atoms: Atoms) -> bool:
     )
 
 
+def heavy_atoms(data: RaggedSet) -> np.ndarray:
+    """Atoms other than hydrogen in each frame."""
+    heavy = (data.column("atomic_numbers") > 1).astype(int)
+    return np.add.reduceat(heavy, data.offsets[:-1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("minima", type=Path)
@@ -233,12 +261,17 @@ def main() -> None:
     parser.add_argument(
         "--temperatures", nargs=2, type=float, default=TEMPERATURES, metavar="K"
     )
+    parser.add_argument(
+        "--heavy", type=int, default=None, help="of molecules with so many, or fewer"
+    )
     parser.add_argument("--count", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     data = RaggedSet(options.minima)
     part = getattr(Split.load(options.split), options.part)
+    if options.heavy is not None:
+        part = part[heavy_atoms(data)[part] <= options.heavy]
     paths: list[Reaction] = []
     if options.reactions is not None:
         chosen = set(

@@ -2,20 +2,25 @@
 
     cd FOLDER_OF_THE_DATA
     python REPO/training/physml/ablation.py --out runs/ablation
+    python REPO/training/physml/ablation.py --protocol printed --seeds 0 1 2 \
+        --out runs/ablation_printed
 
-Twelve runs of `ablation.yaml` with the same seed, data and steps, ten with parts of the
+Twelve runs of `ablation.yaml` with the same data and steps, ten with parts of the
 model or losses switched off, two with the denoising that `qm9_first.yaml`
-adds; on the molecules of seven heavy atoms and fewer, which few steps can teach. Every
-run resumes where it was, rows that are measured are left alone: start it again after a
-kill. Writes
-``ROW.json`` and ``ablation.md``.
+adds; on the molecules of seven heavy atoms and fewer, which few steps can teach.
+``--protocol printed`` is of `ablation_printed.yaml`, the paper's ten rows by the
+paper's objective. Every run resumes where it was, rows that are measured are left
+alone: start it again after a kill. Writes ``ROW.json`` (``ROW_SEED.json`` of seeds but
+0) and ``ablation.md``.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
 import numpy as np
 
@@ -52,19 +57,44 @@ DENOISING = (
 WITHOUT = {
     "CLS": ("model.cls=none", "model.cls_energy=false"),
     "LJP": ("model.pair_energy=false",),
-    "Mask": ("stages.1.losses.mask=0",),
-    "Force": ("stages.1.losses.zero_force=0",),
-    "Bound": ("stages.1.losses.bound=0",),
+    "Mask": ("stages.{}.losses.mask=0",),
+    "Force": ("stages.{}.losses.zero_force=0",),
+    "Bound": ("stages.{}.losses.bound=0",),
 }
 
 
-def overrides(row: str) -> list[str]:
+@dataclass(frozen=True)
+class Protocol:
+    """Recipe of the full model, and its stage that has all losses."""
+
+    recipe: str
+    stage: int
+    rows: tuple[str, ...]
+
+
+PROTOCOLS = {
+    "ours": Protocol("ablation.yaml", 1, tuple(ROWS)),
+    "printed": Protocol("ablation_printed.yaml", 0, tuple(ROWS)[:10]),
+}
+
+
+def overrides(row: str, seed: int, protocol: Protocol) -> list[str]:
     """Overrides of the recipe for a row."""
     parts, _ = ROWS[row]
-    switched = [text for part in PARTS if part not in parts for text in WITHOUT[part]]
+    switched = [
+        text.format(protocol.stage)
+        for part in PARTS
+        if part not in parts
+        for text in WITHOUT[part]
+    ]
     if "Denoising" in parts:
         switched += DENOISING
-    return [f"name=row{row}", *switched]
+    return [f"name={label(row, seed)}", f"seed={seed}", *switched]
+
+
+def label(row: str, seed: int) -> str:
+    """Name of a run."""
+    return f"row{row}_{seed}" if seed else f"row{row}"
 
 
 def subset(data: Path, heavy: int, out: Path) -> None:
@@ -80,16 +110,17 @@ def subset(data: Path, heavy: int, out: Path) -> None:
     Split(*(np.flatnonzero(np.isin(small, p)) for p in parts)).save(out / "split.json")
 
 
-def train(row: str, out: Path, extra: list[str]) -> Path:
+def train(row: str, seed: int, protocol: Protocol, out: Path, extra: list[str]) -> Path:
     """Train a row, or go on with it."""
-    folder = out / f"row{row}"
+    folder = out / label(row, seed)
     command = [sys.executable, "-m", "ase_physml.cli", "train"]
-    command += [str(HERE / "ablation.yaml")]
+    command += [str(HERE / protocol.recipe)]
     command += [f"sources.0.path={out.resolve() / 'subset.h5'}"]
     command += [f"sources.0.split={out.resolve() / 'split.json'}"]
-    command += [*overrides(row), *extra, "--out", str(folder), "--resume", "last"]
+    command += [*overrides(row, seed, protocol), *extra]
+    command += ["--out", str(folder), "--resume", "last"]
     subprocess.run(command, check=True)
-    return folder / f"row{row}.pt"
+    return folder / f"{label(row, seed)}.pt"
 
 
 def measure(potential: Path, molecules: int, out: Path, result: Path) -> None:
@@ -100,31 +131,39 @@ def measure(potential: Path, molecules: int, out: Path, result: Path) -> None:
     subprocess.run(list(map(str, command)), check=True)
 
 
-def table(out: Path) -> str:
-    """Table of the rows that are measured, beside the paper's."""
+def table(out: Path, seeds: list[int]) -> str:
+    """Table of the rows that are measured, means over seeds, beside the paper's."""
     lines = [
         "| row | parts | MAE_E (meV) | MAE_F (eV/Å) | ΔP (Å) | paper |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row, (parts, paper) in ROWS.items():
-        path = out / f"row{row}.json"
-        if not path.exists():
+        paths = [out / f"{label(row, seed)}.json" for seed in seeds]
+        every = [json.loads(path.read_text()) for path in paths if path.exists()]
+        if not every:
             continue
-        found = json.loads(path.read_text())
         named = ", ".join(p for p in (*PARTS, "Denoising") if p in parts) or "base"
-        moved = found["recovery_from_0.1_A"]["mean_A"]
+        moved = [found["recovery_from_0.1_A"]["mean_A"] for found in every]
+        energy = [found["mae_energy_meV"] for found in every]
+        force = [found["mae_force_eV_per_A"] for found in every]
         lines.append(
-            f"| {row} | {named} | {found['mae_energy_meV']:.0f} | "
-            f"{found['mae_force_eV_per_A']:.3f} | {moved:.3f} | "
-            f"{' / '.join(map(str, paper))} |"
+            f"| {row} | {named} | {_mean(energy, 0)} | {_mean(force, 3)} | "
+            f"{_mean(moved, 3)} | {' / '.join(map(str, paper))} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _mean(values: list[float], digits: int) -> str:
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="ours")
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--data", type=Path, default="qm9_energies.h5")
     parser.add_argument("--heavy", type=int, default=7, help="atoms at most")
     parser.add_argument("--molecules", type=int, default=64)
@@ -132,13 +171,16 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     subset(options.data, options.heavy, options.out)
-    for row in options.rows:
-        result = options.out / f"row{row}.json"
-        if not result.exists():
-            potential = train(row, options.out, options.set)
-            measure(potential, options.molecules, options.out, result)
-        (options.out / "ablation.md").write_text(table(options.out))
-    print(table(options.out))
+    protocol = PROTOCOLS[options.protocol]
+    for seed in options.seeds:
+        for row in options.rows or protocol.rows:
+            result = options.out / f"{label(row, seed)}.json"
+            if not result.exists():
+                potential = train(row, seed, protocol, options.out, options.set)
+                measure(potential, options.molecules, options.out, result)
+            text = table(options.out, options.seeds)
+            (options.out / "ablation.md").write_text(text)
+    print(table(options.out, options.seeds))
 
 
 if __name__ == "__main__":

@@ -39,9 +39,13 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.index_split import Split
 from ase_physml.workflows.alignment import rmsd
 from ase_physml.workflows.conformers.embedding import ConformerSettings
-from ase_physml.workflows.neb import Search
-from ase_physml.workflows.pathway import Pathway, PathwaySettings, find_pathways
-from ase_physml.workflows.pathway_ends import align_mapped
+from ase_physml.workflows.paths.neb import Search
+from ase_physml.workflows.pathways.ends import align_mapped
+from ase_physml.workflows.pathways.pathway import (
+    Pathway,
+    PathwaySettings,
+    find_pathways,
+)
 
 NEAR = 0.5  # Å
 

@@ -31,9 +31,9 @@ from ase_physml.data.frame import Frame
 from ase_physml.data.groups import Reaction, reactions
 from ase_physml.data.index_split import Split
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.neb import Search, find_paths
+from ase_physml.workflows.paths.neb import Search, find_paths
+from ase_physml.workflows.paths.reaction_path import ReactionPath
 from ase_physml.workflows.plots import new_figure, save_figure
-from ase_physml.workflows.reaction_path import ReactionPath
 from ase_physml.workflows.uncertainty import Spread, measure_spread
 
 Array = npt.NDArray[np.float64]

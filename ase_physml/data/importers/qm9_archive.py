@@ -2,7 +2,8 @@
 
 Each member holds: number of atoms; identifier and 15 properties; atoms with Mulliken
 charges; frequencies; SMILES of GDB and of the relaxed geometry; InChI. Energies are in
-Hartree, and numbers may be written as ``1.0*^-5``.
+Hartree, and numbers may be written as ``1.0*^-5``. A set of frames has place for one
+energy; `properties` has the twelve that models of properties are compared by.
 """
 
 import re
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers
-from ase.units import Hartree
+from ase.units import Bohr, Debye, Hartree, kcal, mol
 
-from ase_physml.data.frame import Frame
+from ase_physml.data.frame import Array, Frame
 from ase_physml.data.importers.importer import Importer, Notes, Options
 from ase_physml.data.metadata import Metadata
 from ase_physml.errors import DataError
@@ -25,6 +26,16 @@ _KINDS = {
 }
 # Columns after "gdb N": A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv.
 _ZPVE, _U0, _PROPERTIES = 9, 10, 15
+_CV = kcal / mol / 1000  # cal/(mol K)
+_TARGETS = {
+    "mu (e Å)": Debye, "alpha (Å^3)": Bohr**3, "homo (eV)": Hartree,
+    "lumo (eV)": Hartree, "gap (eV)": Hartree, "r2 (Å^2)": Bohr**2,
+    "zpve (eV)": Hartree, "u0 (eV)": Hartree, "u298 (eV)": Hartree,
+    "h298 (eV)": Hartree, "g298 (eV)": Hartree, "cv (eV/K)": _CV,
+}  # fmt: skip
+TARGETS = tuple(_TARGETS)
+"""Names and units of the properties of a molecule."""
+
 # Followed by a SMILES or nothing, not by a word: no SMILES is four lower-case letters.
 _LISTED = re.compile(r"\s*(?:dsgdb9nsd_)?(\d+)(?!\S)(?!\s+[a-z]{4,}(?![^\s,.]))")
 _MEMBER = re.compile(r"dsgdb9nsd_(\d+)\.xyz$")
@@ -53,24 +64,47 @@ class QM9Archive(Importer):
         """Stream the members without unpacking them to disk."""
         electronic = _energy(options) == "U0-ZPVE"
         excluded = read_excluded(options.exclude) if options.exclude else frozenset()
-        found = False
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                match = _MEMBER.search(member.name)
-                content = archive.extractfile(member) if match else None
-                if match is None or content is None:
-                    continue
-                found = True
-                if int(match[1]) in excluded:
-                    notes.left_out[f"listed in {options.exclude}"] += 1
-                    continue
-                name = member.name.rpartition("/")[2].removesuffix(".xyz")
-                yield parse(content.read().decode(), name, electronic)
-        if not found:
-            raise DataError(
-                f"{path}: no member is named dsgdb9nsd_NNNNNN.xyz; this is not the "
-                "raw QM9 archive (dsgdb9nsd.xyz.tar.bz2)"
-            )
+        for number, name, text in _members(path):
+            if number in excluded:
+                notes.left_out[f"listed in {options.exclude}"] += 1
+            else:
+                yield parse(text, name, electronic)
+
+
+def read_properties(path: Path) -> Iterator[tuple[Frame, Array]]:
+    """Frames of an archive, each with its `properties`; errors as of `parse`."""
+    for _, name, text in _members(path):
+        yield parse(text, name, electronic=True), properties(text)
+
+
+def _members(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, name and content of each molecule.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = False
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            match = _MEMBER.search(member.name)
+            content = archive.extractfile(member) if match else None
+            if match is None or content is None:
+                continue
+            found = True
+            name = member.name.rpartition("/")[2].removesuffix(".xyz")
+            yield int(match[1]), name, content.read().decode()
+    if not found:
+        raise DataError(
+            f"{path}: no member is named dsgdb9nsd_NNNNNN.xyz; this is not the "
+            "raw QM9 archive (dsgdb9nsd.xyz.tar.bz2)"
+        )
+
+
+def properties(text: str) -> Array:
+    """Properties `TARGETS` of a member that `parse` accepts, float64 (12,)."""
+    values = text.splitlines()[1].replace("*^", "e").split()[-len(TARGETS) :]
+    scaled: Array = np.array(values, dtype=np.float64) * [*_TARGETS.values()]
+    return scaled
 
 
 def parse(text: str, name: str, electronic: bool) -> Frame:

@@ -8,7 +8,7 @@ from ase.build import molecule
 
 from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
-from ase_physml.workflows.vibrations import vibrations_many
+from ase_physml.workflows.vibrations.normal_modes import vibrations_many
 
 # Harmonic wave numbers, cm-1, rounded, from analyses of measured spectra; others differ
 # by some cm-1. H2O: Benedict, Gailar, Plyler, J. Chem. Phys. 24, 1139 (1956); NH3:

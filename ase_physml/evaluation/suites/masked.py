@@ -36,7 +36,7 @@ def slide(
 ) -> dict[int, np.ndarray]:
     """Likelihood of each element at a hidden atom that slides along an axis.
 
-    Sec 4.4 of the PhysML paper. Elements the potential was not trained on have none.
+    Fig 5 of the PhysML paper. Elements the potential was not trained on have none.
 
     Args:
         calculator: Calculator of PhysML.

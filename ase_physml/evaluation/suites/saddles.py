@@ -11,7 +11,7 @@ from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.evaluation.suites.barriers import chosen, labels_of
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.saddles import Guess, find_saddles
+from ase_physml.workflows.saddles.search import Guess, find_saddles
 
 DISPLACED = 0.05  # Å, deviation of a Gaussian
 FMAX, STEPS = 0.02, 1000  # of the ends

@@ -9,6 +9,7 @@ from ase_physml.models.bonded_model import BondedConfig
 from ase_physml.typed import Range
 
 Conformation = Literal["engine", "given", "none"]
+Places = Literal["coordinates", "mlp"]
 
 # What the weights of an engine mean depends on these.
 ENGINE_FIELDS = (
@@ -19,7 +20,9 @@ ENGINE_FIELDS = (
 
 @dataclass(frozen=True)
 class HamNetConfig(BondedConfig):
-    """Every row of the paper's ablations is a switch (Tables 1 and 2).
+    """Every row of the paper's ablations is a switch, here or among the losses.
+
+    Defaults are the paper's but for ``own_scores``, ``fingerprint`` and ``places``.
 
     Attributes:
         atom_features: Width of the atom features, 39 or 34.
@@ -38,9 +41,11 @@ class HamNetConfig(BondedConfig):
         width: Atom and bond width of the fingerprint generator.
         layers: Message-passing layers L.
         readouts: Iterations M of the readout, which share their weights.
+        own_scores: Each of them has a W_s of its own for its scores (paper); else they
+            share that too (published code).
         pooling: Start of the readout, the "mean" over the atoms (paper), or
             their "sum": a mean cannot count, and attention is one.
-        fingerprint: Width of the molecular fingerprint.
+        fingerprint: Width of the molecular fingerprint, 200 in the paper.
         targets: Properties of a molecule; 0 for conformations alone.
         head: "regression", "classification" (each target present or not) or
             "multiclass".
@@ -48,6 +53,7 @@ class HamNetConfig(BondedConfig):
         dropout: Between the layers of the generator; the engine has none.
         conformation: Geometry that the fingerprint sees: the "engine"'s positions and
             momenta, the molecule's "given" positions, or "none".
+        places: Given positions as "coordinates", or through an "mlp" (paper).
         frozen_engine: Second stage of training: the engine stays as it is.
     """
 
@@ -66,12 +72,18 @@ class HamNetConfig(BondedConfig):
     width: Width = 200
     layers: Layers = 2
     readouts: Layers = 2
+    own_scores: bool = False
     fingerprint: Width = 256
     conformation: Conformation = "engine"
+    places: Places = "coordinates"
     frozen_engine: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.places == "mlp" and self.conformation != "given":
+            raise PotentialError(
+                "places='mlp' is of positions that are given: set conformation='given'"
+            )
         if self.bidirectional and not self.lstm:
             raise PotentialError("bidirectional=True needs an LSTM: set lstm=True")
 

@@ -1,4 +1,4 @@
-"""First positions and momenta: graph convolutions, then an LSTM (HamNet Sec 3.1).
+"""First positions and momenta: graph convolutions, then an LSTM (HamNet).
 
 The LSTM reads the atoms of each molecule in the order of the graph, which is the
 canonical one: it is what tells equivalent atoms apart. One that reads forward only

@@ -1,4 +1,4 @@
-"""The Hamiltonian engine: a molecular graph rolls into a conformation (HamNet Sec 3.1).
+"""The Hamiltonian engine: a molecular graph rolls into a conformation (HamNet).
 
 The learned space has d_f dimensions and no preferred frame. Conformations come out
 with arbitrary orientation and, as far as losses of distances taught it, arbitrary

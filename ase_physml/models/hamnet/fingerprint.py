@@ -1,4 +1,4 @@
-"""The fingerprint generator: messages that know where atoms are (HamNet Sec 3.2).
+"""The fingerprint generator: messages that know where atoms are (HamNet).
 
 Atoms enter with a place x_i, the engine's ``q_i (+) p_i`` or given coordinates, and
 bonds see differences of places. A linear layer of ``[h_i; x_i - x_j; h_j]`` is a sum
@@ -50,19 +50,21 @@ class MessageLayer(nn.Module):
 
 
 class Readout(nn.Module):
-    """Fingerprint of a molecule: attention over its atoms, repeated by shared weights.
+    """Fingerprint of a molecule: attention over its atoms, repeated.
 
     ``g = mean_i LeakyReLU(W h_i)``, or the sum; then M times, with alpha_i the softmax
     over the atoms of ``LeakyReLU(w [g; x_i; h_i])``,
-    ``g' = ReLU(GRU(ELU(sum_i alpha_i W [h_i; x_i]), g))``.
+    ``g' = ReLU(GRU(ELU(sum_i alpha_i W [h_i; x_i]), g))``. Iterations share all weights
+    but, if the configuration says so, w.
     """
 
     def __init__(self, config: HamNetConfig, place_width: int) -> None:
         super().__init__()
         atom, width = config.width + place_width, config.fingerprint
         self.start = nn.Linear(config.width, width)
-        self.score_molecule = nn.Linear(width, 1, bias=False)
-        self.score_atom = nn.Linear(atom, 1)
+        scores = config.readouts if config.own_scores else 1
+        self.score_molecule = nn.Linear(width, scores, bias=False)
+        self.score_atom = nn.Linear(atom, scores)
         self.value = nn.Linear(atom, width)
         self.update = nn.GRUCell(width, width)
         self.iterations = config.readouts
@@ -74,8 +76,10 @@ class Readout(nn.Module):
         atoms = torch.cat([h, x], -1)
         score, value = self.score_atom(atoms), self.value(atoms)
         g = pool_atoms(leaky_relu(self.start(h)), graph, self.pooling)
-        for _ in range(self.iterations):
-            scores = leaky_relu(self.score_molecule(g)[molecule] + score)
+        for k in range(self.iterations):
+            asked = self.score_molecule(g)[molecule] + score
+            own = k % asked.shape[1]
+            scores = leaky_relu(asked[:, own : own + 1])
             alpha = segment_softmax(scores, molecule, n)
             context = elu(segment_sum(alpha * value, molecule, n))
             g = relu(self.update(context, g))

@@ -8,7 +8,7 @@ fingerprint generator learns properties from where it leaves the atoms.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
@@ -40,13 +40,22 @@ class HamNet(BondedModel):
     """Engine, fingerprint generator and a linear head.
 
     With ``conformation="given"`` the generator sees raw coordinates, as in the paper's
-    row "real conformation": predictions then depend on how the molecules are turned.
+    row "real conformation", which maps them by an MLP: predictions then depend on how
+    the molecules are turned.
     """
 
     def __init__(self, config: HamNetConfig) -> None:
         super().__init__()
         self.config = config
         widths = {"engine": 2 * config.state_width, "given": 3, "none": 1}
+        self.places = None
+        if config.places == "mlp":
+            widths["given"] = 2 * config.state_width
+            self.places = nn.Sequential(
+                nn.Linear(3, config.width),
+                nn.LeakyReLU(),
+                nn.Linear(config.width, widths["given"]),
+            )
         with_engine = config.conformation == "engine"
         self.engine = HamNetEngine(config) if with_engine else None
         self.generator = FingerprintGenerator(config, widths[config.conformation])
@@ -90,7 +99,10 @@ class HamNet(BondedModel):
                     "this HamNet reads given conformations and the molecules have "
                     "none: give positions"
                 )
-            return graph.positions, centred(graph, graph.positions)
+            places = centred(graph, graph.positions)
+            return graph.positions, places if self.places is None else self.places(
+                places
+            )
         learning = torch.is_grad_enabled() and not self.config.frozen_engine
         with torch.set_grad_enabled(learning):
             found = self.engine(graph)

@@ -1,6 +1,6 @@
 """ChemNet: messages from triplets of atoms with their distances and angles.
 
-PhysChem Sec 3.3: ``t_ijk = FC(v_i, v_j, v_k, l_ij, l_ik, alpha_jik)`` for neighbours j
+In PhysChem ``t_ijk = FC(v_i, v_j, v_k, l_ij, l_ik, alpha_jik)`` for neighbours j
 and k of i, the maximum over k for each bond ij, attention over the bonds of an atom,
 GRUs for the states of atoms and bonds.
 """
@@ -49,7 +49,7 @@ class ChemNet(nn.Module):
             graph: Edges and triplets.
             v: Atom states, (N, atom_width).
             e: States of the edges, equal in both directions, (E, bond_width).
-            q: Coordinates, (N, s).
+            q: Positions, (N, 3).
 
         Returns:
             New atom states, and the features of the bond lengths (E, LENGTHS).

@@ -14,6 +14,7 @@ Variant = Literal[
 Forces = Literal["paper", "bounded", "equivariant", "springs"]
 Integrator = Literal["euler", "symplectic"]
 Receiver = Literal["centre", "outer"]
+Decoder = Literal["linear", "mlp"]
 Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 
 
@@ -21,21 +22,27 @@ Blocks = Annotated[int, Range(at_least=1, at_most=256)]
 class PhysChemConfig(BondedConfig):
     """Architecture of a PhysChem model.
 
-    Where the equations of paper and published code differ, the default is the paper's.
-    Widths and depths are no paper's: they are what trains on a CPU.
+    Where the equations of paper and published code differ, the default is the paper's,
+    but for ``bond_states``. Widths and depths are no paper's: they are what trains on a
+    CPU.
 
     Attributes:
         variant: "physchem" learns conformations and properties together. "physnet"
             passes no messages: conformations alone. "chemnet" sees no geometry (q = 0),
             "chemnet_conformer" the positions of the graph, "chemnet_multitask" decodes
-            positions from the atom states by an MLP.
+            positions from the atom states by ``decoder``.
+        bond_states: Bonds have states e from their features; without, e = 0, as the
+            paper has it for "physnet" alone (s.a.).
+        decoder: Map from atom states to positions of "chemnet_multitask": "linear"
+            (paper), or an "mlp" of one hidden layer.
         atom_features: Features of an atom, 39 (paper) or 34 (published code).
         bond_features: Features of a bond.
         atom_width: Width of atom states v.
         bond_width: Width of bond states e.
         molecule_width: Width of the fingerprint of a molecule.
         space: Generalised coordinates q of an atom, d_f; other than three they are
-            decoded to positions by a matrix.
+            decoded to positions by a matrix, and ChemNet reads lengths and angles of
+            these.
         blocks: Blocks of dynamics and message passing, L.
         steps: Euler steps in each block, S.
         time_step: tau.
@@ -64,6 +71,8 @@ class PhysChemConfig(BondedConfig):
     model_name = "PhysChem"
 
     variant: Variant = "physchem"
+    bond_states: bool = True
+    decoder: Decoder = "linear"
     bond_features: Width = 10
     atom_width: Width = 128
     bond_width: Width = 64
@@ -91,6 +100,11 @@ class PhysChemConfig(BondedConfig):
             raise PotentialError(
                 "variant='physnet' predicts conformations alone: set targets=0, or "
                 "variant='physchem'"
+            )
+        if self.passes_messages and not self.bond_states:
+            raise PotentialError(
+                "bond_states=False is for variant='physnet': without them ChemNet "
+                "would not know one bond from another"
             )
         if self.variant in ("chemnet", "chemnet_conformer") and not self.targets:
             raise PotentialError(

@@ -67,11 +67,7 @@ class PhysChem(BondedModel):
             if c.space != 3:
                 self.decoder = nn.Linear(c.space, 3, bias=False)
         if c.variant == "chemnet_multitask":
-            self.coordinates = nn.Sequential(
-                nn.Linear(c.atom_width, c.atom_width),
-                nn.SiLU(),
-                nn.Linear(c.atom_width, 3),
-            )
+            self.coordinates = _coordinates(c)
         self.physnets = nn.ModuleList(_physnet(c) for _ in range(n_own * c.moves))
         self.chemnets = nn.ModuleList(
             ChemNet(c.atom_width, c.bond_width, c.receiver, c.dropout)
@@ -100,6 +96,8 @@ class PhysChem(BondedModel):
         """
         self._check(graph)
         v, e = self.first_states(graph)
+        if not self.config.bond_states:
+            e = torch.zeros_like(e)
         q, p = self._start(graph, v)
         path, motion = [q], None
         for block in range(self.config.blocks):
@@ -125,7 +123,8 @@ class PhysChem(BondedModel):
         self, block: int, graph: BondedGraph, v: Tensor, e: Tensor, q: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Atom and bond states after a block that starts from positions q."""
-        v, lengths = self.chemnets[block % len(self.chemnets)](graph, v, e, q)
+        x = q if self.decoder is None else self.decoder(q)
+        v, lengths = self.chemnets[block % len(self.chemnets)](graph, v, e, x)
         if block == self.config.blocks - 1:
             return v, e
         update = self.bond_updates[block % len(self.bond_updates)]
@@ -179,6 +178,14 @@ class PhysChem(BondedModel):
             forces=None if motion is None else motion.forces,
             distances=None if motion is None else motion.distances,
         )
+
+
+def _coordinates(c: PhysChemConfig) -> nn.Module:
+    """Map from atom states to positions, (N, atom_width) to (N, 3)."""
+    if c.decoder == "linear":
+        return nn.Linear(c.atom_width, 3)
+    hidden = nn.Linear(c.atom_width, c.atom_width), nn.SiLU()
+    return nn.Sequential(*hidden, nn.Linear(c.atom_width, 3))
 
 
 def _physnet(c: PhysChemConfig) -> PhysNet:

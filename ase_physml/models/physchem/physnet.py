@@ -1,6 +1,6 @@
 """PhysNet: learned forces move the atoms, a few Euler steps at a time.
 
-PhysChem Sec 3.2: ``q <- q + tau p / m``, ``p <- p + tau f`` (Eq 9), where positional
+In PhysChem ``q <- q + tau p / m``, ``p <- p + tau f`` (Eq 9), where positional
 forces act between all atoms of a molecule and torsion forces along its bonds.
 """
 

@@ -5,7 +5,6 @@
 
 namespace PHYSML_KIND {
 
-constexpr double PI = 3.14159265358979323846;
 constexpr double CHARGE_WIDTH = 0.6;  // in covalent radii
 constexpr double FAR = 6.0;           // erf is 1 from there on
 

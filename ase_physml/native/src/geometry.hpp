@@ -6,6 +6,7 @@
 
 namespace PHYSML_KIND {
 
+constexpr double PI = 3.14159265358979323846;
 constexpr double TINY = 1e-16;  // as in graph/interface.py
 constexpr int NODE = 3;         // rows of a curve's node: value, slope, curvature
 
@@ -24,6 +25,7 @@ struct Edges {
     int64_t near, count;
     int32_t* pair;                        // that a near pair is, (K)
     int32_t *receiver, *sender, *of_near; // (E); K for edges of atoms to themselves
+    T* sign;                              // 1 for the first atom of a pair, else -1, (E)
     int32_t* node;                        // of the curves before the distance, (K + 1)
     T *value, *slope;                     // factors of six rows from there, (K + 1, 6)
 };
@@ -108,6 +110,7 @@ Edges<T> connect(const Model& model, const Batch& batch, const Pairs& pairs) {
     e.receiver = take<int32_t>(e.count);
     e.sender = take<int32_t>(e.count);
     e.of_near = take<int32_t>(e.count);
+    e.sign = take<T>(e.count);
     const int64_t bins = model.species * model.nodes + 1;
     int32_t* first = take<int32_t>(bins);
     memset(first, 0, bins * sizeof(int32_t));
@@ -124,17 +127,19 @@ Edges<T> connect(const Model& model, const Batch& batch, const Pairs& pairs) {
         n++;
     }
     for (int64_t b = 1; b < bins; b++) first[b] += first[b - 1];
-    auto add = [&](int64_t place, int32_t i, int32_t j, int64_t n) {
+    auto add = [&](int64_t place, int32_t i, int32_t j, int64_t n, int sign) {
         e.receiver[place] = i;
+        e.sign[place] = T(sign);
         e.sender[place] = j;
         e.of_near[place] = static_cast<int32_t>(n);
     };
     for (int64_t n = 0; n < e.near; n++) {
         const int32_t i = pairs.first[e.pair[n]], j = pairs.second[e.pair[n]];
-        add(first[bin(i, n)]++, i, j, n);
-        add(first[bin(j, n)]++, j, i, n);
+        add(first[bin(i, n)]++, i, j, n, 1);
+        add(first[bin(j, n)]++, j, i, n, -1);
     }
-    for (int32_t i = 0; i < batch.atoms; i++) add(2 * e.near + i, i, i, e.near);
+    for (int32_t i = 0; i < batch.atoms; i++)
+        add(2 * e.near + i, i, i, e.near, 0);
     interpolate(0.0, model.step, model.nodes, e.node[e.near], e.value + 6 * e.near,
                 e.slope + 6 * e.near);
     for (int k = 0; k < 6; k++) e.slope[6 * e.near + k] = T(0);
@@ -163,15 +168,29 @@ int64_t unlinked(const Batch& batch, const Edges<T>& edges) {
     return -1;
 }
 
-// Add forces and gradients by strain of slopes by distances.
-inline void pull(const Batch& batch, const int32_t* owner, const Pairs& pairs,
-                 const double* slope) {
+// Add forces and gradients by strain, of those by distances, and by unit vectors
+// ``turn`` of near pairs unless it is null.
+template <class T>
+void pull(const Batch& batch, const int32_t* owner, const Pairs& pairs,
+          const Edges<T>& edges, const double* slope, const double* turn) {
+    double* across = nullptr;
+    if (turn) {
+        across = take<double>(3 * pairs.count);
+        memset(across, 0, 3 * pairs.count * sizeof(double));
+        for (int64_t n = 0; n < edges.near; n++) {
+            const int64_t p = edges.pair[n];
+            const double *v = pairs.vector + 3 * p, *by = turn + 3 * n, d = pairs.distance[p];
+            const double along = (v[0] * by[0] + v[1] * by[1] + v[2] * by[2]) / (d * d);
+            for (int x = 0; x < 3; x++) across[3 * p + x] = (by[x] - along * v[x]) / d;
+        }
+    }
     for (int64_t p = 0; p < pairs.count; p++) {
         const int32_t i = pairs.first[p], j = pairs.second[p];
         const double along = slope[p] / pairs.distance[p];
         double* strain = batch.strain + 9 * owner[i];
         for (int x = 0; x < 3; x++) {
-            const double force = along * pairs.vector[3 * p + x];
+            const double force =
+                along * pairs.vector[3 * p + x] + (across ? across[3 * p + x] : 0.0);
             batch.forces[3 * i + x] += force;
             batch.forces[3 * j + x] -= force;
             for (int y = 0; y < 3; y++)

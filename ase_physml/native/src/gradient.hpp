@@ -4,6 +4,7 @@
 // type of the weights, geometry and energies are double.
 #pragma once
 
+#include "angles.hpp"
 #include "charges.hpp"
 #include "messages.hpp"
 
@@ -21,23 +22,30 @@ template <class T>
 struct Features {
     T *x;                    // (A, W)
     T *hat, *scale;          // normalised, and 1 / sigma, (L + 1, A, W) and (L + 1, A)
-    T *qkv;                  // (L, A, 3 W)
+    T *qkv;                  // (L, A, Q)
     T *gate, *rise, *update; // (L, E, period) twice, (L, A, W)
     T *around, *hidden;      // (A, W), (A, O)
-    int64_t atom_rows, edge_rows;
+    T *sums, *squares;       // of directions, (L, A, 9, D), (L, A, 2, D)
+    Direction<T>* to;        // (K), null without them
+    Directed directed;
+    int64_t atom_rows, edge_rows, sent, moments;
 
-    Features(const Model& m, int64_t atoms, int64_t edges)
-        : atom_rows(atoms * m.width),
-          edge_rows(edges * (m.heads > GROUP ? m.heads : GROUP)) {
+    Features(const Model& m, const Pairs& pairs, const Edges<T>& edges, int64_t atoms)
+        : directed{m.directed, m.heads > GROUP ? m.heads : GROUP, Weights<T>::rows(m)},
+          atom_rows(atoms * m.width), edge_rows(edges.count * directed.period),
+          sent(atoms * directed.row), moments(atoms * directed.moments()) {
         x = take<T>(atom_rows);
         hat = take<T>((m.depth + 1) * atom_rows);
         scale = take<T>((m.depth + 1) * atoms);
-        qkv = zeros<T>(m.depth * 3 * atom_rows);
+        qkv = zeros<T>(m.depth * sent);
         gate = take<T>(m.depth * edge_rows);
         rise = take<T>(m.depth * edge_rows);
         update = zeros<T>(m.depth * atom_rows);
         around = zeros<T>(atom_rows);
         hidden = zeros<T>(atoms * Weights<T>::outputs(m));
+        sums = zeros<T>(m.depth * moments);
+        squares = take<T>(m.depth * atoms * 2 * m.directed);
+        to = m.directed ? directions(m, pairs, edges) : nullptr;
     }
 };
 
@@ -53,13 +61,19 @@ void encode(const Model& m, const Batch& batch, const Weights<T>& weights,
     add_product(f.around, forward.mix, a, w, w, f.x);
     for (int64_t l = 0; l < m.depth; l++) {
         const Layer<T> layer = weights.layer(l);
-        T *hat = f.hat + l * f.atom_rows, *qkv = f.qkv + l * 3 * f.atom_rows;
-        T* update = f.update + l * f.atom_rows;
+        T *hat = f.hat + l * f.atom_rows, *qkv = f.qkv + l * f.sent;
+        T *update = f.update + l * f.atom_rows, *gate = f.gate + l * f.edge_rows;
         normalise(f.x, weights.mask, a, w, m.channels, hat, f.scale + l * a);
-        add_row(layer.qkv_bias, a, 3 * w, qkv);
-        add_product(hat, forward.qkv(l), a, w, 3 * w, qkv);
-        attend(curves, l, m.heads, batch.species, edges, qkv, f.gate + l * f.edge_rows,
+        add_row(layer.qkv_bias, a, f.directed.row, qkv);
+        add_product(hat, forward.qkv(l), a, w, f.directed.row, qkv);
+        attend(curves, l, m.heads, f.directed.row, batch.species, edges, qkv, gate,
                f.rise + l * f.edge_rows, update);
+        if (f.to) {
+            T *sums = f.sums + l * f.moments, *squares = f.squares + l * 2 * a * m.directed;
+            gather(f.directed, edges, f.to, gate, qkv + 3 * w, sums);
+            square_moments(f.directed, a, sums, squares);
+            add_product(squares, forward.squares(l), a, 2 * m.directed, w, update);
+        }
         add_row(layer.out_bias, a, w, f.x);
         add_product(update, forward.out(l), a, w, w, f.x);
     }
@@ -73,13 +87,14 @@ void encode(const Model& m, const Batch& batch, const Weights<T>& weights,
 template <class T, bool LEARNS>
 void encode_back(const Model& m, const Batch& batch, const Weights<T>& weights,
                  const Edges<T>& edges, const Features<T>& f, const T* by_hidden,
-                 double* near_slope, const Weights<T>& by) {
+                 double* near_slope, double* turn, const Weights<T>& by) {
     const int64_t w = m.width, a = batch.atoms, o = Weights<T>::outputs(m);
     const Curves<T> curves(m, static_cast<T*>(const_cast<void*>(m.curves)));
     const Curves<T> by_curves(m, static_cast<T*>(batch.by_curves));
     const T* last = f.hat + m.depth * f.atom_rows;
     T *by_x = zeros<T>(a * w), *by_hat = zeros<T>(a * w), *by_update = take<T>(a * w);
-    T* by_qkv = take<T>(3 * a * w);
+    T *by_qkv = take<T>(f.sent), *by_squares = take<T>(2 * a * m.directed);
+    T* by_gate = f.to ? take<T>(f.edge_rows) : nullptr;
     if constexpr (LEARNS) {
         add_outer(by_hidden, last, a, w, o, by.heads);
         sum_rows(by_hidden, a, o, by.heads_bias);
@@ -89,21 +104,32 @@ void encode_back(const Model& m, const Batch& batch, const Weights<T>& weights,
     for (int64_t l = m.depth - 1; l >= 0; l--) {
         const Layer<T> layer = weights.layer(l);
         const T *hat = f.hat + l * f.atom_rows, *update = f.update + l * f.atom_rows;
+        const T *qkv = f.qkv + l * f.sent, *gate = f.gate + l * f.edge_rows;
         memset(by_update, 0, a * w * sizeof(T));
         memset(by_hat, 0, a * w * sizeof(T));
-        memset(by_qkv, 0, 3 * a * w * sizeof(T));
+        memset(by_qkv, 0, f.sent * sizeof(T));
         add_product(by_x, layer.out, a, w, w, by_update);
-        attend_back<T, LEARNS>(curves, l, m.heads, batch.species, edges,
-                               f.qkv + l * 3 * f.atom_rows, f.gate + l * f.edge_rows,
-                               f.rise + l * f.edge_rows, by_update, by_qkv, near_slope,
-                               by_curves);
-        add_product(by_qkv, layer.qkv, a, 3 * w, w, by_hat);
+        if (f.to) {
+            T *sums = f.sums + l * f.moments, *squares = f.squares + l * 2 * a * m.directed;
+            memset(by_squares, 0, 2 * a * m.directed * sizeof(T));
+            memset(by_gate, 0, f.edge_rows * sizeof(T));
+            add_product(by_update, layer.squares, a, w, 2 * m.directed, by_squares);
+            if constexpr (LEARNS)
+                add_outer(by_update, squares, a, 2 * m.directed, w, by.layer(l).squares);
+            square_moments_back(f.directed, a, by_squares, sums);
+            gather_back(f.directed, edges, f.to, gate, qkv + 3 * w, sums, by_gate,
+                        by_qkv + 3 * w, near_slope, turn);
+        }
+        attend_back<T, LEARNS>(curves, l, m.heads, f.directed.row, batch.species, edges,
+                               qkv, gate, f.rise + l * f.edge_rows, by_gate, by_update,
+                               by_qkv, near_slope, by_curves);
+        add_product(by_qkv, layer.qkv, a, f.directed.row, w, by_hat);
         if constexpr (LEARNS) {
             const Layer<T> to = by.layer(l);
             add_outer(by_x, update, a, w, w, to.out);
             sum_rows(by_x, a, w, to.out_bias);
-            add_outer(by_qkv, hat, a, w, 3 * w, to.qkv);
-            sum_rows(by_qkv, a, 3 * w, to.qkv_bias);
+            add_outer(by_qkv, hat, a, w, f.directed.row, to.qkv);
+            sum_rows(by_qkv, a, f.directed.row, to.qkv_bias);
         }
         normalise_back(by_hat, hat, weights.mask, f.scale + l * a, a, w, m.channels, by_x);
     }
@@ -135,12 +161,13 @@ void run(const Model& m, Batch& batch) {
     const Edges<T> edges = connect<T>(m, batch, pairs);
     batch.near = edges.near;
     batch.alone = unlinked(batch, edges);
-    const Features<T> f(m, a, edges.count);
+    const Features<T> f(m, pairs, edges, a);
     encode(m, batch, weights, edges, f);
 
     T *by_hidden = zeros<T>(a * o), *grown = take<T>(2 * a * m.width);
     double *slope = zeros<double>(pairs.count), *by_charges = zeros<double>(a);
     double* near_slope = zeros<double>(edges.near + 1);
+    double* turn = m.directed && !LEARNS ? zeros<double>(3 * edges.near) : nullptr;
     batch.largest = 0.0;
     for (int64_t i = 0; i < a; i++) {
         batch.energies[i] = double(weights.constants[batch.species[i]]);
@@ -165,10 +192,10 @@ void run(const Model& m, Batch& batch) {
         charges_back<T, LEARNS>(m, batch, weights, pairs, edges, flows, by_charges,
                                 f.hidden, by_hidden, near_slope, by);
     }
-    encode_back<T, LEARNS>(m, batch, weights, edges, f, by_hidden, near_slope, by);
+    encode_back<T, LEARNS>(m, batch, weights, edges, f, by_hidden, near_slope, turn, by);
     if constexpr (!LEARNS) {
         for (int64_t n = 0; n < edges.near; n++) slope[edges.pair[n]] += near_slope[n];
-        pull(batch, owner, pairs, slope);
+        pull(batch, owner, pairs, edges, slope, turn);
     }
 }
 

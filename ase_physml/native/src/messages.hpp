@@ -97,17 +97,17 @@ void neighbours_back(const Curves<T>& curves, const T* own, const int64_t* speci
 
 // Weights of attention SiLU(q k D^K) and messages, added to their receivers.
 //
-// Rows of ``qkv`` are queries, keys, values, (A, 3 W); ``gate`` and ``rise`` are the
-// SiLU and its slope, (E, period): once for each lane of a period of heads.
+// Rows of ``qkv`` are queries, keys, values and more, (A, Q); ``gate`` and ``rise`` are
+// the SiLU and its slope, (E, period): once for each lane of a period of heads.
 template <class T>
-void attend(const Curves<T>& curves, int64_t layer, int64_t heads,
+void attend(const Curves<T>& curves, int64_t layer, int64_t heads, int64_t row,
             const int64_t* species, const Edges<T>& edges, const T* qkv, T* gate,
             T* rise, T* update) {
     const int64_t w = curves.width, period = heads > GROUP ? heads : GROUP;
     for (int64_t e = 0; e < edges.count; e++) {
         const int32_t i = edges.receiver[e], j = edges.sender[e], n = edges.of_near[e];
         const T* rows = curves.layer(species[i], layer) + edges.node[n] * 2 * w;
-        const T *q = qkv + i * 3 * w, *k = qkv + j * 3 * w + w, *v = k + w;
+        const T *q = qkv + i * row, *k = qkv + j * row + w, *v = k + w;
         const Six<T> value(edges.value + 6 * n);
         for (int64_t g = 0; g < period; g += GROUP) {
             Lanes<T> logit(T(0));
@@ -125,10 +125,12 @@ void attend(const Curves<T>& curves, int64_t layer, int64_t heads,
     }
 }
 
+// ``by_gate`` are gradients that came otherwise, lane by lane, (E, period), or null.
 template <class T, bool LEARNS>
-void attend_back(const Curves<T>& curves, int64_t layer, int64_t heads,
+void attend_back(const Curves<T>& curves, int64_t layer, int64_t heads, int64_t row,
                  const int64_t* species, const Edges<T>& edges, const T* qkv,
-                 const T* gate, const T* rise, const T* by_update, T* by_qkv,
+                 const T* gate, const T* rise, const T* by_gate, const T* by_update,
+                 T* by_qkv,
                  double* slope, const Curves<T>& by_curves) {
     const int64_t w = curves.width, period = heads > GROUP ? heads : GROUP;
     for (int64_t e = 0; e < edges.count; e++) {
@@ -136,13 +138,14 @@ void attend_back(const Curves<T>& curves, int64_t layer, int64_t heads,
         const int64_t at = edges.node[n] * 2 * w, kind = species[i];
         const T *rows = curves.layer(kind, layer) + at, *given = by_update + i * w;
         T* by_rows = LEARNS ? by_curves.layer(kind, layer) + at : nullptr;
-        const T *q = qkv + i * 3 * w, *k = qkv + j * 3 * w + w, *v = k + w;
-        T *by_q = by_qkv + i * 3 * w, *by_k = by_qkv + j * 3 * w + w, *by_v = by_k + w;
+        const T *q = qkv + i * row, *k = qkv + j * row + w, *v = k + w;
+        T *by_q = by_qkv + i * row, *by_k = by_qkv + j * row + w, *by_v = by_k + w;
         const Six<T> value(edges.value + 6 * n), steep(edges.slope + 6 * n);
         Lanes<T> total(T(0));
         for (int64_t g = 0; g < period; g += GROUP) {
             const Lanes<T> open(gate + e * period + g);
             Lanes<T> by_logit(T(0));
+            if (by_gate) by_logit = Lanes<T>(by_gate + e * period + g);
             for (int64_t c = g; c < w; c += period) {
                 Lanes<T> filter, slope_of_it;
                 value.of(rows + w + c, 2 * w, steep, filter, slope_of_it);

@@ -10,6 +10,7 @@ struct Model {
     int64_t channels;   // those of the model
     int64_t hidden;     // of the atoms' head, filled up; 0 without it
     int64_t flow;       // of the charges' projections, filled up; 0 without charges
+    int64_t directed;   // of heads that know angles, a multiple of H; 0 without them
     int64_t depth;      // layers
     int64_t heads;      // H: channel c belongs to head c % H; a power of two or n * 16
     int64_t species;    // S

@@ -8,8 +8,9 @@ namespace PHYSML_KIND {
 
 template <class T>
 struct Layer {
-    T *qkv, *qkv_bias;  // queries, keys and values, (3 W, W) and (3 W)
+    T *qkv, *qkv_bias;  // queries, keys, values, and those sent with directions: Q rows
     T *out, *out_bias;  // output of the heads, (W, W) and (W)
+    T* squares;         // features from squares of directed sums, (W, 2 D)
 };
 
 // Those of LayerNorm are folded into what follows it. Gradients have the same layout.
@@ -27,9 +28,10 @@ struct Weights {
     T* mask;                // ones for channels of the model, (W)
     T *radii, *chi, *contacts, *depths;  // of elements, (S); roots of depths
     T* layers;
-    int64_t width;
+    int64_t width, sent, directed;
 
-    Weights(const Model& m, T* from) : width(m.width) {
+    Weights(const Model& m, T* from)
+        : width(m.width), sent(rows(m)), directed(m.directed) {
         auto next = [&from](int64_t count) {
             T* found = from;
             from += count;
@@ -37,7 +39,7 @@ struct Weights {
         };
         const int64_t w = m.width, s = m.species, o = outputs(m);
         base = next(s * w), own = next(s * w), mix = next(w * w);
-        layers = next(m.depth * (4 * w * w + 4 * w));
+        layers = next(m.depth * layer_size());
         heads = next(o * w), heads_bias = next(o);
         betas = next(m.betas * w), betas_bias = next(m.betas);
         atom_out = next(m.hidden), constants = next(s), scale = next(1);
@@ -50,10 +52,18 @@ struct Weights {
         return (m.betas ? 2 * m.width : 0) + m.hidden + 2 * m.flow;
     }
 
+    // Rows Q of `qkv`.
+    static int64_t rows(const Model& m) { return 3 * m.width + m.directed; }
+
     Layer<T> layer(int64_t i) const {
-        const int64_t w = width;
-        T* at = layers + i * (4 * w * w + 4 * w);
-        return {at, at + 3 * w * w, at + 3 * w * w + 3 * w, at + 4 * w * w + 3 * w};
+        T *qkv = layers + i * layer_size(), *bias = qkv + sent * width;
+        T *out = bias + sent, *out_bias = out + width * width;
+        return {qkv, bias, out, out_bias, out_bias + width};
+    }
+
+  private:
+    int64_t layer_size() const {
+        return (sent + width + 2 * directed) * width + sent + width;
     }
 };
 
@@ -61,14 +71,19 @@ struct Weights {
 template <class T>
 struct Transposed {
     T *mix, *layers, *heads;
-    int64_t width;
+    int64_t width, sent, directed;
 
-    Transposed(const Model& m) : mix(static_cast<T*>(m.transposed)), width(m.width) {
+    Transposed(const Model& m)
+        : mix(static_cast<T*>(m.transposed)), width(m.width),
+          sent(Weights<T>::rows(m)), directed(m.directed) {
         layers = mix + width * width;
-        heads = layers + m.depth * 4 * width * width;
+        heads = qkv(m.depth);
     }
-    T* qkv(int64_t i) const { return layers + i * 4 * width * width; }
-    T* out(int64_t i) const { return qkv(i) + 3 * width * width; }
+    T* qkv(int64_t i) const {
+        return layers + i * width * (sent + width + 2 * directed);
+    }
+    T* out(int64_t i) const { return qkv(i) + sent * width; }
+    T* squares(int64_t i) const { return out(i) + width * width; }
 };
 
 template <class T>
@@ -78,8 +93,9 @@ void prepare(const Model& m) {
     const int64_t w = m.width;
     transpose(from.mix, w, w, to.mix);
     for (int64_t i = 0; i < m.depth; i++) {
-        transpose(from.layer(i).qkv, 3 * w, w, to.qkv(i));
+        transpose(from.layer(i).qkv, Weights<T>::rows(m), w, to.qkv(i));
         transpose(from.layer(i).out, w, w, to.out(i));
+        transpose(from.layer(i).squares, w, 2 * m.directed, to.squares(i));
     }
     transpose(from.heads, Weights<T>::outputs(m), w, to.heads);
 }

@@ -24,14 +24,19 @@ has, a metric for validations, recipes that make no sense with it.
 """
 
 # In one order, in which losses are registered and summed.
-from ase_physml.training.losses import conformation, electrostatics, frames, targets
+from ase_physml.training.losses import (
+    conformation_losses,
+    electrostatics,
+    frames,
+    targets,
+)
 from ase_physml.training.losses.loss import FrameLoss, Loss, MoleculeLoss, register
 
 __all__ = [
     "FrameLoss",
     "Loss",
     "MoleculeLoss",
-    "conformation",
+    "conformation_losses",
     "electrostatics",
     "frames",
     "register",

@@ -1,14 +1,11 @@
-"""Losses and metrics of predicted conformations (PhysChem Eqs 12-13, HamNet 14-16).
+"""Errors of predicted conformations (PhysChem Eqs 12-13, HamNet 14-16).
 
 All of them compare positions with ``graph.positions`` without caring how either lies
 in space; those of distances do not see handedness, those after Kabsch do. A molecule
 of one atom is always right. Distances are between the atoms of the graph, that is,
 heavy atoms. Where ``graph.positions`` is NaN, losses leave the molecule out and its
-metrics are NaN.
+metrics are NaN. Recipes name the losses: `conformation_losses`.
 """
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,138 +13,49 @@ from torch import Tensor
 from ase_physml.bonded_graph import BondedGraph
 from ase_physml.errors import DataError
 from ase_physml.segment import segment_sum
-from ase_physml.training.distributed import Mean
-from ase_physml.training.losses.loss import MoleculeLoss, register
-
-if TYPE_CHECKING:
-    from ase_physml.training.molecular_module import MoleculeContext
 
 # Keeps the derivative of a square root finite at zero; below rounding at 1 Å.
 _TINY = 1e-16
 
 
-@register
-@dataclass(frozen=True)
-class Conn(MoleculeLoss):
-    """Conn-k over the trajectory (PhysChem Eqs 12 and 13)."""
-
-    name = "conn"
-    labels = ("positions",)
-    reads = frozenset({"trajectory"})
-
-    def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å^2."""
-        trajectory, shared = context.prediction.trajectory, context.recipe.losses
-        if trajectory is None:
-            return None
-        loss = trajectory_loss(
-            context.batch.graph, trajectory, shared.hops, shared.decay,
-            from_start=len(trajectory) == 1,
-        )  # fmt: skip
-        return Mean(loss, known(context.batch.graph).sum())
-
-
-@register
-@dataclass(frozen=True)
-class Distances(MoleculeLoss):
-    """Conn-k of the distances that the springs aim at."""
-
-    name = "distances"
-    labels = ("positions",)
-    reads = frozenset({"distances"})
-
-    def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å^2."""
-        graph, found = context.batch.graph, context.prediction.distances
-        if found is None:
-            return None
-        loss = conn_loss_of_distances(graph, found, context.recipe.losses.hops)
-        return Mean(loss, known(graph).sum())
-
-
-@register
-@dataclass(frozen=True)
-class Kabsch(MoleculeLoss):
-    """Kabsch-RMSD (HamNet Eq 14)."""
-
-    name = "kabsch"
-    labels = ("positions",)
-    reads = frozenset({"trajectory"})
-
-    def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å."""
-        graph, trajectory = context.batch.graph, context.prediction.trajectory
-        if trajectory is None:
-            return None
-        return Mean(kabsch_loss(graph, trajectory[-1]), known(graph).sum())
-
-
-@register
-@dataclass(frozen=True)
-class Adj(MoleculeLoss):
-    """ADJ-k (HamNet Eq 16).
-
-    Attributes:
-        root: The root of each molecule's, as printed.
-    """
-
-    name = "adj"
-    labels = ("positions",)
-    reads = frozenset({"trajectory"})
-    root: bool = False
-
-    def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å^4, or Å^2 of the root."""
-        graph, trajectory = context.batch.graph, context.prediction.trajectory
-        if trajectory is None:
-            return None
-        loss = adj_loss(graph, trajectory[-1], root=self.root)
-        return Mean(loss, known(graph).sum())
-
-
-@register
-@dataclass(frozen=True)
-class SquaredDistances(MoleculeLoss):
-    """Distance loss of HamNet (Eq 15)."""
-
-    name = "squared_distances"
-    always = False
-    labels = ("positions",)
-    reads = frozenset({"trajectory"})
-
-    def __call__(self, context: "MoleculeContext") -> Mean | None:
-        """Mean over molecules with a conformation, Å^2."""
-        graph, trajectory = context.batch.graph, context.prediction.trajectory
-        if trajectory is None:
-            return None
-        loss = _mean(graph, squared_distance_loss(graph, trajectory[-1]))
-        return Mean(loss, known(graph).sum())
-
-
-def conn_loss(graph: BondedGraph, positions: Tensor, hops: int | None = 3) -> Tensor:
+def conn_loss(
+    graph: BondedGraph, positions: Tensor, hops: int | None = 3, norm: bool = False
+) -> Tensor:
     """Conn-k: squared errors of distances within k bonds (PhysChem Eq 12).
 
     ``(1/n) sum_ij C_ij / sqrt(L_i L_j) (D_ij - D'_ij)^2`` with C_ij = 1 within k hops,
-    self included, and L its row sums; a sum, where the paper prints a norm.
+    self included, and L its row sums; a sum, where the paper prints the norm of the
+    matrix whose elements are summed.
 
     Args:
         graph: With the true positions.
         positions: Predicted, Å, shape (..., N, 3); leading axes for a trajectory.
         hops: The k; None for all pairs, which is the mean of `distance_mse`.
+        norm: The norm as printed.
 
     Returns:
         Mean over molecules, Å^2, shape (...).
     """
-    return conn_loss_of_distances(graph, _distances(graph, positions), hops)
+    found = _distances(graph, positions)
+    if not norm:
+        return conn_loss_of_distances(graph, found, hops)
+    elements = _conn_elements(graph, found, hops) / graph.n_atoms[_molecules(graph)]
+    squares = 2 * _per_molecule(graph, elements.square())
+    return mean_known(graph, (squares + _TINY).sqrt())
 
 
 def conn_loss_of_distances(
     graph: BondedGraph, distances: Tensor, hops: int | None = 3
 ) -> Tensor:
     """`conn_loss` of distances that no positions need have, Å, shape (..., P)."""
+    weighted = _conn_elements(graph, distances, hops)
+    return mean_known(graph, 2 * _per_molecule(graph, weighted) / graph.n_atoms)
+
+
+def _conn_elements(graph: BondedGraph, distances: Tensor, hops: int | None) -> Tensor:
+    """Weighted squared errors of distances, Å^2, (..., P)."""
     errors = (distances - _distances(graph, _truth(graph))).square()
-    weighted = errors * _conn_weights(graph, hops)
-    return _mean(graph, 2 * _per_molecule(graph, weighted) / graph.n_atoms)
+    return errors * _conn_weights(graph, hops)
 
 
 def _conn_weights(graph: BondedGraph, hops: int | None) -> Tensor:
@@ -164,6 +72,8 @@ def trajectory_loss(
     hops: int | None = 3,
     decay: float = 0.625,
     from_start: bool = False,
+    norm: bool = False,
+    z: float | None = None,
 ) -> Tensor:
     """Conn-k of every step, the last weighing most (PhysChem Eq 13), Å^2.
 
@@ -173,15 +83,18 @@ def trajectory_loss(
         hops: The k of Conn-k.
         decay: eta; step t weighs ``eta^(T - t)``, and all weights sum to one.
         from_start: Count the conformation before the first step too.
+        norm: As of `conn_loss`.
+        z: As of `decay_weights`.
     """
-    losses = conn_loss(graph, trajectory if from_start else trajectory[1:], hops)
-    return losses @ decay_weights(len(losses), decay).to(losses)
+    counted = trajectory if from_start else trajectory[1:]
+    losses = conn_loss(graph, counted, hops, norm)
+    return losses @ decay_weights(len(losses), decay, z).to(losses)
 
 
-def decay_weights(steps: int, decay: float) -> Tensor:
-    """``eta^(steps - 1), ..., eta, 1``, scaled to sum to one."""
+def decay_weights(steps: int, decay: float, z: float | None = None) -> Tensor:
+    """``eta^(steps - 1), ..., eta, 1`` over z; without z scaled to sum to one."""
     weights = decay ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
-    return weights / weights.sum()
+    return weights / (weights.sum() if z is None else z)
 
 
 def adj_loss(
@@ -201,7 +114,7 @@ def adj_loss(
     """
     errors = _square_errors(graph, positions).square() * _walks(graph, power)
     found = 2 * _per_molecule(graph, errors) / graph.n_atoms
-    return _mean(graph, (found + _TINY).sqrt() if root else found)
+    return mean_known(graph, (found + _TINY).sqrt() if root else found)
 
 
 def squared_distance_loss(graph: BondedGraph, positions: Tensor) -> Tensor:
@@ -232,7 +145,7 @@ def _walks(graph: BondedGraph, power: int) -> Tensor:
 
 def kabsch_loss(graph: BondedGraph, positions: Tensor) -> Tensor:
     """K-RMSD, mass-weighted, mean over molecules (HamNet Eq 14), Å."""
-    return _mean(graph, kabsch_rmsd(graph, positions, mass_weighted=True))
+    return mean_known(graph, kabsch_rmsd(graph, positions, mass_weighted=True))
 
 
 def kabsch_rmsd(
@@ -340,7 +253,7 @@ def _known_only(graph: BondedGraph, molecules: Tensor) -> Tensor:
     return torch.where(known(graph), molecules, torch.nan)
 
 
-def _mean(graph: BondedGraph, molecules: Tensor) -> Tensor:
+def mean_known(graph: BondedGraph, molecules: Tensor) -> Tensor:
     """Mean over molecules with a conformation: (..., M) to (...)."""
     there = known(graph)
     return torch.where(there, molecules, 0.0).sum(-1) / there.sum().clamp(min=1)
@@ -359,10 +272,15 @@ def _distances(graph: BondedGraph, positions: Tensor) -> Tensor:
 
 def _per_molecule(graph: BondedGraph, values: Tensor) -> Tensor:
     """Sum over the pairs of each molecule: (..., P) to (..., M)."""
-    molecule = graph.molecule[graph.pairs[0]]
+    molecule = _molecules(graph)
     return segment_sum(values.movedim(-1, 0), molecule, graph.n_molecules).movedim(
         0, -1
     )
+
+
+def _molecules(graph: BondedGraph) -> Tensor:
+    """Molecule of each pair, (P,)."""
+    return graph.molecule[graph.pairs[0]]
 
 
 def _sum_atoms(graph: BondedGraph, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of potentials: those of the paper (Sec 3.4), and some of ours.
+"""Losses of potentials: those of the paper (Eqs 7 to 9), and some of ours.
 
 Each is a function of tensors and a class that takes these from a batch. Functions
 return a mean over molecules or over force components, so that weights mean the same at
@@ -25,11 +25,22 @@ if TYPE_CHECKING:
 @register
 @dataclass(frozen=True)
 class Bound(FrameLoss):
-    """Hinge of energies: displaced structures lie above minima (Eq 8), by a margin."""
+    """Hinge of energies: displaced structures lie above minima (Eq 8), by a margin.
+
+    Attributes:
+        apart: All of a batch are displaced, and forces stay those at rest (paper).
+    """
 
     name = "bound"
     reads = frozenset({"energies"})
     displaces = True
+    apart: bool = False
+
+    def mistakes(self, recipe: Any, processes: int) -> Iterator[str]:
+        """Denoising reads the forces of what is displaced."""
+        every = [set(stage.losses.weights) for stage in recipe.stages]
+        if self.apart and any({"bound", "denoise"} <= names for names in every):
+            yield "bound.apart leaves forces at rest, denoise reads others: drop one"
 
     def applies(self, batch: "Batch") -> bool:
         """Minima."""

@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 @register
 @dataclass(frozen=True)
 class Properties(MoleculeLoss):
-    """Squared error of standardised targets, or cross entropy of classes."""
+    """Squared error of standardised targets, or cross entropy of classes.
+
+    Attributes:
+        absolute: Absolute errors of standardised targets instead of squared ones.
+    """
 
     name = "properties"
     labels = ("targets",)
     reads = frozenset({"property"})
+    absolute: bool = False
 
     def __call__(self, context: "MoleculeContext") -> Mean | None:
         """Mean over values that are known."""
@@ -40,12 +45,14 @@ class Properties(MoleculeLoss):
         assert targets is not None
         return Mean(self._loss(context, answer, targets), (~targets.isnan()).sum())
 
-    @staticmethod
-    def _loss(context: "MoleculeContext", answer: Tensor, targets: Tensor) -> Tensor:
+    def _loss(
+        self, context: "MoleculeContext", answer: Tensor, targets: Tensor
+    ) -> Tensor:
         if context.task == "regression":
             head = context.model.head
             assert head is not None
-            return mse_loss(
+            loss = mae_loss if self.absolute else mse_loss
+            return loss(
                 (answer - head.mean) / head.deviation,
                 (targets - head.mean) / head.deviation,
             )

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.units import Hartree
+from ase.units import Bohr, Hartree, kcal, mol
 
 from ase_physml.data.dataset import check
 from ase_physml.data.importers.importer import Options
 from ase_physml.data.importers.opening import convert, open_source
-from ase_physml.data.importers.qm9_archive import read_excluded
+from ase_physml.data.importers.qm9_archive import (
+    TARGETS,
+    read_excluded,
+    read_properties,
+)
 from ase_physml.errors import DataError
 
 # As published, tabs and exponents included.
@@ -63,6 +67,18 @@ def test_electronic_energies(archive: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         frame.positions[3], [-0.540815069, 1.4475266138, -0.87664371]
     )
+
+
+def test_the_twelve_properties(archive: Path) -> None:
+    frame, values = next(read_properties(archive))
+    found = dict(zip(TARGETS, values, strict=True))
+    assert frame.name == "dsgdb9nsd_000001"
+    assert found["mu (e Å)"] == 0.0
+    assert found["alpha (Å^3)"] == pytest.approx(13.21 * Bohr**3)
+    assert found["gap (eV)"] == pytest.approx(0.5048 * Hartree)
+    assert found["zpve (eV)"] == pytest.approx(0.044749 * Hartree)
+    assert found["g298 (eV)"] == pytest.approx(-40.498597 * Hartree)
+    assert found["cv (eV/K)"] == pytest.approx(6.469 * kcal / mol / 1000)
 
 
 def test_internal_energies(archive: Path) -> None:

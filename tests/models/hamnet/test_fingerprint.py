@@ -51,13 +51,18 @@ def test_messages_and_attention_are_the_equations(graph: BondedGraph) -> None:
         torch.testing.assert_close(new[i], layer.update(input=elu(total), hx=h[i]))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "sum"])
-def test_readout_is_the_equations(graph: BondedGraph, pooling: Pooling) -> None:
+@pytest.mark.parametrize(
+    ("pooling", "own"), [("mean", False), ("sum", False), ("mean", True)]
+)
+def test_readout_is_the_equations(
+    graph: BondedGraph, pooling: Pooling, own: bool
+) -> None:
     """``alpha = softmax LeakyReLU(w [g; x_i; h_i])``; ``ReLU(GRU(ELU(sum), g))``."""
     torch.manual_seed(0)
     config = HamNetConfig(
-        width=WIDTH, fingerprint=FINGERPRINT, readouts=2, pooling=pooling
-    )
+        width=WIDTH, fingerprint=FINGERPRINT, readouts=2, pooling=pooling,
+        own_scores=own,
+    )  # fmt: skip
     readout = Readout(config, PLACES).double()
     h, _, x = states(graph)
     found = readout(graph, h, x)
@@ -65,12 +70,12 @@ def test_readout_is_the_equations(graph: BondedGraph, pooling: Pooling) -> None:
         atoms = (graph.molecule == k).nonzero()[:, 0]
         start = torch.stack([leaky_relu(readout.start(h[i])) for i in atoms])
         g = start.sum(0) / (len(atoms) if pooling == "mean" else 1)
-        for _ in range(2):
+        for m in range(2):
             scores, values = [], []
             for i in atoms:
                 atom = torch.cat([h[i], x[i]])
                 score = readout.score_molecule(g) + readout.score_atom(atom)
-                scores.append(leaky_relu(score))
+                scores.append(leaky_relu(score[m : m + 1] if own else score))
                 values.append(readout.value(atom))
             context = (torch.stack(scores).softmax(0) * torch.stack(values)).sum(0)
             g = readout.update(input=elu(context), hx=g).relu()

@@ -32,6 +32,8 @@ VARIANTS = {
     "both ways": replace(SMALL, bidirectional=True),
     "sum of the atoms": replace(SMALL, pooling="sum"),
     "given conformation": replace(SMALL, conformation="given"),
+    "given through an MLP": replace(SMALL, conformation="given", places="mlp"),
+    "scores of their own": replace(SMALL, own_scores=True),
     "without conformation": replace(SMALL, conformation="none"),
 }
 

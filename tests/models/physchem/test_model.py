@@ -32,6 +32,7 @@ VARIANTS = {
     "chemnet": replace(SMALL, variant="chemnet"),
     "chemnet_conformer": replace(SMALL, variant="chemnet_conformer"),
     "chemnet_multitask": replace(SMALL, variant="chemnet_multitask"),
+    "multitask by an MLP": replace(SMALL, variant="chemnet_multitask", decoder="mlp"),
 }
 JOINT = [name for name, c in VARIANTS.items() if c.variant == "physchem"]
 # Sums drown what the atoms of a molecule say: a flat softmax has no gradient.
@@ -193,6 +194,25 @@ def test_geometry_reaches_properties_where_it_should(graph: BondedGraph) -> None
     assert blind(graph).positions is None
 
 
+def test_chemnet_reads_the_decoded_conformation(graph: BondedGraph) -> None:
+    """Where all atoms are decoded to one point it cannot know where they started."""
+    model = make(VARIANTS["generalised coordinates"])
+    assert model.decoder is not None and model.first_positions is not None
+    model.decoder.weight.data.zero_()
+    before = model(graph).property
+    for parameter in model.first_positions.parameters():
+        parameter.data.add_(0.3)
+    torch.testing.assert_close(model(graph).property, before, rtol=0, atol=1e-12)
+
+
+def test_physnet_alone_may_see_no_bond_states(graph: BondedGraph) -> None:
+    for sees in (True, False):
+        model = make(replace(ALONE, bond_states=sees))
+        before = model(graph).trajectory[-1]
+        model.first_states.bonds.bias.data.add_(1.0)
+        assert torch.equal(model(graph).trajectory[-1], before) is not sees
+
+
 @pytest.mark.parametrize("width", [39, 34])
 def test_feature_width_is_a_choice(
     width: int, build: Callable[..., BondedGraph], molecules: dict[str, object]
@@ -231,6 +251,7 @@ def test_config_as_dict(config: PhysChemConfig) -> None:
         ({"forces": "springs", "space": 8}, "need space=3"),
         ({"variant": "physnet", "targets": 2}, "predicts conformations alone"),
         ({"variant": "chemnet"}, "predicts properties alone"),
+        ({"bond_states": False, "targets": 1}, "is for variant='physnet'"),
         ({"depth": 3}, "not a PhysChem architecture"),
     ],
 )

@@ -100,6 +100,8 @@ def test_errors_of_properties_equal_plain_ones(
         np.nanmean(np.abs(errors), 0).mean(), rel=1e-5
     )
     assert "legacy_hamnet_rmse" not in report
+    each = report["mae_of_targets"].values()
+    assert report["multi_mae"] == pytest.approx(sum(each), rel=1e-6)
 
 
 def test_classes_are_measured_by_roc(untrained: Callable[..., str], sets: Path) -> None:
@@ -192,6 +194,33 @@ def test_seeds_are_trained_once(
     assert (out / "tiny_random_val.md").exists()
     with pytest.raises(PhysMLError, match="is of another recipe"):
         run_script("seeds", *common, "steps=8", "--seeds", 0, 2)
+
+
+def test_rows_of_a_table_are_one_recipe_with_changes(
+    run_script: Callable[..., None],
+    write_recipe: Callable[..., Path],
+    sets: Path,
+    tmp_path: Path,
+) -> None:
+    write_recipe("physchem", data="molecules.h5", steps=4)
+    rows = {
+        "alone": {"set": ["model.bond_states=false"], "printed": "0.5"},
+        "both": {
+            "set": ["model.variant=chemnet_multitask", "losses.properties=1.0"],
+            "data": "regression.h5",
+        },
+    }
+    table = tmp_path / "small_rows.json"
+    table.write_text(json.dumps({"recipe": "tiny.yaml", "rows": rows}))
+    out = tmp_path / "runs"
+    run_script("rows", table, "--data", sets, "--out", out, "--seeds", 0)
+    results = json.loads((out / "small.json").read_text())
+    assert [r["row"] for r in results] == ["alone", "both"]
+    assert "properties" not in results[0]
+    assert results[1]["data"] == "regression.h5"
+    assert results[1]["properties"]["multi_mae"] > 0.0
+    markdown = (out / "small.md").read_text()
+    assert "| alone |" in markdown and "0.5 |" in markdown
 
 
 def test_scaffold_splits_do_not_depend_on_the_seed(

@@ -1,0 +1,1 @@
+"""Reaction paths: interpolation, bands in batches, what they are worth."""

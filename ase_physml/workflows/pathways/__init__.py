@@ -1,0 +1,1 @@
+"""Pathways: from a mapped reaction SMILES to its path."""

@@ -1,0 +1,1 @@
+"""Saddles: the search, the ways down from them, the certificate, files."""

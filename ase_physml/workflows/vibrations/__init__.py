@@ -1,0 +1,1 @@
+"""Vibrations: second derivatives, modes, thermochemistry, files."""
