@@ -19,7 +19,7 @@ stopped goes on. `report_saddles.py` makes tables of the results.
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -99,17 +99,24 @@ class Counter:
 
     def __init__(self, calculator: Calculator) -> None:
         self.count = 0
-        name = (
-            "calculate_many" if hasattr(calculator, "calculate_many") else "calculate"
-        )
-        compute = getattr(calculator, name)
+        self._inside = False
+        for name in ("calculate_many", "calculate"):
+            if hasattr(calculator, name):
+                setattr(calculator, name, self._counted(getattr(calculator, name)))
 
+    def _counted(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         def counted(structures: Any = None, *others: Any, **options: Any) -> Any:
-            many = name == "calculate_many"
-            self.count += len(structures) if many else 1
-            return compute(structures, *others, **options)
+            if self._inside:  # one of both calls the other
+                return compute(structures, *others, **options)
+            single = structures is None or isinstance(structures, Atoms)
+            self.count += 1 if single else len(structures)
+            self._inside = True
+            try:
+                return compute(structures, *others, **options)
+            finally:
+                self._inside = False
 
-        setattr(calculator, name, counted)
+        return counted
 
 
 def known_reactions(reference: RaggedSet, names: Sequence[str]) -> list[Known]:
