@@ -70,7 +70,7 @@ def test_a_potential_that_is_for_them(tiny_potential: Path, tmp_path: Path) -> N
 def test_what_shipped_potentials_are_not_for(tmp_path: Path) -> None:
     # A copy of a shipped file is no better for having another name.
     mine = tmp_path / "mine.pt"
-    mine.write_bytes(PhysMLCalculator("qm9.pt").sources[0].read_bytes())
+    mine.write_bytes(PhysMLCalculator("qm9_equilibrium.pt").sources[0].read_bytes())
     card = PhysMLCalculator(mine).card
     assert card is not None
     assert "vibrations" in card.not_for

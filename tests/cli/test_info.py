@@ -61,7 +61,10 @@ def test_unknown_potential() -> None:
 
 
 def test_says_what_it_is_not_for() -> None:
-    for name, words in (("qm9.pt", ("vibrations", "barriers")), ("esol.pt", ("ions",))):
+    for name, words in (
+        ("qm9_equilibrium.pt", ("vibrations", "barriers")),
+        ("esol.pt", ("ions",)),
+    ):
         result = CliRunner().invoke(app, ["info", name])
         (line,) = [x for x in _lines(result.stdout) if x.startswith("not for")]
         assert all(word in line for word in words)

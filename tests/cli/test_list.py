@@ -19,8 +19,8 @@ def test_a_line_each() -> None:
     assert "H C N O" in rows["qm9.pt"]
     assert "B3LYP/6-31G(2df,p)" in rows["qm9.pt"]
     start = lines[0].index("not for")
-    assert rows["qm9.pt"][start:].startswith("vibrations, ")
-    assert "vibrations" not in rows["qm9.pt"][:start]
+    assert rows["qm9_equilibrium.pt"][start:].startswith("vibrations, ")
+    assert "vibrations" not in rows["qm9_equilibrium.pt"][:start]
 
 
 def test_many_elements_in_short() -> None:
@@ -33,4 +33,4 @@ def test_json_for_scripts() -> None:
     assert done.exit_code == 0, done.output
     found = {one["name"]: one for one in json.loads(done.stdout)}
     assert found["qm9.pt"]["elements"] == ["H", "C", "N", "O"]
-    assert "vibrations" in found["qm9.pt"]["not_for"]
+    assert "vibrations" in found["qm9_equilibrium.pt"]["not_for"]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ase_physml.errors import PotentialError
+from ase_physml import PhysMLCalculator
+from ase_physml.errors import PotentialError, StructureError
 from ase_physml.jobs.file_hash import sha256
 from ase_physml.store import registry
 from ase_physml.store.checkpoint import (
@@ -14,6 +15,7 @@ from ase_physml.store.checkpoint import (
     load_molecular,
     load_potentials,
 )
+from ase_physml.workflows.paths.neb import Search, check_search
 
 
 @pytest.fixture
@@ -88,9 +90,15 @@ def test_what_is_shipped_is_whole() -> None:
     assert packed == set(registry.entries())
 
 
-@pytest.mark.parametrize("name", ["qm9.pt", "qm9_delta.pt", "organic_delta.pt"])
-def test_what_is_not_for_barriers_has_seen_minima_only(name: str) -> None:
-    """By the domain of its card `physml neb` refuses it, not by what people read."""
-    card = load_potentials(registry.resolve(name))[1]
-    assert "barriers" in card.not_for
-    assert card.domain == "equilibrium"
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [("qm9.pt", "off-equilibrium"), ("qm9_delta.pt", "equilibrium")],
+)
+def test_bands_refuse_what_is_not_for_barriers(name: str, domain: str) -> None:
+    calculator = PhysMLCalculator(name, device="cpu")
+    assert calculator.card is not None
+    assert "barriers" in calculator.card.not_for
+    assert calculator.card.domain == domain
+    with pytest.raises(StructureError, match="not for barriers|never seen a barrier"):
+        check_search(Search(), calculator)
+    check_search(Search(any_domain=True), calculator)

@@ -247,12 +247,18 @@ def check_search(search: Search, calculator: Calculator) -> None:
         known = ", ".join(STARTS)
         raise StructureError(f"start {search.start!r} is not one of {known}")
     card = getattr(calculator, "card", None)
-    if card is not None and card.domain == "equilibrium" and not search.any_domain:
-        raise StructureError(
-            f"{name_of(calculator)} was trained on equilibrium structures only and "
-            "has never seen a barrier; use a potential for reactions, or ask for it "
-            "all the same (any_domain, --any-domain)"
-        )
+    if card is None or search.any_domain:
+        return
+    if card.domain == "equilibrium":
+        why = "was trained on equilibrium structures only and has never seen a barrier"
+    elif "barriers" in card.not_for:
+        why = "is not for barriers, its card says"
+    else:
+        return
+    raise StructureError(
+        f"{name_of(calculator)} {why}; use a potential for reactions, or ask for it "
+        "all the same (any_domain, --any-domain)"
+    )
 
 
 def _relaxed_ends(
