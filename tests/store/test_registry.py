@@ -99,6 +99,6 @@ def test_bands_refuse_what_is_not_for_barriers(name: str, domain: str) -> None:
     assert calculator.card is not None
     assert "barriers" in calculator.card.not_for
     assert calculator.card.domain == domain
-    with pytest.raises(StructureError, match="not for barriers|never seen a barrier"):
+    with pytest.raises(StructureError, match=r"not for barriers|never seen a barrier"):
         check_search(Search(), calculator)
     check_search(Search(any_domain=True), calculator)
