@@ -41,6 +41,7 @@ def test_the_window_is_where_bonds_change() -> None:
     assert window_of([image(0.0, d) for d in np.linspace(1.45, 3.3, 9)]) is None
     # A part that is most of the band is not worth a band of its own.
     assert window_of(images[5:]) is None
+    assert window_of(images[5:], most=1.0) == (0, 3)
 
 
 def test_a_part_gets_images_where_they_are_missing() -> None:
