@@ -68,10 +68,10 @@ def dimer(top: Atoms, along: np.ndarray, steps: int) -> Atoms:
         logfile=None,
         eigenmode_logfile=None,
     )
-    with MinModeAtoms(top, control) as walker:
-        walker.displace(displacement_vector=0.01 * along, log=False)
-        with MinModeTranslate(walker, logfile=None) as driver:
-            driver.run(fmax=FMAX, steps=steps)
+    walker = MinModeAtoms(top, control)
+    walker.displace(displacement_vector=0.01 * along, log=False)
+    with MinModeTranslate(walker, logfile=None) as driver:
+        driver.run(fmax=FMAX, steps=steps)
     return top
 
 
