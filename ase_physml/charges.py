@@ -40,6 +40,8 @@ UNPAIRED_KEYS = (
     "number_of_radical_electrons",
 )
 
+_KEYS = frozenset((*CHARGE_KEYS, *MULTIPLICITY_KEYS, *UNPAIRED_KEYS))
+
 _ROUND_OFF = 0.05
 """Below it a total charge in e is zero: partial charges are printed to few digits."""
 
@@ -142,6 +144,13 @@ def multiplicity(atoms: Atoms) -> Stated | None:
     if moment is None or not np.isfinite(moment).all():
         return None
     return Stated(round(float(np.linalg.norm(moment))) + 1.0, _MOMENT)
+
+
+def is_silent(atoms: Atoms) -> bool:
+    """Nothing but arrays of atoms states its electrons: known at a glance."""
+    if isinstance(atoms.calc, SinglePointCalculator):
+        return False
+    return not any(isinstance(k, str) and k.lower() in _KEYS for k in atoms.info)
 
 
 def state(atoms: Atoms) -> None:

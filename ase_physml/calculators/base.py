@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.outputs import Properties, all_outputs
 
-from ase_physml.charges import multiplicity, total_charge
+from ase_physml.charges import is_silent, multiplicity, total_charge
 from ase_physml.errors import PotentialError
 
 T = TypeVar("T")
@@ -92,6 +92,8 @@ class ParametricCalculator(Calculator):
         changes = self._moves(atoms)
         if changes is None:
             changes = list(super().check_state(atoms, tol=tol))
+        elif is_silent(atoms) and self.atoms is not None and is_silent(self.atoms):
+            return changes  # arrays are as they were
         if self.atoms is not None:
             stated = (total_charge, multiplicity)
             changes += [s.__name__ for s in stated if s(self.atoms) != s(atoms)]

@@ -90,3 +90,18 @@ def plain_texts() -> AbstractContextManager[Any]:
     except ImportError:
         return nullcontext()  # `new_figure` will say so
     return rc_context({"text.parse_math": False})
+
+
+def plain_ticks(figure: "Figure") -> None:
+    """Write powers of ten on logarithmic axes as numbers: they would be formulas.
+
+    Args:
+        figure: Figure whose axes are changed.
+    """
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())

@@ -8,7 +8,7 @@ from ase_physml.evaluation import (
     figures_energies,
     figures_structures,
 )
-from ase_physml.evaluation.canvas import ByCandidate, plain_texts
+from ase_physml.evaluation.canvas import ByCandidate, plain_texts, plain_ticks
 
 DRAWN = {
     "structure": figures_structures.structure,
@@ -39,5 +39,12 @@ def picture(suite: str, found: ByCandidate) -> str:
     """
     buffer = io.BytesIO()
     with plain_texts():
-        DRAWN[suite](found).savefig(buffer, format="png", dpi=110)
+        figure = DRAWN[suite](found)
+        plain_ticks(figure)
+        figure.savefig(buffer, format="png", dpi=110)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def said(suite: str) -> str:
+    """What the picture of a suite shows, for those who do not see it."""
+    return (DRAWN[suite].__doc__ or "").splitlines()[0]

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ase_physml import __version__
 from ase_physml.evaluation.certificate import LIMITS, Verdict, verdicts
-from ase_physml.evaluation.figures import picture
+from ase_physml.evaluation.figures import picture, said
 from ase_physml.evaluation.measure import SUITES, Found
 from ase_physml.evaluation.suite import Row, Suite
 from ase_physml.jobs.disk import atomic_write
@@ -83,6 +83,7 @@ def _section(
         "columns": columns,
         "lines": list(_lines(suite, columns, by_candidate)),
         "image": picture(suite.name, records) if measured else None,
+        "said": said(suite.name),
         "tables": tables,
     }
 

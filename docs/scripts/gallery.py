@@ -1,8 +1,9 @@
 """Runs the examples that the site shows, and keeps what they print and draw.
 
-    python docs/scripts/gallery.py [NAME ...] [--anew]
+    python docs/scripts/gallery.py [relax.ipynb screen.py ...] [--anew]
 
-fills docs/made/. What is newer than its script and the shipped models stays.
+fills docs/made/, with the executed notebooks too. What is newer than its source and the
+shipped models stays.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+
+import notebooks
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -42,11 +45,11 @@ OTHERS = {
 }
 
 
-def is_fresh(name: str) -> bool:
-    text = MADE / f"{name}.txt"
-    sources = (EXAMPLES / f"{name}.py", ROOT / "potentials" / "registry.yaml", __file__)
-    return text.exists() and all(
-        text.stat().st_mtime > Path(source).stat().st_mtime for source in sources
+def is_fresh(made: Path, source: Path) -> bool:
+    """Whether what was made is newer than what it was made of."""
+    sources = (source, ROOT / "potentials" / "registry.yaml", Path(__file__))
+    return made.exists() and all(
+        made.stat().st_mtime > one.stat().st_mtime for one in sources
     )
 
 
@@ -73,17 +76,32 @@ def run(name: str) -> None:
         (MADE / f"{name}.txt").write_text(_PROGRESS.sub("...\n", text), "utf-8")
 
 
+def execute(name: str) -> None:
+    """Run a notebook with this package, whatever else is installed."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+    )
+    notebooks.execute(name, MADE)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(RUNS))
+    parser.add_argument("names", nargs="*", help="of scripts or notebooks; else all")
     parser.add_argument("--anew", action="store_true", help="also what is fresh")
     options = parser.parse_args()
     MADE.mkdir(exist_ok=True)
-    for name in options.names:
-        if options.anew or not is_fresh(name):
+    works = [(run, EXAMPLES / f"{n}.py", MADE / f"{n}.txt") for n in RUNS]
+    works += [
+        (execute, notebooks.FOLDER / f"{n}.ipynb", MADE / f"{n}.ipynb")
+        for n in notebooks.NAMES
+    ]
+    for work, source, made in works:
+        chosen = not options.names or source.name in options.names
+        if chosen and (options.anew or not is_fresh(made, source)):
             began = perf_counter()
-            run(name)
-            print(f"examples/{name}.py: {perf_counter() - began:.0f} s", flush=True)
+            work(source.stem)
+            shown = source.relative_to(ROOT).as_posix()
+            print(f"{shown}: {perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,21 @@ from collections.abc import Callable, Sequence
 
 from figures import ROOT, Figures, all_figures, elements_of, errors_on_card, stored
 
-from ase_physml.evaluation.certificate import LIMITS
+from ase_physml.evaluation.certificate import LIMITS, verdicts
 
 _MARKED = re.compile(r"^( *)(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S | re.M)
 # Not for users, but for comparing with and for starting from.
 _NOT_SHOWN = ("qm9_energy_only.pt", "descriptors.pt", "hamnet_qm9.pt")
 _CONFORMERS = ROOT / "training/physchem/results/conformers.json"
 _LATENCY = ROOT / "benchmarks/results/latency.json"
+_CERTIFICATES = ROOT / "benchmarks/results/certificates.json"
 _NAMES = {
     "native": "native",
     "native float32": "native, float32",
     "torch": "torch",
     "tblite:GFN2-xTB": "GFN2-xTB",
+    "ani:ANI1x": "ANI-1x",
+    "emt": "EMT",
 }
 
 
@@ -129,6 +132,34 @@ def limits() -> str:
     return table(("suite", "figure", "PASS", "WARN", "since"), rows)
 
 
+def certificates() -> str:
+    """Verdicts of all suites on calculators side by side, with numbers of cases."""
+    found = verdicts(stored(_CERTIFICATES))
+    names = list(dict.fromkeys(name for by in found.values() for name in by))
+    rows = []
+    for suite, by in found.items():
+        marks = [f"{by[n].mark} {by[n].cases}" if n in by else "" for n in names]
+        rows.append([f"`{suite}`", *marks])
+    return table(("suite", *(_NAMES.get(name, f"`{name}`") for name in names)), rows)
+
+
+def certificate_figures() -> str:
+    """Figures behind the verdicts."""
+    found = stored(_CERTIFICATES)
+    names = list(dict.fromkeys(name for by in found.values() for name in by))
+    rows = []
+    for suite, by in found.items():
+        for one in LIMITS.get(suite, ()):
+            values = [
+                by[n]["rows"].get(one.row, {}).get(one.column) if n in by else None
+                for n in names
+            ]
+            said = ["" if value is None else f"{value:.3g}" for value in values]
+            rows.append([f"`{suite}`, {one.row}: {one.column}", one.values()[0], *said])
+    heads = ("figure", "PASS", *(_NAMES.get(name, f"`{name}`") for name in names))
+    return table(heads, rows)
+
+
 def first_results() -> str:
     """Time to the first result of a process, imports included."""
     found = stored(_LATENCY)["first result"]
@@ -170,6 +201,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "models_in_a_line": models_in_a_line,
     "alternatives": lambda _: alternatives(),
     "limits": lambda _: limits(),
+    "certificates": lambda _: certificates(),
+    "certificate_figures": lambda _: certificate_figures(),
     "latency": lambda _: latency(),
     "first_results": lambda _: first_results(),
 }

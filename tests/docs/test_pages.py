@@ -1,5 +1,6 @@
 """README and pages say what is so: figures, code, messages, links, names."""
 
+import json
 import re
 import shlex
 import sys
@@ -23,7 +24,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 sys.path.insert(0, str(DOCS / "scripts"))
 import gallery  # noqa: E402
 import marked_tables  # noqa: E402
+import notebooks  # noqa: E402
 import relink  # noqa: E402
+
+NOTEBOOKS = {f"notebooks/{name}.md" for name in notebooks.NAMES}
 
 
 def name_of(path: Path) -> str:
@@ -95,7 +99,7 @@ def test_files_link_to_what_is_there(source: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_pages_link_to_what_is_there(page: Path) -> None:
-    made = {*relink.PAGES.values(), "commands.md"}
+    made = {*relink.PAGES.values(), "commands.md", *NOTEBOOKS}
     for target in links_of(page):
         path = Path(page.parent, target).resolve().relative_to(DOCS)
         here = (DOCS / path).exists() or path.as_posix() in made
@@ -119,6 +123,41 @@ def test_pages_show_what_the_gallery_makes(page: Path) -> None:
         assert made or (ROOT / path).is_file()
 
 
+def test_a_notebook_as_a_page(tmp_path: Path) -> None:
+    drawn = {"output_type": "display_data", "data": {"image/png": "aGk="}}
+    said = {"output_type": "stream", "name": "stdout", "text": ["one\n", "two\n"]}
+    warned = {"output_type": "stream", "name": "stderr", "text": ["careful\n"]}
+    code = {
+        "cell_type": "code",
+        "source": ["print('one')"],
+        "metadata": {"alt": "What it shows"},
+        "outputs": [warned, said, drawn],
+    }
+    text = {"cell_type": "markdown", "source": ["# Title\n", "and more"]}
+    path = tmp_path / "some.ipynb"
+    path.write_text(json.dumps({"cells": [text, code]}), "utf-8")
+    page = notebooks.page_of(path, "https://there/some.ipynb")
+    assert page.text.startswith("# Title\nand more\n")
+    assert "[This notebook](https://there/some.ipynb)" in page.text
+    assert "```python\nprint('one')\n```\n\n```\none\ntwo\n```" in page.text
+    assert "careful" not in page.text
+    assert "![What it shows](some_0.png)" in page.text
+    assert page.pictures == {"some_0.png": b"hi"}
+
+
+def test_notebooks_say_what_they_draw_and_link_to_pages() -> None:
+    there = {path.relative_to(DOCS).as_posix() for path in PAGES}
+    for name in notebooks.NAMES:
+        path = notebooks.FOLDER / f"{name}.ipynb"
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if "plt.subplots" in source:
+                assert len(cell["metadata"]["alt"]) > 20, name
+            if cell["cell_type"] == "markdown":
+                for target in re.findall(r"\]\(\.\./([^)#]+)", source):
+                    assert target in there, target
+
+
 def test_every_run_of_the_gallery_is_an_example_and_is_shown() -> None:
     shown = "".join(map(text_of, PAGES))
     for name in gallery.RUNS:
@@ -131,7 +170,7 @@ def test_every_page_is_in_the_menu() -> None:
     menu = re.findall(r": (\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
     found = {path.relative_to(DOCS).as_posix() for path in PAGES}
     found |= {page for page in relink.PAGES.values() if "models/" not in page}
-    assert set(menu) == found | {"commands.md"}
+    assert set(menu) == found | {"commands.md", *NOTEBOOKS}
 
 
 def test_the_conda_recipe_asks_for_the_same() -> None:

@@ -9,8 +9,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
 from ase_physml.evaluation.candidate import Candidate, Molecule
+from ase_physml.evaluation.canvas import plain_texts, plain_ticks
 from ase_physml.evaluation.certificate import LIMITS, Limit, verdict, verdicts
-from ase_physml.evaluation.figures import DRAWN, picture
+from ase_physml.evaluation.figures import DRAWN, picture, said
 from ase_physml.evaluation.measure import SUITES
 from ase_physml.evaluation.suites.extensivity import APART, EXTENSIVITY
 from ase_physml.evaluation.suites.frequencies import REFERENCE, VIBRATIONS
@@ -96,7 +97,20 @@ def test_what_is_left_of_two_apart() -> None:
     assert float(rows["8 Å apart"]["worst |ΔE| (meV)"]) < 1e-6
     found = {"rows": rows, "cases": len(records), "errors": {}}
     assert verdict("extensivity", found).mark == "FAIL"
-    assert picture("extensivity", {"attraction": records}).startswith("data:image/png")
+    found_by = {"attraction": records}
+    assert picture("extensivity", found_by).startswith("data:image/png")
+    with plain_texts():
+        figure = DRAWN["extensivity"](found_by)
+        plain_ticks(figure)
+        figure.canvas.draw()
+        # Powers of ten are formulas, which plain texts would show with all their signs.
+        labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert any(labels) and not any("$" in label for label in labels)
+
+
+def test_every_picture_has_words() -> None:
+    for suite in DRAWN:
+        assert len(said(suite)) > 20
 
 
 def test_frequencies_are_compared_mode_by_mode() -> None:

@@ -10,6 +10,7 @@ a saddle, the lowest mode; imaginary ones count nothing. Run again, it goes on.
 
 import argparse
 import csv
+import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="reaction")
     parser.add_argument("--split", type=Path, help="of reactions, by their reactants")
     parser.add_argument("--part", choices=("train", "val", "test"), default="test")
+    parser.add_argument("--names", type=Path, help="JSON of reactions by their part")
+    parser.add_argument("--count", type=int, help="of these, at most")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -119,6 +122,11 @@ def main() -> None:
     if options.split is not None:
         part = set(getattr(Split.load(options.split), options.part).tolist())
         found = [r for r in found if r.index[0] in part]
+    if options.names is not None:
+        names = set(
+            json.loads(options.names.read_text())[options.part][: options.count]
+        )
+        found = [r for r in found if r.name in names]
     todo = list(jobs(found[:: options.every], options.calculator, known))
     with (
         options.out.open("a", newline="") as file,

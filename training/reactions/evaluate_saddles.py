@@ -1,72 +1,50 @@
 """Certified saddles: how many, how near to the known ones, at what cost.
 
     python training/reactions/evaluate_saddles.py rdb7_reactions.h5 \
-        --data reactions.h5 --split training/reactions/splits/reactions.json \
-        --count 12 --models tblite:GFN2-xTB reactions.pt reactions_delta.pt
+        --models reactions.pt reactions_delta.pt tblite:GFN2-xTB --count 48 \
+        --out training/reactions/results/saddles.json
+    python training/reactions/evaluate_saddles.py rdb7_reactions.h5 --smiles \
+        --models reactions.pt --count 20 \
+        --out training/reactions/results/saddles_smiles.json
     python training/reactions/evaluate_saddles.py --textbook --out textbook.json
 
-Of the reactions whose reactant is in the test part of the split, some are drawn; their
-known reactants and products are relaxed with each calculator, and `find_paths` goes on
-from their bands to saddles. Counted are saddles that join the given ends (PASS, and
-WARN where only conformers differ), their RMSD to the known saddle, and barriers beside
-those of CCSD(T)-F12, whose zero-point energies are taken off by GFN2-xTB's.
+Known reactants and products of reactions that no potential has seen
+(`splits/saddles.json`) are relaxed with each calculator, and `find_paths` goes on from
+their bands to saddles; with ``--smiles``, from their SMILES alone; with ``--textbook``,
+reactions that are in every book, from their SMILES.
 
-With ``--textbook``, eight reactions that are in every book, from their SMILES alone.
-With ``--sella``, Sella (if it is installed) searches from the same guesses.
+Each reaction is searched with a few others, and written down at once: a run that was
+stopped goes on. `report_saddles.py` makes tables of the results.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from rich.console import Console
-from rich.table import Table
+from ase.calculators.calculator import Calculator
+from draw_reactions import text
+from textbook import TEXTBOOK
 
-from ase_physml import Search, find_paths, find_pathways
+from ase_physml import PathwaySettings, Search, find_paths, find_pathways
 from ase_physml.calculators.names import as_calculator
+from ase_physml.chem.atom_mapping import read_reaction
+from ase_physml.chem.bonds import bonded_pairs
 from ase_physml.data.conversion import to_atoms
 from ase_physml.data.dataset import RaggedSet
-from ase_physml.data.index_split import Split
+from ase_physml.errors import DataError
 from ase_physml.workflows.alignment import rmsd
-from ase_physml.workflows.paths.certified import guess_of
 from ase_physml.workflows.paths.reaction_path import ReactionPath
+from ase_physml.workflows.pathways.ends import align_mapped
 from ase_physml.workflows.pathways.pathway import Pathway
 
 MODELS = ["tblite:GFN2-xTB", "reactions.pt", "reactions_delta.pt"]
-
-# Barriers in eV, of experiments (activation energies) or of coupled clusters.
-TEXTBOOK = {
-    "malonaldehyde, H transfer": (
-        r"[O:1]=[CH:2]/[CH:3]=[CH:4]\[OH:5]>>[OH:1]/[CH:2]=[CH:3]\[CH:4]=[O:5]", 0.17,
-    ),
-    "HCN to HNC": ("[CH:1]#[N:2]>>[C-:1]#[NH+:2]", 2.1),
-    "vinyl alcohol to acetaldehyde": (
-        "[CH2:1]=[CH:2][OH:3]>>[CH3:1][CH:2]=[O:3]", 2.43,
-    ),
-    "Diels-Alder, butadiene and ethene": (
-        "[CH2:1]=[CH:2][CH:3]=[CH2:4].[CH2:5]=[CH2:6]>>"
-        "[CH2:1]1[CH:2]=[CH:3][CH2:4][CH2:5][CH2:6]1", 1.0,
-    ),
-    "cyclobutene to butadiene": (
-        "[CH2:1]1[CH2:4][CH:3]=[CH:2]1>>[CH2:1]=[CH:2][CH:3]=[CH2:4]", 1.43,
-    ),
-    "Claisen, allyl vinyl ether": (
-        "[CH2:1]=[CH:2][O:3][CH2:4][CH:5]=[CH2:6]>>"
-        "[CH2:1]([CH:2]=[O:3])[CH2:6][CH:5]=[CH2:4]", 1.33,
-    ),
-    "methyl isocyanide to acetonitrile": (
-        "[CH3:1][N+:2]#[C-:3]>>[CH3:1][C:3]#[N:2]", 1.67,
-    ),
-    "formaldehyde to H2 and CO": (
-        "[O:1]=[C:2]([H:3])[H:4]>>[O+:1]#[C-:2].[H:3][H:4]", 3.5,
-    ),
-}  # fmt: skip
+LABELS = "tblite:GFN2-xTB"  # what `reactions.pt` was fitted to
 
 
 @dataclass(frozen=True)
@@ -82,169 +60,205 @@ class Known:
 
 @dataclass(frozen=True)
 class Row:
-    """Outcome of one reaction with one calculator; eV, Å."""
+    """Outcome of one reaction with one calculator; eV, Å.
+
+    Attributes:
+        reference: Known barrier.
+        grade: Grade of the certificate.
+        joins: Whether the saddle joins reactant and product, or conformers of them.
+        connected: Whether it joins the ends as given: conformers turn into them below.
+        steps: Number of steps of a path.
+        apart: RMSD to the known saddle.
+        labels: Barrier of `LABELS` at the same structures.
+        ends: Whether the bonds that change are those of the SMILES.
+        evaluations: Energies and forces that were computed, relaxed ends and all.
+        cpu: Seconds of a core.
+    """
 
     name: str
     model: str
     reference: float
     grade: str = "FAIL"
+    joins: bool = False
+    connected: bool = False
     reason: str = ""
     steps: int = 1
     barrier: float | None = None
     back: float | None = None
     sigma: float | None = None
-    zero_point: float | None = None
     apart: float | None = None
-    evaluations: int | None = None
-    sella: str = ""
+    labels: float | None = None
+    ends: bool | None = None
+    evaluations: float = 0.0
+    cpu: float = 0.0
+    seconds: float = 0.0
 
 
-def draw(
-    reference: RaggedSet, data: RaggedSet, split: Split, count: int
-) -> list[Known]:
-    """Reactions of the test part, at random with a fixed seed."""
-    names = texts(data)
-    in_test = {names[k][:-2] for k in split.test if names[k].endswith("/r")}
-    where = {name: k for k, name in enumerate(texts(reference))}
-    pool = sorted(name for name in in_test if f"{name}/ts" in where)
-    drawn = np.random.default_rng(0).choice(len(pool), min(count, len(pool)), False)
+class Counter:
+    """Count of the structures that a calculator computes."""
+
+    def __init__(self, calculator: Calculator) -> None:
+        self.count = 0
+        self._inside = False
+        for name in ("calculate_many", "calculate"):
+            if hasattr(calculator, name):
+                setattr(calculator, name, self._counted(getattr(calculator, name)))
+
+    def _counted(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(structures: Any = None, *others: Any, **options: Any) -> Any:
+            if self._inside:  # one of both calls the other
+                return compute(structures, *others, **options)
+            single = structures is None or isinstance(structures, Atoms)
+            self.count += 1 if single else len(structures)
+            self._inside = True
+            try:
+                return compute(structures, *others, **options)
+            finally:
+                self._inside = False
+
+        return counted
+
+
+def known_reactions(reference: RaggedSet, names: Sequence[str]) -> list[Known]:
+    """Reactions of a set by their names."""
+    where = {text(name): k for k, name in enumerate(reference.column("name"))}
     found = []
-    for name in (pool[k] for k in sorted(drawn)):
+    for name in names:
         frames = [reference[where[f"{name}/{role}"]] for role in ("r", "ts", "p")]
         first, saddle, last = (to_atoms(one, labels=False) for one in frames)
-        barrier = float(frames[1].energy or np.nan)
-        found.append(Known(name, barrier, (first, last), saddle))
+        barrier, smiles = float(frames[1].energy or np.nan), frames[0].smiles or ""
+        found.append(Known(name, barrier, (first, last), saddle, smiles))
     return found
 
 
-def texts(data: RaggedSet) -> list[str]:
-    """Names as a set stores them."""
-    return [n.decode() if isinstance(n, bytes) else str(n) for n in data.column("name")]
-
-
-def search(known: Sequence[Known], model: str, fmax: float, zero_point: bool) -> Any:
+def search(
+    known: Sequence[Known], calculator: Calculator, from_smiles: bool, options: Any
+) -> list[ReactionPath | Exception]:
     """Paths of reactions, from their ends or from their SMILES."""
-    settings = Search(fmax=fmax, steps=240, end_fmax=0.02, zero_point=zero_point)
-    calculator = as_calculator(model)
-    if known[0].ends is not None:
+    settings = Search(fmax=options.fmax, steps=options.steps, end_fmax=0.01)
+    if not from_smiles:
         pairs = [one.ends for one in known if one.ends is not None]
         return find_paths(pairs, calculator, settings)
-    found = find_pathways([one.smiles for one in known], calculator)
-    return [one.path if isinstance(one, Pathway) else one for one in found]
+    found = find_pathways(
+        [one.smiles for one in known], calculator, PathwaySettings(search=settings)
+    )
+    paths = [one.path if isinstance(one, Pathway) else one for one in found]
+    return [one or DataError("no path") for one in paths]
 
 
-def compare(known: Known, model: str, path: ReactionPath | Exception) -> Row:
+def compare(
+    known: Known, model: str, path: ReactionPath | Exception, from_smiles: bool
+) -> Row:
     """A path beside what is known."""
     row = Row(known.name, model, known.barrier)
     if not isinstance(path, ReactionPath):
         return replace(row, reason=str(path))
-    apart = None
-    if known.saddle is not None and path.sound:
-        apart = rmsd(path.transition_state.positions, known.saddle.positions)
-    shift = path.top.zero_point if path.top is not None else None
+    ends = None
+    if from_smiles:
+        reaction = read_reaction(known.smiles)
+        changed = bonded_pairs(path.images[0]) ^ bonded_pairs(path.images[-1])
+        ends = changed == {*reaction.formed(), *reaction.reverse().formed()}
+    row = replace(row, grade=path.grade, reason=path.verdict, ends=ends)
+    if not path.sound:
+        return row
     return replace(
         row,
-        grade=path.grade,
-        reason=path.verdict,
+        joins=True,
+        connected=bool(path.certificate and path.certificate.connected),
         steps=max(1, len(path.parts)),
-        barrier=path.barrier if path.sound else None,
-        back=path.barrier_back if path.sound else None,
+        barrier=path.barrier,
+        back=path.barrier_back,
         sigma=path.barrier_std,
-        zero_point=None if shift is None else shift[0],
-        apart=apart,
-        evaluations=None if path.top is None else path.top.evaluations,
+        apart=_apart(known, path.transition_state, from_smiles),
+        labels=_labels(path) if model != LABELS else None,
     )
 
 
-def by_sella(path: ReactionPath | Exception, model: str) -> str:
-    """What Sella finds from the same guess: forces left, evaluations, distance."""
-    from sella import Sella
-
-    if not isinstance(path, ReactionPath) or path.top is None:
-        return ""
-    atoms = guess_of(path).atoms.copy()
-    atoms.calc = as_calculator(model)
-    calls = [0]
-    compute = atoms.calc.calculate
-
-    def counted(*arguments: Any, **options: Any) -> None:
-        calls[0] += 1
-        compute(*arguments, **options)
-
-    atoms.calc.calculate = counted
-    with Sella(atoms, internal=True, logfile=None) as driver:
-        converged = driver.run(fmax=0.01, steps=120)
-    apart = rmsd(atoms.positions, path.top.atoms.positions)
-    return f"{'yes' if converged else 'no'}, {calls[0]} calls, {apart:.2f} Å apart"
+def _apart(known: Known, saddle: Atoms, from_smiles: bool) -> float | None:
+    """RMSD to the known saddle; of SMILES in the better hand, hydrogens exchanged."""
+    if known.saddle is None:
+        return None
+    if not from_smiles:
+        return rmsd(saddle.positions, known.saddle.positions)
+    found = []
+    for hand in [1.0] if "@" in known.smiles else [1.0, -1.0]:
+        truth = known.saddle.copy()
+        truth.positions[:, 2] *= hand
+        truth = align_mapped(read_reaction(known.smiles), saddle, truth)
+        found.append(rmsd(truth.positions, saddle.positions))
+    return min(found)
 
 
-def report(rows: Sequence[Row], corrections: dict[str, float]) -> None:
-    """Print a table, and per calculator how many, how near and how far off."""
-    table = Table("reaction", "calculator", "verdict", "barrier", "reference", "reason")
-    for row in rows:
-        barrier = "" if row.barrier is None else f"{row.barrier:.2f}"
-        barrier += "" if row.sigma is None else f" ± {row.sigma:.2f}"
-        table.add_row(
-            row.name, row.model, row.grade, barrier, f"{row.reference:.2f}", row.reason
-        )
-    Console(width=160).print(table)
-    for model in dict.fromkeys(row.model for row in rows):
-        own = [row for row in rows if row.model == model]
-        single = [row for row in own if row.barrier is not None and row.steps == 1]
-        both = sum(row.barrier is not None and row.steps > 1 for row in own)
-        errors = [
-            abs((row.barrier or 0.0) + corrections.get(row.name, 0.0) - row.reference)
-            for row in single
-        ]
-        near = [row.apart for row in single if row.apart is not None]
-        passed = sum(row.grade == "PASS" for row in single)
-        print(
-            f"{model}: {len(single)} of {len(own)} joined by a certified saddle "
-            f"({passed} PASS), {both} in two steps; "
-            f"median RMSD {np.median(near) if near else np.nan:.2f} Å, mean barrier "
-            f"error {np.mean(errors) if errors else np.nan:.2f} eV"
-        )
+def _labels(path: ReactionPath) -> float | None:
+    calculator = as_calculator(LABELS)
+    energies = []
+    for one in (path.images[0], path.transition_state):
+        atoms = one.copy()
+        atoms.calc = calculator
+        energies.append(float(atoms.get_potential_energy()))
+    return energies[1] - energies[0]
+
+
+def run(
+    known: Sequence[Known], model: str, from_smiles: bool, options: Any
+) -> Iterator[Row]:
+    """Rows of reactions, a few at a time."""
+    for start in range(0, len(known), options.together):
+        some = known[start : start + options.together]
+        calculator = as_calculator(model)
+        counter = Counter(calculator)
+        began, wall = process_time(), perf_counter()
+        paths = search(some, calculator, from_smiles, options)
+        cpu, seconds = process_time() - began, perf_counter() - wall
+        for one, path in zip(some, paths, strict=True):
+            yield replace(
+                compare(one, model, path, from_smiles),
+                evaluations=counter.count / len(some),
+                cpu=cpu / len(some),
+                seconds=seconds / len(some),
+            )
+
+
+def load(path: Path) -> list[Row]:
+    """Rows of an earlier run, none where there is no file."""
+    if not path.is_file():
+        return []
+    names = {field.name for field in fields(Row)}
+    stored = json.loads(path.read_text())["rows"]
+    return [Row(**{k: v for k, v in one.items() if k in names}) for one in stored]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reactions", type=Path, nargs="?", help="known structures")
-    parser.add_argument("--data", type=Path, help="labelled, as split")
-    parser.add_argument("--split", type=Path)
+    parser.add_argument(
+        "--names", type=Path, default=Path(__file__).parent / "splits/saddles.json"
+    )
+    parser.add_argument("--part", choices=("development", "test"), default="test")
     parser.add_argument("--textbook", action="store_true")
+    parser.add_argument("--smiles", action="store_true", help="from these alone")
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--together", type=int, default=8, help="reactions at a time")
     parser.add_argument("--fmax", type=float, default=0.1, help="of a band, eV/Å")
-    parser.add_argument("--sella", action="store_true")
+    parser.add_argument("--steps", type=int, default=240, help="of a band")
     parser.add_argument("--out", type=Path, default=Path("saddles.json"))
     options = parser.parse_args()
     if options.textbook:
         known = [Known(n, b, smiles=s) for n, (s, b) in TEXTBOOK.items()]
     else:
-        split, data = Split.load(options.split), RaggedSet(options.data)
-        known = draw(RaggedSet(options.reactions), data, split, options.count)
-    rows: list[Row] = []
-    seconds: dict[str, float] = {}
-    corrections: dict[str, float] = {}
+        names = json.loads(options.names.read_text())[options.part][: options.count]
+        known = known_reactions(RaggedSet(options.reactions), names)
+    from_smiles = options.textbook or options.smiles
+    rows = load(options.out)
     for model in options.models:
-        began = process_time()
-        zero_point = model.startswith("tblite") and not options.textbook
-        paths = search(known, model, options.fmax, zero_point)
-        seconds[model] = process_time() - began
-        for one, path in zip(known, paths, strict=True):
-            row = compare(one, model, path)
-            if row.zero_point is not None:
-                corrections.setdefault(one.name, row.zero_point)
-            if options.sella:
-                row = replace(row, sella=by_sella(path, model))
+        done = {row.name for row in rows if row.model == model}
+        left = [one for one in known if one.name not in done]
+        for row in run(left, model, from_smiles, options):
             rows.append(row)
-        content = {"seconds_of_a_core": seconds, "rows": [asdict(r) for r in rows]}
-        options.out.write_text(json.dumps(content, indent=1) + "\n")
-    if corrections:
-        mean = float(np.mean(list(corrections.values())))
-        corrections = {one.name: corrections.get(one.name, mean) for one in known}
-    report(rows, corrections)
-    print({model: f"{spent:.0f} s of a core" for model, spent in seconds.items()})
+            content = {"rows": [asdict(one) for one in rows]}
+            options.out.write_text(json.dumps(content, indent=1) + "\n")
+            print(model, row.name, row.grade, row.reason, flush=True)
 
 
 if __name__ == "__main__":

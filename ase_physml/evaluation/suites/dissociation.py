@@ -39,7 +39,7 @@ def atomization(name: str) -> float:
     atoms = (data[atom.symbol] for atom in molecule(name))
     parts = sum(a["enthalpy"] - a["thermal correction"] for a in atoms)
     whole = about["enthalpy"] - about["thermal correction"]
-    return float(parts - whole + about["ZPE"]) * KCAL
+    return float(parts - whole + about["ZPE"]) * float(KCAL)
 
 
 def _cases(candidate: Candidate) -> Iterator[Case]:

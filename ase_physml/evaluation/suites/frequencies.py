@@ -10,7 +10,11 @@ from ase_physml.evaluation.candidate import Candidate
 from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
 from ase_physml.workflows.vibrations.normal_modes import vibrations_many
 
-# Harmonic wave numbers behind measured spectra, cm-1, as compiled in NIST's CCCBDB.
+# Harmonic wave numbers, cm-1, rounded, from analyses of measured spectra; others differ
+# by some cm-1. H2O: Benedict, Gailar, Plyler, J. Chem. Phys. 24, 1139 (1956); NH3:
+# Duncan, Mills, Spectrochim. Acta 20, 523 (1964); CH4: Gray, Robiette, Mol. Phys. 37,
+# 1901 (1979); CO2: Chedin, J. Mol. Spectrosc. 76, 430 (1979); HCN: Strey, Mills, Mol.
+# Phys. 26, 129 (1973); C2H2: Strey, Mills, J. Mol. Spectrosc. 59, 103 (1976).
 REFERENCE: dict[str, tuple[float, ...]] = {
     "H2O": (1648.0, 3832.0, 3943.0),
     "NH3": (1022.0, 1691.0, 1691.0, 3506.0, 3577.0, 3577.0),

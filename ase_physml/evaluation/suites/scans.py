@@ -79,9 +79,9 @@ def _gap(
 ) -> float:
     """Error of a force; where atoms overlap, a relative one is all one can ask for."""
     force = float((shifted(shift).get_forces()[group] @ axis).sum())
-    ends = [shifted(shift + h).get_potential_energy() for h in (NEAR, -NEAR)]
+    ends = [float(shifted(shift + h).get_potential_energy()) for h in (NEAR, -NEAR)]
     slope = (ends[0] - ends[1]) / (2.0 * NEAR)
-    return float(abs(force + slope) / max(1.0, abs(slope)))
+    return abs(force + slope) / max(1.0, abs(slope))
 
 
 def count_wells(curve: Array) -> int:

@@ -39,7 +39,7 @@ class PhysMLConfig(EnergyConfig):
             terms mean nothing. None for the paper's endless reach.
         atom_energy: Self-energies f_atom.
         angular: Channels of each attention head that know angles between neighbours, 0
-            in the paper; four cost half again the time of a step.
+            in the paper; four add a sixth to the time of a call by native code.
         a_mask: Gate attention by a bond graph, ``graph.bonded``, which who calls the
             model supplies: calculators and recipes have none, and refuse it.
         mam: Head for masked atomic modelling.

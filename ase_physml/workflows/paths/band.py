@@ -148,7 +148,7 @@ class BatchedNEB(NEB):
 
 def run_bands(
     bands: Sequence[BatchedNEB],
-    optimizer: Callable[..., Any] = FIRE,
+    optimizer: Callable[..., Any] | Sequence[Any] = FIRE,
     fmax: float = 0.05,
     steps: int = 500,
     on_step: Callable[[int, int, float], None] | None = None,
@@ -158,7 +158,8 @@ def run_bands(
 
     Args:
         bands: Bands of the same calculator.
-        optimizer: Optimizer of ASE that looks at the forces once a step.
+        optimizer: Optimizer of ASE that looks at the forces once a step; or one for
+            each band, to go on with.
         fmax: Threshold of the largest force on a band, eV/Å.
         steps: Largest number of steps of each band.
         on_step: Called with the index of a band, the step and its largest force, eV/Å.
@@ -168,7 +169,11 @@ def run_bands(
         For each band whether it has converged, or the exception that ended it; the
         others go on.
     """
-    drivers = [optimizer(band, logfile=None) for band in bands]
+    drivers = (
+        [optimizer(band, logfile=None) for band in bands]
+        if callable(optimizer)
+        else optimizer
+    )
     converged: list[bool | Exception] = [False] * len(bands)
     running = list(range(len(bands)))
     for step in range(steps + 1):

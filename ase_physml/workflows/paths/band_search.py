@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -17,6 +18,7 @@ from ase_physml.workflows.paths.reaction_path import (
     one_structure,
     path_of,
 )
+from ase_physml.workflows.paths.refinement import refined, window_of
 from ase_physml.workflows.relax import OPTIMIZERS
 
 # A band climbs once it is this many times fmax from its end.
@@ -60,6 +62,8 @@ class BandSearch:
         self._on_step, self._states, self._made_of = on_step, states, made_of
         self._began = perf_counter()
         self._bands: dict[int, BatchedNEB] = {}
+        # Optimizer of each band, so that one that goes on does as if never stopped.
+        self._drivers: dict[int, tuple[BatchedNEB, Any]] = {}
         self._remarks: dict[int, tuple[str, ...]] = {}
         self._history: dict[int, list[float]] = {}
         # Images that stay where they are before and after a band that was zoomed in to.
@@ -101,6 +105,32 @@ class BandSearch:
             )
             for index, failed in ended.items()
         }
+
+    def resolve(self, index: int, count: int) -> bool:
+        """Go on with the part of a band where bonds change, if few images are there.
+
+        The images beside it stay where they are.
+
+        Args:
+            index: Number of the reaction.
+            count: Number of images of the new band, its ends included.
+
+        Returns:
+            Whether there is a new band.
+        """
+        whole = self.images(index)
+        window = window_of(whole)
+        if window is None:
+            return False
+        first, last = window
+        try:
+            images = refined(whole[first : last + 1], count)
+        except Exception:
+            # Two images may lie on each other; the band goes on as it is.
+            return False
+        self._bands[index] = self._band(images)
+        self._beside[index] = whole[:first], whole[last + 1 :]
+        return True
 
     def zoom(self, index: int, count: int) -> None:
         """Go on with the surroundings of the top alone, by as many images.
@@ -159,7 +189,7 @@ class BandSearch:
         for some, most in ((apart, steps), (same, 0)):
             found = run_bands(
                 [bands[index] for index in some],
-                OPTIMIZERS[self.optimizer],
+                [self._driver(index, bands[index]) for index in some],
                 self.fmax,
                 most,
                 self._renumbered(some),
@@ -169,13 +199,21 @@ class BandSearch:
                 ended[index] = outcome if isinstance(outcome, Exception) else None
         return ended
 
+    def _driver(self, index: int, band: BatchedNEB) -> Any:
+        known, driver = self._drivers.get(index, (None, None))
+        if known is not band:
+            driver = OPTIMIZERS[self.optimizer](band, logfile=None)
+            self._drivers[index] = band, driver
+        return driver
+
     def _renumbered(self, some: Sequence[int]) -> OnBandStep:
         return lambda position, step, force: self._step(some[position], step, force)
 
     def _step(self, index: int, step: int, force: float) -> None:
         history = self._history[index]
-        if not (history and step == 0):  # gone on with: known already
-            history.append(force)
+        if history and step == 0:  # gone on with: known already
+            return
+        history.append(force)
         step = len(history) - 1
         if self._states is not None and step % _SAVE_EVERY == 0:
             made = None if self._made_of is None else self._made_of[index]

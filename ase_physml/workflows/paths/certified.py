@@ -1,6 +1,6 @@
 """Paths with certificates: from the highest images of bands on to their saddles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +8,21 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_physml.workflows.alignment import shifts
+from ase_physml.workflows.paths.connection import detours_of, heights, with_heights
 from ase_physml.workflows.paths.reaction_path import ReactionPath, one_structure
-from ase_physml.workflows.saddles.certificate import Certificate, has_bonds_of
+from ase_physml.workflows.paths.refinement import bond_changes
+from ase_physml.workflows.saddles.certificate import Certificate
 from ase_physml.workflows.saddles.files import write_saddle
+from ase_physml.workflows.saddles.minima import has_bonds_of
 from ase_physml.workflows.saddles.search import (
     Guess,
     Saddle,
     SaddleSettings,
     find_saddles,
 )
+
+# Share of the largest change of bonds around an image.
+_BONDS = 0.3
 
 
 def certified(
@@ -46,6 +52,7 @@ def certified(
             guesses[index] = guess_of(path)
     settings = SaddleSettings(zero_point=zero_point)
     outcomes = find_saddles(list(guesses.values()), calculator, settings)
+    outcomes = _with_conformers(list(guesses.values()), outcomes, calculator)
     for index, outcome in zip(guesses, outcomes, strict=True):
         path = paths[index]
         assert isinstance(path, ReactionPath)
@@ -54,6 +61,27 @@ def certified(
         else:
             reason = f"the search for the saddle failed: {outcome}"
             found[index] = _with(path, Certificate("FAIL", (reason,)), None)
+    return found
+
+
+def _with_conformers(
+    guesses: Sequence[Guess],
+    outcomes: Sequence[Saddle | Exception],
+    calculator: Calculator,
+) -> list[Saddle | Exception]:
+    """Saddles whose certificates say how other conformers turn into the ends."""
+    wanted = {
+        index: detours_of(one, guess.ends)
+        for index, (guess, one) in enumerate(zip(guesses, outcomes, strict=True))
+        if isinstance(one, Saddle) and guess.ends is not None
+    }
+    levels = iter(heights([d for some in wanted.values() for d in some], calculator))
+    found = list(outcomes)
+    for index, some in wanted.items():
+        one = outcomes[index]
+        if some and isinstance(one, Saddle):
+            levels_of = [next(levels) for _ in some]
+            found[index] = replace(one, certificate=with_heights(one, levels_of))
     return found
 
 
@@ -148,8 +176,22 @@ def _part(path: ReactionPath) -> ReactionPath:
 
 
 def guess_of(path: ReactionPath) -> Guess:
-    """The highest image inside, and the direction of the path there."""
+    """The highest image inside, and the direction of the path there.
+
+    Of maxima where bonds change, if there are any: others are of conformations.
+    """
     k = 1 + int(path.energies[1:-1].argmax())
+    changes = bond_changes(path.images)
+    changes = changes[:-1] + changes[1:]
+    inside, energies = range(1, len(path.images) - 1), path.energies
+    tops = [
+        i
+        for i in inside
+        if energies[i] >= max(energies[i - 1], energies[i + 1])
+        and changes[i - 1] > _BONDS * changes.max()
+    ]
+    if tops:
+        k = max(tops, key=lambda i: energies[i])
     along = shifts(path.images[k - 1], path.images[k + 1])
     return Guess(path.images[k], along, (path.images[0], path.images[-1]))
 

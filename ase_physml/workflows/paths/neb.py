@@ -157,10 +157,15 @@ def _to_saddles(
 ) -> dict[int, PathOutcome]:
     """Paths from loose bands on to saddles; those that lead to none, once more.
 
-    Where the top of a band is sharp, images are added around it.
+    Images are added where bonds change between two of them, and where the top of a band
+    is sharp.
     """
     first = min(search.steps, _LOOSE)
-    loose = under_way.run(under_way.indices, first)
+    loose = under_way.run(under_way.indices, first - first // 2)
+    unseen = [k for k in loose if _is_reaction(loose[k])]
+    for index in unseen:
+        under_way.resolve(index, search.images)
+    loose |= under_way.run(unseen, first // 2)
     found = certified(loose, calculator, search.zero_point)
     left = [index for index, path in found.items() if _is_worth_more(path)]
     if search.steps == first or not left:
@@ -175,12 +180,16 @@ def _to_saddles(
 
 def _is_worth_more(outcome: PathOutcome) -> bool:
     """Whether more steps of its band may lead to a saddle."""
-    if isinstance(outcome, Exception) or outcome.grade != "FAIL":
+    failed = not isinstance(outcome, Exception) and outcome.grade == "FAIL"
+    return failed and _is_reaction(outcome)
+
+
+def _is_reaction(outcome: PathOutcome) -> bool:
+    """Whether there is a band between two structures."""
+    if isinstance(outcome, Exception):
         return False
-    apart = not one_structure(
-        outcome.images[0], outcome.images[-1], outcome.reaction_energy
-    )
-    return apart and not outcome.converged
+    first, last = outcome.images[0], outcome.images[-1]
+    return not one_structure(first, last, outcome.reaction_energy)
 
 
 def split(

@@ -9,25 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from ase import Atoms
-from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 
-from ase_physml.chem.bonds import bonded_pairs, perceive_bonds
-from ase_physml.data.conversion import Labels, from_atoms
-from ase_physml.workflows.alignment import placement_of, rmsd, shifts
 from ase_physml.workflows.saddles.descent import Descent
 from ase_physml.workflows.saddles.eigenvector_following import Climb
+from ase_physml.workflows.saddles.minima import (
+    distance,
+    has_bonds_of,
+    is_same,
+    name_of,
+)
 from ase_physml.workflows.vibrations.normal_modes import Vibrations
 
 Grade = Literal["PASS", "WARN", "FAIL"]
 
-# Å; what has the same bonds and lies nearer is the same minimum.
-_SAME = 0.3
-# Å; of what cannot be turned, of the atom furthest off.
-_SAME_PLACE = 0.5
-_MAX_NAMED = 60
+ROLES = ("reactant", "product")
+"""Names of the ends of a reaction."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,10 @@ class Certificate:
         minima: Names of the two minima that it joins, the reactant's side first; ""
             where none was reached.
         swapped: Whether the first way down led to the product's side.
+        others: Ends, 0 the reactant and 1 the product, of which another conformer was
+            reached.
+        connected: Whether no way from reactant to product need be higher than it: each
+            minimum is the end or turns into it below the saddle.
     """
 
     grade: Grade
@@ -49,6 +50,8 @@ class Certificate:
     joins: bool = False
     minima: tuple[str, str] = ("", "")
     swapped: bool = False
+    others: tuple[int, ...] = ()
+    connected: bool = False
 
     @property
     def reason(self) -> str:
@@ -131,36 +134,36 @@ def _of_reaction(
     swapped = crossed > straight
     if swapped:
         minima, names = (minima[1], minima[0]), (names[1], names[0])
-    roles = ("reactant", "product")
     bonds = [has_bonds_of(one, end) for one, end in zip(minima, ends, strict=True)]
     if not all(bonds):
         return Certificate(
             "FAIL", (_joined(names, ends, minima),), False, names, swapped
         )
-    others = [
-        f"leads to another conformer of the {role}, {_apart(one, end):.2f} Å from it"
-        for role, one, end in zip(roles, minima, ends, strict=True)
-        if not is_same(one, end)
-    ]
+    others = [k for k in range(2) if not is_same(minima[k], ends[k], turned=True)]
     if is_same(*minima):
-        return Certificate(
-            "FAIL",
-            (f"both ways lead to one minimum, {names[0]}",),
-            False,
-            names,
-            swapped,
-        )
-    warnings = [*warnings, *others]
-    if warnings:
-        return Certificate("WARN", tuple(warnings), True, names, swapped)
-    return Certificate("PASS", ("joins reactant and product",), True, names, swapped)
+        reason = f"both ways lead to one minimum, {names[0]}"
+        return Certificate("FAIL", (reason,), False, names, swapped)
+    warnings = warnings + [
+        f"leads to another conformer of the {ROLES[k]}, "
+        f"{distance(minima[k], ends[k], turned=True):.2f} Å from it"
+        for k in others
+    ]
+    return Certificate(
+        "WARN" if warnings else "PASS",
+        tuple(warnings) or ("joins reactant and product",),
+        True,
+        names,
+        swapped,
+        tuple(others),
+        not others,
+    )
 
 
 def _fit(minima: tuple[Atoms, Atoms], ends: tuple[Atoms, Atoms]) -> tuple[int, float]:
     """How well minima are ends: first how many by their bonds, then by distance."""
     pairs = list(zip(minima, ends, strict=True))
     bonds = sum(has_bonds_of(one, end) for one, end in pairs)
-    return bonds, -sum(_apart(one, end) for one, end in pairs)
+    return bonds, -sum(distance(one, end) for one, end in pairs)
 
 
 def _joined(
@@ -178,40 +181,3 @@ def _joined(
     if said[0] == said[1]:
         return f"another reaction: both ways lead to {said[0]}"
     return f"another reaction: joins {said[0]} and {said[1]}"
-
-
-def has_bonds_of(atoms: Atoms, other: Atoms) -> bool:
-    """Whether two structures have the same bonds; in cells, whether they are near."""
-    if atoms.pbc.any():
-        return is_same(atoms, other)
-    return bonded_pairs(atoms) == bonded_pairs(other)
-
-
-def is_same(atoms: Atoms, other: Atoms) -> bool:
-    """Whether two minima of the same atoms are one."""
-    if not placement_of(atoms).aligned:
-        return _apart(atoms, other) < _SAME_PLACE
-    same = bonded_pairs(atoms) == bonded_pairs(other)
-    return same and _apart(atoms, other) < _SAME
-
-
-def _apart(atoms: Atoms, other: Atoms) -> float:
-    """Distance of two structures: RMSD, or, of what may not be turned, the largest."""
-    if placement_of(atoms).aligned:
-        return rmsd(atoms.positions, other.positions)
-    return float(np.linalg.norm(shifts(other, atoms), axis=1).max())
-
-
-def name_of(atoms: Atoms) -> str:
-    """SMILES of a molecule, or the formula of what has none."""
-    formula = str(atoms.get_chemical_formula())
-    if atoms.pbc.any():
-        return formula
-    try:
-        found = perceive_bonds(from_atoms(atoms, Labels()))
-        with BlockLogs():  # of lone hydrogens, which stay
-            smiles = str(Chem.MolToSmiles(Chem.RemoveHs(found)))
-    except Exception:
-        # RDKit raises anything; a radical or a cluster has no SMILES.
-        return formula
-    return smiles if len(smiles) < _MAX_NAMED else formula
