@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--smiles", action="store_true", help="from these alone")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--skip", type=int, default=0, help="of these, the first")
     parser.add_argument("--together", type=int, default=8, help="reactions at a time")
     parser.add_argument("--fmax", type=float, default=0.1, help="of a band, eV/Å")
     parser.add_argument("--steps", type=int, default=240, help="of a band")
@@ -247,7 +248,8 @@ def main() -> None:
     if options.textbook:
         known = [Known(n, b, smiles=s) for n, (s, b) in TEXTBOOK.items()]
     else:
-        names = json.loads(options.names.read_text())[options.part][: options.count]
+        names = json.loads(options.names.read_text())[options.part]
+        names = names[options.skip : options.count]
         known = known_reactions(RaggedSet(options.reactions), names)
     from_smiles = options.textbook or options.smiles
     rows = load(options.out)
