@@ -19,7 +19,7 @@ stopped goes on. `report_saddles.py` makes tables of the results.
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -99,17 +99,24 @@ class Counter:
 
     def __init__(self, calculator: Calculator) -> None:
         self.count = 0
-        name = (
-            "calculate_many" if hasattr(calculator, "calculate_many") else "calculate"
-        )
-        compute = getattr(calculator, name)
+        self._inside = False
+        for name in ("calculate_many", "calculate"):
+            if hasattr(calculator, name):
+                setattr(calculator, name, self._counted(getattr(calculator, name)))
 
+    def _counted(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         def counted(structures: Any = None, *others: Any, **options: Any) -> Any:
-            many = name == "calculate_many"
-            self.count += len(structures) if many else 1
-            return compute(structures, *others, **options)
+            if self._inside:  # one of both calls the other
+                return compute(structures, *others, **options)
+            single = structures is None or isinstance(structures, Atoms)
+            self.count += 1 if single else len(structures)
+            self._inside = True
+            try:
+                return compute(structures, *others, **options)
+            finally:
+                self._inside = False
 
-        setattr(calculator, name, counted)
+        return counted
 
 
 def known_reactions(reference: RaggedSet, names: Sequence[str]) -> list[Known]:
@@ -232,6 +239,7 @@ def main() -> None:
     parser.add_argument("--smiles", action="store_true", help="from these alone")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--skip", type=int, default=0, help="of these, the first")
     parser.add_argument("--together", type=int, default=8, help="reactions at a time")
     parser.add_argument("--fmax", type=float, default=0.1, help="of a band, eV/Å")
     parser.add_argument("--steps", type=int, default=240, help="of a band")
@@ -240,7 +248,8 @@ def main() -> None:
     if options.textbook:
         known = [Known(n, b, smiles=s) for n, (s, b) in TEXTBOOK.items()]
     else:
-        names = json.loads(options.names.read_text())[options.part][: options.count]
+        names = json.loads(options.names.read_text())[options.part]
+        names = names[options.skip : options.count]
         known = known_reactions(RaggedSet(options.reactions), names)
     from_smiles = options.textbook or options.smiles
     rows = load(options.out)

@@ -6,6 +6,7 @@ the data of the G2/97 set (Curtiss et al. 1997) that come with ASE.
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from ase.build import molecule
@@ -33,12 +34,12 @@ FLAT = 0.05  # eV, between the last Å and the end
 
 def atomization(name: str) -> float:
     """Energy of atomization of a molecule of G2/97 without zero-point energy, eV."""
-    data: dict[str, dict[str, float]] = g2.data
+    data: dict[str, Any] = g2.data
     about = data[name]
     atoms = (data[atom.symbol] for atom in molecule(name))
     parts = sum(a["enthalpy"] - a["thermal correction"] for a in atoms)
     whole = about["enthalpy"] - about["thermal correction"]
-    return (parts - whole + about["ZPE"]) * float(KCAL)
+    return float(parts - whole + about["ZPE"]) * float(KCAL)
 
 
 def _cases(candidate: Candidate) -> Iterator[Case]:

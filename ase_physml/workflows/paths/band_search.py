@@ -24,6 +24,8 @@ from ase_physml.workflows.relax import OPTIMIZERS
 # A band climbs once it is this many times fmax from its end.
 _CLIMB = 5.0
 _SAVE_EVERY = 20
+# Images that a part of a band gets at least beside those it has.
+_MORE = 3
 # Share of a barrier by which both images beside the highest of a sharp top are lower.
 _SHARP = 0.4
 
@@ -106,7 +108,7 @@ class BandSearch:
             for index, failed in ended.items()
         }
 
-    def resolve(self, index: int, count: int) -> bool:
+    def resolve(self, index: int, count: int, wide: bool = False) -> bool:
         """Go on with the part of a band where bonds change, if few images are there.
 
         The images beside it stay where they are.
@@ -114,15 +116,17 @@ class BandSearch:
         Args:
             index: Number of the reaction.
             count: Number of images of the new band, its ends included.
+            wide: Whether the part may be all of the band, which then gets more images.
 
         Returns:
             Whether there is a new band.
         """
         whole = self.images(index)
-        window = window_of(whole)
+        window = window_of(whole, 1.0 if wide else 0.7)
         if window is None:
             return False
         first, last = window
+        count = max(count, last - first + 1 + _MORE)
         try:
             images = refined(whole[first : last + 1], count)
         except Exception:

@@ -171,7 +171,8 @@ def _to_saddles(
     if search.steps == first or not left:
         return found
     for index in left:
-        under_way.zoom(index, search.images)
+        if not under_way.resolve(index, search.images, wide=True):
+            under_way.zoom(index, search.images)
     again = certified(
         under_way.run(left, search.steps - first), calculator, search.zero_point
     )

@@ -43,8 +43,12 @@ def _bonds(atoms: Atoms) -> Array:
     return found
 
 
-def window_of(images: Sequence[Atoms]) -> tuple[int, int] | None:
+def window_of(images: Sequence[Atoms], most: float = 0.7) -> tuple[int, int] | None:
     """First and last image of the part of a band where bonds change, with one beside.
+
+    Args:
+        images: Images of the band.
+        most: Largest share of the band that is a part of it.
 
     Returns:
         None where no bond changes, where enough images see it, or where the part is
@@ -62,7 +66,7 @@ def window_of(images: Sequence[Atoms]) -> tuple[int, int] | None:
     ]
     first, last = min(pairs, key=lambda pair: (pair[1] - pair[0], done[pair[0]]))
     first, last = max(first - 1, 0), min(last + 1, len(images) - 1)
-    return (first, last) if last - first <= 0.7 * (len(images) - 1) else None
+    return (first, last) if last - first <= most * (len(images) - 1) else None
 
 
 def refined(images: Sequence[Atoms], count: int) -> list[Atoms]:

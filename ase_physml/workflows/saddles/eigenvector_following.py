@@ -18,13 +18,15 @@ from ase_physml.workflows.together import Task
 from ase_physml.workflows.vibrations.hessian import Hessian, hessian_task, inner_basis
 
 # Å; largest displacement of an atom in a step: at first, at least and at most.
-_TRUST, _SHORT, _LONG = 0.1, 0.02, 0.3
+_TRUST, _SHORT, _LONG = 0.1, 0.02, 0.2
 # Steps after which second derivatives are computed anew.
-_RENEW = 15
+_RENEW = 10
 # Å; displacement along a mode that should not be imaginary, and how often.
 _PUSH, _PUSHES = 0.1, 3
 # eV/Å^2; a mode of less curvature down leads nowhere.
 _DOWN = 0.05
+# eV; what energies may be off by for a step to count, and for no trust to be lost.
+_NOISE, _SMALL = 0.01, 0.004
 # Renewals at which no mode is imaginary, after which a walk is lost.
 _LOST = 2
 
@@ -209,8 +211,14 @@ def climb(
                 continue
         step, follow = rfo_step(here, _direction(here, follow), trust)
         there = yield from here.moved(step)
-        trust = _next_trust(here, there, step, trust)
-        here, age = there, age + 1
+        shorter = _next_trust(here, there, step, trust)
+        age += 1
+        if _is_lost(here, there, step) and trust > _SHORT:
+            # Nowhere to go on from; what was learned there is kept.
+            here.matrix = there.matrix
+        else:
+            here = there
+        trust = shorter
         forces.append(here.force)
     if age:
         hessian = yield from hessian_task(here.atoms)
@@ -235,11 +243,11 @@ def rfo_step(
     modes = basis @ vectors
     slopes = modes.T @ here.gradient
     steps = np.zeros(len(values))
-    down = np.ones(len(values), dtype=bool)
+    image, down = np.ones(len(values)), np.ones(len(values), dtype=bool)
     mode = None
     if follow is not None:
         up = int(np.abs(modes.T @ follow).argmax())
-        down[up], mode = False, modes[:, up]
+        down[up], mode, image[up] = False, modes[:, up], -1.0
         shift = 0.5 * values[up] + np.hypot(0.5 * values[up], slopes[up])
         steps[up] = -slopes[up] / min(values[up] - shift, -1e-6)
     if down.any():
@@ -247,9 +255,38 @@ def rfo_step(
         augmented[-1, :-1] = augmented[:-1, -1] = slopes[down]
         lowest = np.linalg.eigvalsh(augmented)[0]
         steps[down] = -slopes[down] / np.maximum(values[down] - lowest, 1e-6)
-    step = modes @ steps
-    longest = np.linalg.norm(step.reshape(-1, 3), axis=1).max()
-    return step * min(1.0, trust / max(longest, 1e-12)), mode
+    if _longest(modes @ steps) > trust:
+        steps = _restricted(image * values, image * slopes, modes, trust)
+    return modes @ steps, mode
+
+
+def _longest(step: Array) -> float:
+    """Largest displacement of an atom, Å."""
+    return float(np.linalg.norm(step.reshape(-1, 3), axis=1).max())
+
+
+def _restricted(values: Array, slopes: Array, modes: Array, trust: float) -> Array:
+    """Steps along modes that stay within the trust, (m,).
+
+    By one level shift of all curvatures (trust region image minimisation; Helgaker,
+    Chem. Phys. Lett. 182, 503, 1991): stiff modes come to rest at once, soft ones go as
+    far as they may. A step that is scaled as a whole would leave the stiff ones where
+    they are.
+
+    Args:
+        values: Curvatures, (m,), with the other sign of the mode that leads up.
+        slopes: Slopes, (m,), with the other sign there too.
+        modes: Modes, (3n, m).
+        trust: Largest displacement of an atom, Å.
+    """
+    low = max(0.0, -float(values.min())) + 1e-9
+    high = low + float(np.abs(slopes).sum()) / trust + 1.0
+    for _ in range(60):
+        shift = 0.5 * (low + high)
+        longest = _longest(modes @ (-slopes / (values + shift)))
+        low, high = (shift, high) if longest > trust else (low, shift)
+    steps: Array = -slopes / (values + high)
+    return steps
 
 
 def _direction(here: Place, follow: Array | None) -> Array:
@@ -292,13 +329,18 @@ def _superfluous(hessian: Hessian, threshold: float) -> Array | None:
     return unit
 
 
+def _is_lost(here: Place, there: Place, step: Array) -> bool:
+    """Whether a step led to where second derivatives said nothing of."""
+    expected = float(step @ (here.gradient + 0.5 * here.matrix @ step))
+    off = abs(there.energy - here.energy - expected)
+    return off > max(abs(expected), _NOISE) and there.force > 2.0 * here.force
+
+
 def _next_trust(here: Place, there: Place, step: Array, trust: float) -> float:
     """Trust in the next step, by how the energy came out."""
     expected = float(step @ (here.gradient + 0.5 * here.matrix @ step))
     found = there.energy - here.energy
-    if abs(expected) < 1e-6:
-        return trust
-    off = abs(found - expected) / abs(expected)
+    off = abs(found - expected) / max(abs(expected), _SMALL)
     if off > 0.6:
         return max(_SHORT, 0.5 * trust)
     return min(_LONG, 1.5 * trust) if off < 0.25 else trust
