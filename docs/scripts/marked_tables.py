@@ -33,7 +33,8 @@ _NAMES = {
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def potentials(link: str) -> str:
