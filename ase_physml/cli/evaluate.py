@@ -1,12 +1,22 @@
 """Verb `physml evaluate`: how far calculators can be trusted."""
 
+import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_physml.cli.options import Folder, Limit, Overwrite, Resume, Scheduler
+from ase_physml.cli.options import (
+    AsJson,
+    Folder,
+    Jobs,
+    Limit,
+    Overwrite,
+    Resume,
+    Scheduler,
+)
 from ase_physml.cli.outputs import results_in, stoppable
 from ase_physml.cli.progress import Progress
 from ase_physml.cli.shared import make_console, make_table, open_workers
@@ -60,9 +70,11 @@ def evaluate(
         str | None, typer.Option(help="Calculator that reactions are held to.")
     ] = None,
     limit: Limit = _REACTIONS,
+    jobs: Jobs = 1,
     scheduler: Scheduler = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure calculators side by side; write one page to read, and JSON.
 
@@ -91,7 +103,7 @@ def evaluate(
         candidate.reference, candidate.held_to = held_to, reference or ""
         candidate.count = most
         candidates.append(candidate)
-    console = make_console()
+    console = make_console(stderr=as_json)
     written = [out / "report.json", out / "report.html"]
     journals = [
         measure.journal(out / "cases", s, suite) for suite in names for s in candidates
@@ -106,16 +118,23 @@ def evaluate(
         ) as place,
     ):
         place.begin()
-        tables = _measure(candidates, names, out, scheduler)
+        tables = _measure(candidates, names, out, scheduler, jobs)
     failed = sum(len(t["errors"]) for by in tables.values() for t in by.values())
     if failed:
         console.print(f"[yellow]{failed} cases failed; the report says which[/]")
-    _print_certificate(console, tables)
+    if as_json:
+        typer.echo(_as_json(tables))
+    else:
+        _print_certificate(console, tables)
     console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
 def _measure(
-    candidates: "list[Candidate]", suites: list[str], out: Path, scheduler: str | None
+    candidates: "list[Candidate]",
+    suites: list[str],
+    out: Path,
+    scheduler: str | None,
+    jobs: int,
 ) -> "dict[str, dict[str, Any]]":
     """Measure, and write the report."""
     from ase_physml.evaluation import measure
@@ -131,16 +150,27 @@ def _measure(
             progress.reach(through, sum(done.values()) - through, state)
 
         cases = out / "cases"
-        if scheduler is None:
+        if scheduler is None and jobs == 1:
             found = measure.evaluate(candidates, suites, cases, show)
         else:
-            with open_workers(scheduler) as workers:
+            with open_workers(scheduler, jobs) as workers:
                 found = measure.evaluate(candidates, suites, cases, show, workers)
     tables = measure.tables(found)
     with writing(out, "run the same command again to go on"):
         write_json(out / "report.json", tables, indent=1)
         write_report(out / "report.html", found, tables)
     return tables
+
+
+def _as_json(tables: "dict[str, dict[str, Any]]") -> str:
+    """Verdicts by suite and calculator: mark, number of cases, reasons."""
+    from ase_physml.evaluation.certificate import verdicts
+
+    found = {
+        suite: {name: asdict(one) for name, one in by_candidate.items()}
+        for suite, by_candidate in verdicts(tables).items()
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _print_certificate(console: "Console", tables: "dict[str, dict[str, Any]]") -> None:

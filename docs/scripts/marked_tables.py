@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from figures import ROOT, Figures, all_figures, elements_of, errors_on_card, stored
 
-from ase_physml.evaluation.certificate import LIMITS, verdicts
+from ase_physml.evaluation.certificate import LIMITS, Verdict, verdicts
 
 _MARKED = re.compile(r"^( *)(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S | re.M)
 # Not for users, but for comparing with and for starting from.
@@ -33,7 +33,8 @@ _NAMES = {
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def potentials(link: str) -> str:
@@ -138,9 +139,16 @@ def certificates() -> str:
     names = list(dict.fromkeys(name for by in found.values() for name in by))
     rows = []
     for suite, by in found.items():
-        marks = [f"{by[n].mark} {by[n].cases}" if n in by else "" for n in names]
+        marks = [_verdict(by[name]) if name in by else "" for name in names]
         rows.append([f"`{suite}`", *marks])
     return table(("suite", *(_NAMES.get(name, f"`{name}`") for name in names)), rows)
+
+
+def _verdict(one: Verdict) -> str:
+    """Mark in its colour, and the number of cases."""
+    if not one.mark:
+        return "not measured"
+    return f'<span class="mark {one.mark}">{one.mark}</span> {one.cases}'
 
 
 def certificate_figures() -> str:

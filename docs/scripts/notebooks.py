@@ -41,9 +41,14 @@ def execute(name: str, made: Path) -> None:
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        nbclient.NotebookClient(
-            notebook, timeout=_SECONDS, kernel_name="python3", resources=resources
-        ).execute()
+        client = nbclient.NotebookClient(
+            notebook,
+            timeout=_SECONDS,
+            startup_timeout=_SECONDS,
+            kernel_name="python3",
+            resources=resources,
+        )
+        client.execute()
     nbformat.write(notebook, made / f"{name}.ipynb")
 
 

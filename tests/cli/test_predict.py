@@ -15,6 +15,7 @@ from ase_physml.cli import app
 from ase_physml.errors import DataError
 from ase_physml.models.physchem.config import PhysChemConfig
 from ase_physml.models.physchem.model import PhysChem
+from ase_physml.store import registry
 from ase_physml.store.card import ModelCard
 from ase_physml.store.checkpoint import load_molecular, save_model
 from ase_physml.workflows import prediction_tables
@@ -58,6 +59,18 @@ def test_a_csv_gets_columns(model: Path, tmp_path: Path) -> None:
     expected = predict_properties(["CCO", "C"], model).values
     for row, values in zip(rows, expected, strict=True):
         assert [float(cell) for cell in row[2:]] == pytest.approx(values, rel=1e-4)
+
+
+def test_what_plain_models_do_is_said_too(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "measured", lambda path: f"{path.name}: 1, plain 2")
+    out = tmp_path / "out.csv"
+    said = predict(model, "CCO", "--out", out)
+    assert said.exit_code == 0
+    assert "two.pt: 1, plain 2" in said.stdout
+    said = predict(model, "CCO", "--fingerprints", "--out", tmp_path / "other.csv")
+    assert "plain 2" not in said.stdout
 
 
 def test_smiles_and_several_files(model: Path, tmp_path: Path) -> None:

@@ -43,6 +43,20 @@ def test_figures_of_the_readme_are_those_of_cards_and_results() -> None:
     assert same, "run `python docs/scripts/marked_tables.py` and look at the README"
 
 
+def test_cells_may_have_bars_in_them() -> None:
+    limits = marked_tables.limits().splitlines()
+    bars = {line.replace(r"\|", "").count("|") for line in limits}
+    assert bars == {6} and any(r"\|ΔE\|" in line for line in limits)
+
+
+def test_certificates_are_of_suites_and_limits_that_there_are() -> None:
+    shown = marked_tables.certificates()
+    assert "ANI-1x" in shown and 'class="mark FAIL"' in shown
+    for line in marked_tables.certificate_figures().splitlines()[2:]:
+        values = [cell.strip() for cell in line.replace(r"\|", "").split("|")[3:-1]]
+        assert any(values), line
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) < 100
 

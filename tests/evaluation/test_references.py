@@ -58,15 +58,17 @@ def test_listed_torsions_are_what_their_smiles_say() -> None:
 
 
 def test_torsions_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ethane = [one for one in torsions._listed() if one["name"] == "ethane"]
-    monkeypatch.setattr(torsions, "_listed", lambda: ethane)
+    (ethane,) = (one for one in torsions._listed() if one["name"] == "ethane")
+    # Half way up the slope, where nothing but the constraint holds it.
+    half = {"at": [30], "energy": 1.37}
+    ethane = {**ethane, "points": [ethane["points"][0], half]}
+    monkeypatch.setattr(torsions, "_listed", lambda: [ethane])
     candidate = Candidate("qm9.pt", PhysMLCalculator("qm9.pt"), [])
     records = run_suite(TORSIONS, candidate, tmp_path / "t.jsonl")
-    assert records["ethane"]["angles"] == [180, 0]
-    # Let go, the eclipsed one would turn into the other.
-    assert 0.5 < records["ethane"]["found"][1] < 5.0
+    assert records["ethane"]["angles"] == [180, 30]
+    assert 0.2 < records["ethane"]["found"][1] < 5.0
     (row,) = TORSIONS.rows(records).values()
-    off = records["ethane"]["found"][1] - 2.73
+    off = records["ethane"]["found"][1] - 1.37
     assert row["mean error (kcal/mol)"] == pytest.approx(abs(off))
     assert row["too high by, mean (kcal/mol)"] == pytest.approx(off)
     assert row["top where it should be (%)"] == 100.0

@@ -1,7 +1,9 @@
 """Names of shipped potentials: found, verified, and told apart from paths."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 import yaml
@@ -70,6 +72,35 @@ def test_registering_again_keeps_the_others(shipped: Path) -> None:
     registry.register(other, "another")
     listed = yaml.safe_load((shipped.parent / "registry.yaml").read_text())
     assert set(listed["potentials"]) == {"small.pt", "other.pt"}
+
+
+def test_what_is_measured_belongs_to_the_file_and_its_copies(
+    shipped: Path, tmp_path: Path
+) -> None:
+    assert registry.measured(shipped) == ""
+    path = shipped.parent / "registry.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["potentials"]["small.pt"]["measured"] = "RMSE 1, plain 2"
+    path.write_text(yaml.safe_dump(content))
+    registry.entries.cache_clear()
+    copy = tmp_path / "copy.pt"
+    copy.write_bytes(shipped.read_bytes())
+    assert registry.measured(shipped) == registry.measured(copy) == "RMSE 1, plain 2"
+    copy.write_bytes(b"another")
+    assert registry.measured(copy) == ""
+
+
+def test_plain_models_are_named_with_their_stored_errors() -> None:
+    results = Path(__file__).parents[2] / "training" / "properties" / "results"
+    plain = json.loads((results / "plain_models.json").read_text())
+    for name, found in plain.items():
+        ours = json.loads((results / f"{name}_random.json").read_text())
+        every = [one["properties"]["rmse"] for one in ours]
+        said = registry.entries()[f"{name}.pt"]["measured"]
+        assert f"{mean(every):.3f} ± {stdev(every):.3f}" in said
+        for model in ("ECFP4, random forest", "descriptors, gradient boosting"):
+            error = found["random"][model]["rmse"]
+            assert f"{error['mean']:.3f} ± {error['deviation']:.3f}" in said
 
 
 def test_what_is_shipped_is_whole() -> None:
