@@ -33,6 +33,15 @@ def shortest_distances(stores: Iterable[FrameStore]) -> Distances:
     return {pair: round(found[pair], 3) for pair in sorted(found)}
 
 
+def nearest(each: Iterable[Distances]) -> Distances:
+    """Shorter ones of several, of all pairs in any of them."""
+    found: Distances = {}
+    for distances in each:
+        for pair, distance in distances.items():
+            found[pair] = min(distance, found.get(pair, np.inf))
+    return dict(sorted(found.items()))
+
+
 def _note(
     found: Distances, numbers: npt.NDArray[np.int64], positions: npt.NDArray[np.float32]
 ) -> None:

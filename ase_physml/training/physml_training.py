@@ -14,7 +14,7 @@ from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.store.registry import shipped
 from ase_physml.store.state import at_most
 from ase_physml.training.callbacks import SaveWeights, Say
-from ase_physml.training.coverage import shortest_distances
+from ase_physml.training.coverage import nearest, shortest_distances
 from ase_physml.training.module import TrainingModule
 from ase_physml.training.physml_data import PhysMLData
 from ase_physml.training.physml_module import PhysMLTraining
@@ -51,7 +51,12 @@ def prepare(
     data = PhysMLData(recipe, path, run.in_memory)
     model = build_model(recipe, data, path, run.say)
     recipe = replace(recipe, model=model.config)
-    save = SavePotential(run.out, card_of(recipe, data))
+    card = card_of(recipe, data)
+    if recipe.start_from is not None:
+        # What the start has seen is not forgotten by its card.
+        _, start = load_potential(_start(recipe.start_from, path), recipe.start_member)
+        card = replace(card, shortest=nearest([start.shortest, card.shortest]))
+    save = SavePotential(run.out, card)
     return PhysMLTraining(model, recipe), data, save
 
 
@@ -78,7 +83,7 @@ def build_model(
         fit_self_energies(model, data.stores)
         fit_bias(model, data.stream)
         return model
-    start = shipped(recipe.start_from) or find(recipe.start_from, path)
+    start = _start(recipe.start_from, path)
     model, card = load_potential(start, recipe.start_member)
     if card.baseline != data.baseline:
         raise RecipeError(
@@ -101,6 +106,10 @@ def build_model(
             "where these differ, add refit_self_energies=true"
         )
     return model.float().requires_grad_(True).train()
+
+
+def _start(name: str, path: Path) -> Path:
+    return shipped(name) or find(name, path)
 
 
 def card_of(recipe: PhysMLRecipe, data: PhysMLData) -> ModelCard:

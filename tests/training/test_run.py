@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ase_physml.data.metadata import Metadata
 from ase_physml.data.writer import write
 from ase_physml.errors import RecipeError, WriteError
 from ase_physml.graph import AllPairs
-from ase_physml.store.checkpoint import load_potential
+from ase_physml.store.checkpoint import load_potential, save_model
 from ase_physml.training.callbacks import read_metrics
 from ase_physml.training.fit import Run, fit, load_recipe
 from ase_physml.training.physml_module import PhysMLTraining
@@ -156,6 +157,9 @@ def test_killed_run_ends_where_the_whole_one_does(
 
 def test_fine_tuning_starts_from_a_potential(recipe_file: Path, tmp_path: Path) -> None:
     first = run(recipe_file, tmp_path / "first")
+    model, card = load_potential(first)
+    seen = {**card.shortest, "N-O": 0.5}
+    save_model(first, model, replace(card, shortest=seen))
     tuned = run(
         recipe_file, tmp_path / "tuned", f"start_from={first}",
         "stages.0.steps=1", "stages.1.steps=1", "stages.1.learning_rate=1e-9",
@@ -163,6 +167,8 @@ def test_fine_tuning_starts_from_a_potential(recipe_file: Path, tmp_path: Path) 
     )  # fmt: skip
     for a, b in zip(weights(first).values(), weights(tuned).values(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+    # It has seen what its start has.
+    assert load_potential(tuned)[1].shortest == seen
 
 
 def test_without_validation_the_averaged_weights_are_saved_too(
