@@ -104,7 +104,7 @@ def test_each_rule_has_its_factor() -> None:
     ("words", "homes"),
     [
         # A picture of atoms draws them by their radii.
-        ("covalent_radii", {"bonds.py", "figures.py"}),
+        ("covalent_radii", {"bonds.py", "figures_structures.py"}),
         ("ETKDGv3()", {"embed.py"}),
         ("GetMoleculeBoundsMatrix", {"embed.py"}),
     ],

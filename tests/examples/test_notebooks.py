@@ -43,4 +43,4 @@ def test_notebook(path: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) >= 3
+    assert len(done.stdout.splitlines()) >= 2

@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import covalent_radii
 from scipy.special import expit
 
+from ase_physml.chem.bonds import summed_radii
 from ase_physml.data.frame import Array
 from ase_physml.workflows.alignment import distances
 from ase_physml.workflows.paths.interpolation import interpolate
@@ -36,8 +36,10 @@ def bond_changes(images: Sequence[Atoms]) -> Array:
 
 
 def _bonds(atoms: Atoms) -> Array:
-    radii = covalent_radii[atoms.numbers]
-    relative = distances(atoms, atoms) / (radii[:, None] + radii)
+    count = len(atoms)
+    every = np.indices((count, count)).reshape(2, -1)
+    relative = distances(atoms, atoms)
+    relative /= summed_radii(atoms.numbers, every).reshape(count, count)
     np.fill_diagonal(relative, np.inf)
     found: Array = expit((_HALF - relative) / _WIDTH)
     return found
