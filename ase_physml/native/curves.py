@@ -10,6 +10,7 @@ the exponential-normal basis is steepest. All is differentiable in the weights.
 """
 
 import math
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ from ase_physml.native.binding import Tables, shared_object
 from ase_physml.native.channels import filled, places, put, put_first, width_of
 
 FINENESS, _FEWEST = 14.0, 160
+# Nodes to try, and the largest error of a slope of any curve, 1/Å. Forces, to which one
+# curve adds little, are then exact to less than 1e-7 eV/Å.
+_LADDER = [240 * 1.25**k for k in range(20)]
+_ACCURATE = 1e-6
 
 NODE = 3
 """Rows of a node: value, slope and curvature."""
@@ -32,6 +37,35 @@ def nodes_of(model: PhysML, fineness: float = FINENESS, fewest: int = _FEWEST) -
     """Nodes of a curve: 14 in the width of the narrowest radial basis function."""
     steepest = math.exp(0.5 * float(model.basis.log_widths.detach().max()))
     return max(fewest, math.ceil(fineness * model.config.alpha * steepest))
+
+
+def nodes_needed(model: PhysML) -> int:
+    """Fewest nodes whose curves are right between them; the larger ones fill caches.
+
+    The narrowest basis function, which `nodes_of` looks at, may matter little.
+    """
+    most = nodes_of(model)
+    species = torch.arange(len(model.config.elements) + 1, device="cpu")
+    for nodes in takewhile(lambda few: few < most, map(int, _LADDER)):
+        if error_between(model, species, nodes) < _ACCURATE:
+            return nodes
+    return most
+
+
+def error_between(model: PhysML, species: Tensor, nodes: int) -> float:
+    """Largest error of a curve's slope in the middle between two nodes, 1/Å."""
+    width, depth = width_of(model.config), model.config.depth
+    found = curves_of(model, species, 2 * nodes - 1)
+    sizes = [NODE * (2 * nodes - 1) * w for w in [2 * width] * depth + [width]]
+    worst = 0.0
+    for block in found.split(sizes, dim=1):
+        each = block.unflatten(1, (2 * nodes - 1, NODE, -1)).unbind(2)
+        # Of a step that is twice as long.
+        value, slope, bend = (2.0**k * rows[:, ::2] for k, rows in enumerate(each))
+        rise = 15 / 8 * value.diff(dim=1) + bend.diff(dim=1) / 32
+        rise = rise - 7 / 16 * (slope[:, :-1] + slope[:, 1:])
+        worst = max(worst, float((rise - 2.0 * each[1][:, 1::2]).abs().max()))
+    return worst / spacing(model, nodes)
 
 
 def spacing(model: PhysML, nodes: int) -> float:

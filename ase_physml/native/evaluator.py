@@ -12,7 +12,7 @@ from ase_physml.models.physml.model import PhysML
 from ase_physml.models.physml.pair_energy import COULOMB
 from ase_physml.native.binding import Batch, Model, shared_object
 from ase_physml.native.channels import directed_of, heads_of, width_of
-from ase_physml.native.curves import NODE, curves_of, nodes_of, spacing
+from ase_physml.native.curves import NODE, curves_of, nodes_needed, spacing
 from ase_physml.native.weights import outputs_of, weights_of
 
 Array = npt.NDArray[Any]
@@ -119,8 +119,8 @@ class NativePhysML:
         dtype = str(model.element_bias.dtype).removeprefix("torch.")
         self._largest, self._bytes = _LARGEST[dtype], np.dtype(dtype).itemsize
         self._library = shared_object()
-        self._model = given = structure_of(model, nodes_of(model))
         with torch.no_grad():
+            self._model = given = structure_of(model, nodes_needed(model))
             self._weights = aligned(weights_of(model).numpy(), dtype)
         rows = NODE * given.nodes * given.width * (2 * given.depth + 1)
         # Zeros take no memory until they are written to.
