@@ -15,10 +15,10 @@ before) need no compiler, but twenty seconds on each machine and one in each pro
 AOTInductor packages hold one processor's code and need torch's dispatch around them.
 
 Tables are quintic, with as many nodes as slopes need (`curves.nodes_needed`): finer
-ones are more accurate than anybody asks, and no longer fit into a core's cache. Energies
-of `qm9.pt` and `reactions.pt` for structures of 20 to 52 atoms, each displaced by 0.05 Å,
-differ from the torch model's by less than 1e-8 eV, forces by less than 1e-7 eV/Å, in
-float64.
+ones are more accurate than anybody asks, and no longer fit into a core's cache.
+Energies of `qm9.pt` and `reactions.pt` for structures of 20 and 52 atoms, each
+displaced by 0.05 Å, differ from the torch model's by less than 1e-8 eV, forces by less
+than 1e-7 eV/Å, in float64.
 """
 
 import warnings
