@@ -10,7 +10,6 @@ the exponential-normal basis is steepest. All is differentiable in the weights.
 """
 
 import math
-from itertools import takewhile
 from typing import Any
 
 import torch
@@ -21,10 +20,9 @@ from ase_physml.native.binding import Tables, shared_object
 from ase_physml.native.channels import filled, places, put, put_first, width_of
 
 FINENESS, _FEWEST = 14.0, 160
-# Nodes to try, and the largest error of a slope of any curve, 1/Å. Forces, to which one
-# curve adds little, are then exact to less than 1e-7 eV/Å.
-_LADDER = [240 * 1.25**k for k in range(20)]
-_ACCURATE = 1e-6
+# Nodes whose error is looked at, and the largest error of a slope of any curve, 1/Å.
+# Forces, to which one curve adds little, are then exact to less than 1e-7 eV/Å.
+_COARSE, _ACCURATE, _ORDER = 240, 1e-6, 5
 
 NODE = 3
 """Rows of a node: value, slope and curvature."""
@@ -45,11 +43,13 @@ def nodes_needed(model: PhysML) -> int:
     The narrowest basis function, which `nodes_of` looks at, may matter little.
     """
     most = nodes_of(model)
+    if most <= _COARSE:
+        return most
     species = torch.arange(len(model.config.elements) + 1, device="cpu")
-    for nodes in takewhile(lambda few: few < most, map(int, _LADDER)):
-        if error_between(model, species, nodes) < _ACCURATE:
-            return nodes
-    return most
+    excess = error_between(model, species, _COARSE) / _ACCURATE
+    # Errors fall with the fifth power of the spacing; a tenth more to be sure.
+    finer = math.ceil(1.1 * _COARSE * excess ** (1 / _ORDER))
+    return max(_COARSE, min(finer, most))
 
 
 def error_between(model: PhysML, species: Tensor, nodes: int) -> float:

@@ -21,7 +21,7 @@ from ase_physml.models.physml.config import PhysMLConfig
 from ase_physml.models.physml.model import PhysML
 from ase_physml.native import native_of
 from ase_physml.native.binding import shared_object
-from ase_physml.native.curves import nodes_of, spacing
+from ase_physml.native.curves import error_between, nodes_needed, nodes_of, spacing
 from ase_physml.potential import LoadedPotential
 
 SMALL = {"elements": (1, 6, 7, 8), "width": 16, "depth": 2, "heads": 2, "n_basis": 8}
@@ -191,6 +191,18 @@ def test_a_committee(tiny_committee: Path) -> None:
     )
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-7)
+
+
+def test_tables_are_as_fine_as_slopes_need() -> None:
+    """The narrowest basis function of qm9.pt is worth less than its width says."""
+    calculator = PhysMLCalculator("qm9.pt", device="cpu", backend="native")
+    (model,) = calculator.loaded.members
+    assert isinstance(model, PhysML)
+    with torch.no_grad():
+        found = nodes_needed(model)
+        assert 300 < found < nodes_of(model)
+        species = torch.arange(len(model.config.elements) + 1)
+        assert error_between(model, species, found) < 1e-6
 
 
 def test_forces_are_the_gradient_of_the_tables() -> None:
