@@ -168,6 +168,11 @@ def _entries(journal: Path) -> Iterator[Record]:
             continue  # cut short by a kill
 
 
+def share(whether: Sequence[bool]) -> float:
+    """Per cent of cases of which something is true."""
+    return 100.0 * sum(whether) / len(whether)
+
+
 def good(records: Records) -> dict[str, Record]:
     """Records without an error."""
     return {key: record for key, record in records.items() if "error" not in record}

@@ -48,7 +48,7 @@ def nodes_needed(model: PhysML) -> int:
     species = torch.arange(len(model.config.elements) + 1, device="cpu")
     excess = error_between(model, species, _COARSE) / _ACCURATE
     # Errors fall with the fifth power of the spacing; a tenth more to be sure.
-    finer = math.ceil(1.1 * _COARSE * excess ** (1 / _ORDER))
+    finer = math.ceil(1.1 * _COARSE * math.pow(excess, 1 / _ORDER))
     return max(_COARSE, min(finer, most))
 
 

@@ -13,7 +13,7 @@ from ase.build import molecule
 from ase.data import g2
 
 from ase_physml.evaluation.candidate import Candidate
-from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
+from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good, share
 from ase_physml.evaluation.suites.conformers import KCAL
 from ase_physml.evaluation.suites.scans import scan
 
@@ -76,11 +76,11 @@ def _rows(records: Records) -> dict[str, Row]:
     rows: dict[str, Row] = {
         "curves": {
             "cases": len(some),
-            "computed throughout (%)": _share([r["missing"] == 0 for r in some]),
-            "one well (%)": _share([r["wells"] == 1 for r in some]),
-            "repulsive close in (%)": _share([r["repulsive"] for r in some]),
-            "bound (%)": _share([r["depth"] > 1.0 for r in some]),
-            "flat at the end (%)": _share([r["flat"] for r in some]),
+            "computed throughout (%)": share([r["missing"] == 0 for r in some]),
+            "one well (%)": share([r["wells"] == 1 for r in some]),
+            "repulsive close in (%)": share([r["repulsive"] for r in some]),
+            "bound (%)": share([r["depth"] > 1.0 for r in some]),
+            "flat at the end (%)": share([r["flat"] for r in some]),
         }
     }
     known = [r for r in some if "label" in r and r["missing"] == 0]
@@ -91,10 +91,6 @@ def _rows(records: Records) -> dict[str, Row]:
             "depth, mean error (%)": 100.0 * float(np.mean(off)),
         }
     return rows
-
-
-def _share(whether: list[bool]) -> float:
-    return 100.0 * float(np.mean(whether))
 
 
 DISSOCIATION = Suite(

@@ -8,7 +8,7 @@ import numpy as np
 from ase_physml.data.conversion import to_atoms
 from ase_physml.data.groups import Reaction
 from ase_physml.evaluation.candidate import Candidate
-from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good
+from ase_physml.evaluation.suite import Case, Record, Records, Row, Suite, good, share
 from ase_physml.evaluation.suites.barriers import chosen, labels_of
 from ase_physml.workflows.alignment import rmsd
 from ase_physml.workflows.saddles.search import Guess, find_saddles
@@ -57,19 +57,15 @@ def _rows(records: Records) -> dict[str, Row]:
         return {}
     row: Row = {
         "reactions": len(some),
-        "one imaginary mode (%)": _share([r["imaginary"] == 1 for r in some]),
-        "near the known one (%)": _share([r["away"] < NEAR for r in some]),
-        "joins its ends (%)": _share([r["grade"] == "PASS" for r in some]),
+        "one imaginary mode (%)": share([r["imaginary"] == 1 for r in some]),
+        "near the known one (%)": share([r["away"] < NEAR for r in some]),
+        "joins its ends (%)": share([r["grade"] == "PASS" for r in some]),
         "evaluations, median": float(np.median([r["evaluations"] for r in some])),
     }
     if own := [r for r in some if "barrier" in r]:
         off = [abs(r["barrier"] - r["label"]) for r in own]
         row["barrier of those, MAE (eV)"] = float(np.mean(off))
     return {"saddles": row}
-
-
-def _share(whether: list[bool]) -> float:
-    return 100.0 * float(np.mean(whether))
 
 
 SADDLES = Suite(
